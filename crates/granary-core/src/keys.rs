@@ -1,0 +1,245 @@
+//! The names of things (contract, section 4): keys, resource ids, edge ids. Each is parsed once and then cannot be
+//! wrong.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ErrorObject;
+
+/// A name that does not fit its rule. The message says the rule and what was found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} '{found}' is not valid: {rule}")]
+pub struct BadName {
+    what: &'static str,
+    rule: String,
+    found: String,
+}
+
+impl BadName {
+    fn new(what: &'static str, rule: String, raw: &str) -> Self {
+        // An error message must not grow with what was sent.
+        let mut found: String = raw.chars().take(100).collect();
+        if found.len() < raw.len() {
+            found.push('…');
+        }
+        Self { what, rule, found }
+    }
+}
+
+impl From<BadName> for ErrorObject {
+    fn from(bad: BadName) -> Self {
+        ErrorObject::invalid(bad.to_string())
+    }
+}
+
+/// `[A-Za-z0-9-][A-Za-z0-9_-]*` with a length in bytes.
+fn fits(raw: &str, length: std::ops::RangeInclusive<usize>) -> bool {
+    let word = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    length.contains(&raw.len()) && raw.as_bytes()[0] != b'_' && raw.as_bytes().iter().all(word)
+}
+
+/// The key of a source, a profile, a relationship definition, a property or a contain key.
+///
+/// 1 to 62 of `A-Z a-z 0-9 _ -`, not starting with `_`; `bulk` is reserved (contract, section 4).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Key(Box<str>);
+
+impl Key {
+    /// The longest key, in characters.
+    pub const LEN_MAX: usize = 62;
+    /// What no key may be, since it stands where a type stands in a path.
+    pub const RESERVED: &str = "bulk";
+
+    /// The key that `raw` spells.
+    pub fn parse(raw: &str) -> Result<Self, BadName> {
+        if fits(raw, 1..=Self::LEN_MAX) && raw != Self::RESERVED {
+            return Ok(Self(raw.into()));
+        }
+        let rule = format!(
+            "a key has 1 to {} of the characters A-Z a-z 0-9 _ -, does not start with _, and is not '{}'",
+            Self::LEN_MAX,
+            Self::RESERVED
+        );
+        Err(BadName::new("key", rule, raw))
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The id of a resource, unique per source and type.
+///
+/// 2 to 93 of `A-Z a-z 0-9 _ -`, not starting with `_` (contract, section 4).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ResourceId(Box<str>);
+
+impl ResourceId {
+    /// The shortest id, in characters.
+    pub const LEN_MIN: usize = 2;
+    /// The longest id, in characters.
+    pub const LEN_MAX: usize = 93;
+
+    /// The id that `raw` spells.
+    pub fn parse(raw: &str) -> Result<Self, BadName> {
+        if fits(raw, Self::LEN_MIN..=Self::LEN_MAX) {
+            return Ok(Self(raw.into()));
+        }
+        let rule = format!(
+            "an id has {} to {} of the characters A-Z a-z 0-9 _ - and does not start with _",
+            Self::LEN_MIN,
+            Self::LEN_MAX
+        );
+        Err(BadName::new("id", rule, raw))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+macro_rules! name_as_text {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+        impl TryFrom<String> for $name {
+            type Error = BadName;
+            fn try_from(raw: String) -> Result<Self, BadName> {
+                Self::parse(&raw)
+            }
+        }
+        impl std::str::FromStr for $name {
+            type Err = BadName;
+            fn from_str(raw: &str) -> Result<Self, BadName> {
+                Self::parse(raw)
+            }
+        }
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0.into()
+            }
+        }
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+name_as_text!(Key);
+name_as_text!(ResourceId);
+
+/// The id of an edge: `{fromId}.{toId}` (contract, section 1).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RelationshipId {
+    /// The resource that the edge leaves.
+    pub from: ResourceId,
+    /// The resource that the edge reaches.
+    pub to: ResourceId,
+}
+
+impl RelationshipId {
+    /// The edge id that `raw` spells. No resource id holds a `.`, so there is one way to cut it.
+    pub fn parse(raw: &str) -> Result<Self, BadName> {
+        let Some((from, to)) = raw.split_once('.') else {
+            let rule = "the id of a relationship is {fromId}.{toId}".to_owned();
+            return Err(BadName::new("id", rule, raw));
+        };
+        Ok(Self {
+            from: ResourceId::parse(from)?,
+            to: ResourceId::parse(to)?,
+        })
+    }
+}
+
+impl fmt::Display for RelationshipId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.from, self.to)
+    }
+}
+
+impl TryFrom<String> for RelationshipId {
+    type Error = BadName;
+    fn try_from(raw: String) -> Result<Self, BadName> {
+        Self::parse(&raw)
+    }
+}
+
+impl std::str::FromStr for RelationshipId {
+    type Err = BadName;
+    fn from_str(raw: &str) -> Result<Self, BadName> {
+        Self::parse(raw)
+    }
+}
+
+impl From<RelationshipId> for String {
+    fn from(id: RelationshipId) -> String {
+        id.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_at_their_edges() {
+        let longest = "k".repeat(62);
+        for good in ["a", "-", "A-b_9", "9", "Bulk", &longest] {
+            assert_eq!(Key::parse(good).unwrap().as_str(), good);
+        }
+        let too_long = "k".repeat(63);
+        for bad in ["", "_a", "bulk", "a b", "é", "a.b", "a/b", "a\0", &too_long] {
+            assert!(Key::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn resource_ids_at_their_edges() {
+        let longest = "i".repeat(93);
+        for good in ["ab", "-_", "2eVocVVgjAWYJ74DifXluwVtSYs", "bulk", &longest] {
+            assert_eq!(ResourceId::parse(good).unwrap().as_str(), good);
+        }
+        let too_long = "i".repeat(94);
+        for bad in ["", "a", "_a", "a.b", "ab\n", &too_long] {
+            assert!(ResourceId::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_edge_id_is_both_ends() {
+        let id = RelationshipId::parse("ab.cd").unwrap();
+        assert_eq!(
+            (id.from.as_str(), id.to.as_str(), id.to_string().as_str()),
+            ("ab", "cd", "ab.cd")
+        );
+        for bad in ["ab", "ab.", ".cd", "ab.cd.ef", "ab.c"] {
+            assert!(RelationshipId::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_makes_a_short_message() {
+        assert!(Key::parse(&"é".repeat(1_000_000)).unwrap_err().to_string().len() < 500);
+    }
+}

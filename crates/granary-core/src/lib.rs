@@ -1,0 +1,16 @@
+//! The domain of granary, pure: what a record, a profile, an operation and a receipt are, and the rules that
+//! decide what one operation does. No I/O, no async, no clock: times, ids and limits are handed in.
+
+pub mod check;
+pub mod decide;
+pub mod error;
+pub mod json;
+pub mod keys;
+pub mod ksuid;
+pub mod limits;
+pub mod operation;
+pub mod profile;
+pub mod receipt;
+pub mod schema;
+pub mod task;
+pub mod time;

@@ -1,0 +1,96 @@
+//! The table of limits (contract, sections 10 and 13): every bound that a client can meet, by name.
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// The name at `GET /limits`.
+    pub name: &'static str,
+    /// The value in force.
+    pub value: u64,
+    /// What it bounds, with its unit.
+    pub meaning: &'static str,
+}
+
+/// A name that is not in the table, or a value that it cannot take.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadLimit {
+    /// No limit has this name.
+    #[error("no limit is named '{0}'")]
+    Unknown(String),
+    /// Zero would refuse everything.
+    #[error("the limit {0} cannot be 0")]
+    Zero(&'static str),
+}
+
+macro_rules! limits {
+    ($($field:ident, $name:literal, $default:expr, $meaning:literal;)*) => {
+        /// Every limit in force.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Limits {
+            $(#[doc = $meaning] pub $field: u64,)*
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        impl Limits {
+            /// The table, in the order of the contract.
+            pub fn table(&self) -> Vec<Limit> {
+                vec![$(Limit { name: $name, value: self.$field, meaning: $meaning },)*]
+            }
+
+            /// Sets the limit with this name at `GET /limits`.
+            pub fn set(&mut self, name: &str, value: u64) -> Result<(), BadLimit> {
+                match name {
+                    $($name if value == 0 => Err(BadLimit::Zero($name)),
+                    $name => { self.$field = value; Ok(()) })*
+                    _ => Err(BadLimit::Unknown(name.to_owned())),
+                }
+            }
+        }
+    };
+}
+
+limits! {
+    bulk_body_bytes, "bulkBodyBytes", 5_000_000_000, "The body of a bulk request, decoded, in bytes.";
+    operation_bytes, "operationBytes", 10_000_000, "One operation of a bulk request, in bytes.";
+    bundle_bytes, "bundleBytes", 500_000, "The body of a bundle, in bytes.";
+    single_body_bytes, "singleBodyBytes", 10_000_000, "The body of a single write, in bytes.";
+    json_depth, "jsonDepth", 64, "Nesting of objects and arrays in one operation or one single body.";
+    requests_in_flight, "requestsInFlight", 64, "Bulk uploads and writes being worked on at once.";
+    tasks_waiting_per_source, "tasksWaitingPerSource", 10_000, "Bulk tasks of one source not yet ended.";
+    spool_bytes, "spoolBytes", 50_000_000_000, "Spooled bytes of uploads and waiting tasks in all.";
+    identifiers_per_record, "identifiersPerRecord", 100, "Identifiers in the meta of one record.";
+    details_per_error, "detailsPerError", 100, "Faults shown in one error; their true total is beside them.";
+    detailed_failures, "detailedFailures", 100_000, "Failures of a rejected request that carry their details.";
+    list_limit, "listLimit", 1_000, "The largest `limit` of a list.";
+    wait_seconds, "waitSeconds", 60, "The longest `Prefer: wait`, in seconds.";
+    idempotency_key_hours, "idempotencyKeyHours", 24, "How long an idempotency key is kept, in hours.";
+    single_task_retention_hours, "singleTaskRetentionHours", 24, "How long tasks of single writes and bundles are kept, in hours.";
+    task_retention_days, "taskRetentionDays", 7, "How long finished bulk tasks and purges are kept, in days.";
+    definition_bytes, "definitionBytes", 1_000_000, "A profile or a relationship definition, in bytes.";
+    definition_properties, "definitionProperties", 1_000, "Properties of one definition, nested ones included.";
+    definition_depth, "definitionDepth", 16, "Nesting of properties in one definition.";
+    definitions_per_source, "definitionsPerSource", 1_000, "Profiles and relationship definitions of one source.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_is_set_by_its_name() {
+        let mut limits = Limits::default();
+        for (index, row) in Limits::default().table().into_iter().enumerate() {
+            limits.set(row.name, 7 + index as u64).unwrap();
+        }
+        for (index, row) in limits.table().into_iter().enumerate() {
+            assert_eq!(row.value, 7 + index as u64, "{}", row.name);
+        }
+        assert_eq!(limits.set("jsonDepth", 0), Err(BadLimit::Zero("jsonDepth")));
+        assert!(limits.set("nope", 1).is_err());
+    }
+}

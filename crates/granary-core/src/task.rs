@@ -1,0 +1,178 @@
+//! Tasks: what a client sees of work that was accepted (contract, section 7).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ksuid::Ksuid;
+use crate::operation::TargetType;
+use crate::time::Timestamp;
+
+/// What a task is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum TaskKind {
+    /// The operations of one bulk request.
+    Bulk,
+    /// One single write.
+    Single,
+    /// A bundle.
+    Bundle,
+    /// The deletion of every record of a type.
+    Purge,
+}
+
+impl TaskKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Bulk, Self::Single, Self::Bundle, Self::Purge];
+
+    /// What the id of a task of this kind starts with.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Bulk => "bk_",
+            Self::Single => "s_",
+            Self::Bundle => "bd_",
+            Self::Purge => "pg_",
+        }
+    }
+}
+
+/// The id of a task: the prefix of its kind and a KSUID.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TaskId {
+    /// The kind, told by the prefix.
+    pub kind: TaskKind,
+    /// The rest.
+    pub ksuid: Ksuid,
+}
+
+impl TaskId {
+    /// The id that `raw` spells, which must have its prefix.
+    pub fn parse(raw: &str) -> Option<Self> {
+        TaskKind::ALL.into_iter().find_map(|kind| {
+            let ksuid = Ksuid::parse(raw.strip_prefix(kind.prefix())?)?;
+            Some(Self { kind, ksuid })
+        })
+    }
+
+    /// The part that names a task: what `raw` spells with or without a prefix (contract, section 4).
+    pub fn parse_reference(raw: &str) -> Option<Ksuid> {
+        Self::parse(raw).map(|id| id.ksuid).or_else(|| Ksuid::parse(raw))
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.kind.prefix(), self.ksuid)
+    }
+}
+
+impl fmt::Debug for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl TryFrom<String> for TaskId {
+    type Error = &'static str;
+    fn try_from(raw: String) -> Result<Self, Self::Error> {
+        Self::parse(&raw).ok_or("not a task id")
+    }
+}
+
+impl From<TaskId> for String {
+    fn from(id: TaskId) -> String {
+        id.to_string()
+    }
+}
+
+/// How far a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum TaskStatus {
+    /// Waiting, or being worked on.
+    Pending,
+    /// Cancelled.
+    Cancelled,
+    /// The task itself could not be carried out.
+    Failure,
+    /// Finished, whatever became of its operations.
+    Success,
+}
+
+/// How many of a finished task's operations succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Outcome {
+    /// All of them.
+    Complete,
+    /// Some of them.
+    Partial,
+    /// None of them.
+    None,
+}
+
+/// The operations of a task by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// All operations.
+    pub total: u64,
+    /// Applied.
+    pub success: u64,
+    /// Failed.
+    pub failure: u64,
+    /// Not yet reached.
+    pub pending: u64,
+    /// Never to be applied.
+    pub cancelled: u64,
+}
+
+/// A task at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// What its operations are on; `None` for a bundle, which mixes both.
+    pub target_type: Option<TargetType>,
+    /// How far it is.
+    pub status: TaskStatus,
+    /// What became of its operations so far.
+    pub counts: Counts,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its first operation was taken up.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+}
+
+impl Task {
+    /// How many of its operations succeeded, once it has ended.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.completed_at?;
+        Some(match self.counts.success {
+            0 => Outcome::None,
+            n if n == self.counts.total => Outcome::Complete,
+            _ => Outcome::Partial,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_read_with_and_without_their_prefix() {
+        let ksuid = Ksuid::from_bytes([7; 20]);
+        for kind in TaskKind::ALL {
+            let id = TaskId { kind, ksuid };
+            assert_eq!(TaskId::parse(&id.to_string()), Some(id));
+            assert_eq!(TaskId::parse_reference(&id.to_string()), Some(ksuid));
+        }
+        assert_eq!(TaskId::parse_reference(&ksuid.to_string()), Some(ksuid));
+        assert_eq!(TaskId::parse(&ksuid.to_string()), None);
+        assert_eq!(TaskId::parse_reference("xx_123"), None);
+    }
+}
