@@ -1,0 +1,20 @@
+//! The wire of granary: requests, queries and replies of the HTTP API (contract, section 3) as serde structs, with no
+//! behaviour. Server and client both speak through it, so they cannot differ. Where the domain's own type is already
+//! what the wire shows (`ErrorObject`, `Receipt`, `Counts`), it is used as it is.
+//!
+//! Query structs refuse parameters and values they do not know: a misspelt filter must not be taken as none.
+
+pub mod bulk;
+pub mod definitions;
+pub mod health;
+pub mod page;
+pub mod relationships;
+pub mod resources;
+pub mod sources;
+pub mod tasks;
+
+/// The media type of newline-delimited JSON: one operation, receipt or record a line (contract, section 2).
+pub const NDJSON: &str = "application/x-ndjson";
+
+/// The media type of JSON.
+pub const JSON: &str = "application/json";
