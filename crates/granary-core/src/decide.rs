@@ -134,7 +134,10 @@ pub struct Decision {
 impl Decision {
     /// How many operations succeeded.
     pub fn success_count(&self) -> u64 {
-        self.verdicts.iter().filter(|v| matches!(v, Verdict::Success { .. })).count() as u64
+        self.verdicts
+            .iter()
+            .filter(|v| matches!(v, Verdict::Success { .. }))
+            .count() as u64
     }
 
     /// How many operations failed.
@@ -188,8 +191,14 @@ impl<'a> Plan<'a> {
                 let edge = edge_of(of_type);
                 if operation.action != Action::Delete {
                     ends = Some([
-                        place(RecordKey::Resource { number: edge.from.number, id: from }),
-                        place(RecordKey::Resource { number: edge.to.number, id: to }),
+                        place(RecordKey::Resource {
+                            number: edge.from.number,
+                            id: from,
+                        }),
+                        place(RecordKey::Resource {
+                            number: edge.to.number,
+                            id: to,
+                        }),
                     ]);
                 }
                 let at = [(Direction::From, &edge.from, from), (Direction::To, &edge.to, to)];
@@ -197,7 +206,11 @@ impl<'a> Plan<'a> {
                     if !end.at_most_one {
                         continue;
                     }
-                    let key = BoundedEnd { number: of_type.number, direction, id };
+                    let key = BoundedEnd {
+                        number: of_type.number,
+                        direction,
+                        id,
+                    };
                     let place = *bound_places.entry(key).or_insert_with(|| {
                         // One more than the operations that touch it: each can take away one edge at most.
                         plan.bounds.push((key, 1));
@@ -228,16 +241,29 @@ impl<'a> Plan<'a> {
     /// # Panics
     /// Where `current` does not answer this plan.
     pub fn decide(&self, current: Current, now: Timestamp, stamp_next: u64) -> Decision {
-        assert_eq!(current.heads.len(), self.records.len(), "a head for each record of the plan");
-        assert_eq!(current.neighbours.len(), self.bounds.len(), "edges for each bound of the plan");
+        assert_eq!(
+            current.heads.len(),
+            self.records.len(),
+            "a head for each record of the plan"
+        );
+        assert_eq!(
+            current.neighbours.len(),
+            self.bounds.len(),
+            "edges for each bound of the plan"
+        );
         let mut overlay = Overlay::new(self, current, stamp_next);
-        let verdicts = (0..self.operations.len()).map(|index| overlay.fold(index, now)).collect();
+        let verdicts = (0..self.operations.len())
+            .map(|index| overlay.fold(index, now))
+            .collect();
         overlay.finish(verdicts)
     }
 }
 
 fn edge_of(of_type: &TypeRef) -> &EdgeEnds {
-    of_type.edge.as_ref().expect("an operation on an edge is of a relationship type")
+    of_type
+        .edge
+        .as_ref()
+        .expect("an operation on an edge is of a relationship type")
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -312,7 +338,13 @@ impl<'p, 'a> Overlay<'p, 'a> {
                 updated_at: now.max(head.updated_at),
                 hash,
             },
-            None => Head { version: 1, stamp: self.stamp_next, created_at: now, updated_at: now, hash },
+            None => Head {
+                version: 1,
+                stamp: self.stamp_next,
+                created_at: now,
+                updated_at: now,
+                hash,
+            },
         };
         self.stamp_next += 1;
         self.heads[slots.record] = Some(head);
@@ -339,13 +371,19 @@ impl<'p, 'a> Overlay<'p, 'a> {
         let ends = [("from", &edge.from, from), ("to", &edge.to, to)];
         for (place, (name, end, id)) in places.into_iter().zip(ends) {
             if self.heads[place].is_none() {
-                let message =
-                    format!("{name}: resource of type '{}' with id '{id}' does not exist", end.profile);
+                let message = format!(
+                    "{name}: resource of type '{}' with id '{id}' does not exist",
+                    end.profile
+                );
                 return Err(ErrorObject::not_found(message));
             }
         }
         for ((bound, (name, end, id)), other) in slots.bounds.into_iter().zip(ends).zip([to, from]) {
-            let taken = |bound: usize| self.neighbours[bound].iter().find(|neighbour| *neighbour != other);
+            let taken = |bound: usize| {
+                self.neighbours[bound]
+                    .iter()
+                    .find(|neighbour| *neighbour != other)
+            };
             if let Some(neighbour) = bound.and_then(taken) {
                 let message = format!(
                     "{name}: resource of type '{}' with id '{id}' has its one edge of type '{}' already, \
@@ -378,12 +416,23 @@ impl<'p, 'a> Overlay<'p, 'a> {
     fn cascade(&mut self, index: usize) {
         let place = self.plan.slots[index].record;
         self.cascades.insert(place);
-        let RecordKey::Resource { number, id } = self.plan.records[place] else { return };
+        let RecordKey::Resource { number, id } = self.plan.records[place] else {
+            return;
+        };
         let ends_of = |definition: TypeNumber| {
-            self.plan.types.iter().filter(move |t| t.number == definition).find_map(|t| t.edge.as_ref())
+            self.plan
+                .types
+                .iter()
+                .filter(move |t| t.number == definition)
+                .find_map(|t| t.edge.as_ref())
         };
         for &edge in &self.edges {
-            let RecordKey::Relationship { number: definition, from, to } = self.plan.records[edge] else {
+            let RecordKey::Relationship {
+                number: definition,
+                from,
+                to,
+            } = self.plan.records[edge]
+            else {
                 continue;
             };
             let touches = ends_of(definition).is_some_and(|ends| {
@@ -395,7 +444,9 @@ impl<'p, 'a> Overlay<'p, 'a> {
             }
         }
         for ((bound, _), neighbours) in self.plan.bounds.iter().zip(&mut self.neighbours) {
-            let Some(ends) = ends_of(bound.number) else { continue };
+            let Some(ends) = ends_of(bound.number) else {
+                continue;
+            };
             let (own, other) = match bound.direction {
                 Direction::From => (&ends.from, &ends.to),
                 Direction::To => (&ends.to, &ends.from),
@@ -419,7 +470,11 @@ impl<'p, 'a> Overlay<'p, 'a> {
             match (head, source) {
                 (_, Source::Stored) => {}
                 (Some(head), Source::Operation(operation)) => {
-                    decision.puts.push(Put { record, head, operation });
+                    decision.puts.push(Put {
+                        record,
+                        head,
+                        operation,
+                    });
                 }
                 (None, Source::Operation(_)) => decision.deletes.push(record),
             }
@@ -442,22 +497,50 @@ mod tests {
 
     fn types() -> Vec<TypeRef> {
         let key = |raw| Key::parse(raw).unwrap();
-        let end = |at_most_one| EdgeEnd { profile: key("place"), number: 1, at_most_one };
+        let end = |at_most_one| EdgeEnd {
+            profile: key("place"),
+            number: 1,
+            at_most_one,
+        };
         vec![
-            TypeRef { key: key("place"), number: 1, edge: None },
-            TypeRef { key: key("in"), number: 2, edge: Some(EdgeEnds { from: end(true), to: end(false) }) },
+            TypeRef {
+                key: key("place"),
+                number: 1,
+                edge: None,
+            },
+            TypeRef {
+                key: key("in"),
+                number: 2,
+                edge: Some(EdgeEnds {
+                    from: end(true),
+                    to: end(false),
+                }),
+            },
         ]
     }
 
     fn resource(action: Action, id: &str, content: u8) -> Operation {
         let hash = (action != Action::Delete).then_some(ContentHash([content; 16]));
-        Operation { action, type_index: 0, id: RecordId::Resource(rid(id)), hash }
+        Operation {
+            action,
+            type_index: 0,
+            id: RecordId::Resource(rid(id)),
+            hash,
+        }
     }
 
     fn edge(action: Action, from: &str, to: &str, content: u8) -> Operation {
-        let id = RecordId::Relationship { from: rid(from), to: rid(to) };
+        let id = RecordId::Relationship {
+            from: rid(from),
+            to: rid(to),
+        };
         let hash = (action != Action::Delete).then_some(ContentHash([content; 16]));
-        Operation { action, type_index: 1, id, hash }
+        Operation {
+            action,
+            type_index: 1,
+            id,
+            hash,
+        }
     }
 
     /// Decides on an empty store.
@@ -497,8 +580,17 @@ mod tests {
         assert_eq!(decision.puts.len(), 1);
         let put = &decision.puts[0];
         assert_eq!((put.operation, put.head.version, put.head.stamp), (6, 1, 3));
-        assert_eq!((decision.deletes.len(), decision.cascades.len(), decision.stamp_next), (0, 1, 4));
-        let Verdict::Failure(error) = &decision.verdicts[1] else { panic!("a create on an existing id") };
+        assert_eq!(
+            (
+                decision.deletes.len(),
+                decision.cascades.len(),
+                decision.stamp_next
+            ),
+            (0, 1, 4)
+        );
+        let Verdict::Failure(error) = &decision.verdicts[1] else {
+            panic!("a create on an existing id")
+        };
         assert_eq!(error.message, "record with id 'aa' already exists");
     }
 
@@ -517,7 +609,10 @@ mod tests {
             edge(Delete, "aa", "bb", 0),
             edge(Create, "aa", "cc", 1),
         ]);
-        assert_eq!(codes(&decision), [404, 200, 404, 200, 200, 200, 200, 409, 400, 200, 200]);
+        assert_eq!(
+            codes(&decision),
+            [404, 200, 404, 200, 200, 200, 200, 409, 400, 200, 200]
+        );
     }
 
     #[test]
@@ -542,11 +637,22 @@ mod tests {
         let operations = [resource(Upsert, "aa", 2)];
         let plan = Plan::of(&operations, &types);
         let later = Timestamp::from_millis(5_000);
-        let stored =
-            Head { version: 7, stamp: 3, created_at: later, updated_at: later, hash: ContentHash([1; 16]) };
-        let current = Current { heads: vec![Some(stored)], neighbours: Vec::new() };
+        let stored = Head {
+            version: 7,
+            stamp: 3,
+            created_at: later,
+            updated_at: later,
+            hash: ContentHash([1; 16]),
+        };
+        let current = Current {
+            heads: vec![Some(stored)],
+            neighbours: Vec::new(),
+        };
         let decision = plan.decide(current, NOW, 9);
         let head = decision.puts[0].head;
-        assert_eq!((head.version, head.stamp, head.created_at, head.updated_at), (8, 9, later, later));
+        assert_eq!(
+            (head.version, head.stamp, head.created_at, head.updated_at),
+            (8, 9, later, later)
+        );
     }
 }

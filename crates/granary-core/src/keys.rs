@@ -4,7 +4,8 @@
 use std::borrow::Borrow;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::ser::{Serialize, Serializer};
 
 use crate::error::ErrorObject;
 
@@ -43,8 +44,7 @@ fn fits(raw: &str, length: std::ops::RangeInclusive<usize>) -> bool {
 /// The key of a source, a profile, a relationship definition, a property or a contain key.
 ///
 /// 1 to 62 of `A-Z a-z 0-9 _ -`, not starting with `_`; `bulk` is reserved (contract, section 4).
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(Box<str>);
 
 impl Key {
@@ -75,8 +75,7 @@ impl Key {
 /// The id of a resource, unique per source and type.
 ///
 /// 2 to 93 of `A-Z a-z 0-9 _ -`, not starting with `_` (contract, section 4).
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ResourceId(Box<str>);
 
 impl ResourceId {
@@ -104,6 +103,38 @@ impl ResourceId {
     }
 }
 
+/// `FromStr` and serde by way of `parse` and `Display`.
+macro_rules! parsed_from_text {
+    ($name:ident) => {
+        impl std::str::FromStr for $name {
+            type Err = BadName;
+            fn from_str(raw: &str) -> Result<Self, BadName> {
+                Self::parse(raw)
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Text;
+                impl Visitor<'_> for Text {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("a name")
+                    }
+                    fn visit_str<E: serde::de::Error>(self, raw: &str) -> Result<$name, E> {
+                        $name::parse(raw).map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_str(Text)
+            }
+        }
+    };
+}
+
 macro_rules! name_as_text {
     ($name:ident) => {
         impl fmt::Display for $name {
@@ -116,23 +147,7 @@ macro_rules! name_as_text {
                 write!(f, "{:?}", &*self.0)
             }
         }
-        impl TryFrom<String> for $name {
-            type Error = BadName;
-            fn try_from(raw: String) -> Result<Self, BadName> {
-                Self::parse(&raw)
-            }
-        }
-        impl std::str::FromStr for $name {
-            type Err = BadName;
-            fn from_str(raw: &str) -> Result<Self, BadName> {
-                Self::parse(raw)
-            }
-        }
-        impl From<$name> for String {
-            fn from(name: $name) -> String {
-                name.0.into()
-            }
-        }
+        parsed_from_text!($name);
         impl Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0
@@ -149,8 +164,7 @@ name_as_text!(Key);
 name_as_text!(ResourceId);
 
 /// The id of an edge: `{fromId}.{toId}` (contract, section 1).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RelationshipId {
     /// The resource that the edge leaves.
     pub from: ResourceId,
@@ -178,25 +192,7 @@ impl fmt::Display for RelationshipId {
     }
 }
 
-impl TryFrom<String> for RelationshipId {
-    type Error = BadName;
-    fn try_from(raw: String) -> Result<Self, BadName> {
-        Self::parse(&raw)
-    }
-}
-
-impl std::str::FromStr for RelationshipId {
-    type Err = BadName;
-    fn from_str(raw: &str) -> Result<Self, BadName> {
-        Self::parse(raw)
-    }
-}
-
-impl From<RelationshipId> for String {
-    fn from(id: RelationshipId) -> String {
-        id.to_string()
-    }
-}
+parsed_from_text!(RelationshipId);
 
 #[cfg(test)]
 mod tests {

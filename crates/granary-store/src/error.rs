@@ -1,0 +1,40 @@
+//! Why a store did not do what it was asked.
+
+use granary_core::error::{ErrorObject, ErrorType};
+
+/// What a call of a store returns.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// What is stored does not allow it; the caller is told this.
+    #[error("refused: {0}")]
+    Refused(ErrorObject),
+    /// The definitions changed since the caller read them: read them and try again.
+    #[error("the definitions changed meanwhile")]
+    DefinitionsChanged,
+    /// The store cannot be reached, is closed, or failed to write; later it may do.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// What was read is not what was written. For the operator only.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+}
+
+impl StoreError {
+    /// The source does not exist, or is another one by now.
+    pub fn source_gone(key: &str) -> Self {
+        Self::Refused(ErrorObject::not_found(format!("source '{key}' does not exist")))
+    }
+
+    /// What is stored does not allow it.
+    pub fn precondition(message: impl Into<String>) -> Self {
+        Self::Refused(ErrorObject::failed_precondition(message))
+    }
+
+    /// Too much is waiting.
+    pub fn exhausted(message: impl Into<String>) -> Self {
+        Self::Refused(ErrorObject::new(ErrorType::ResourceExhausted, message))
+    }
+}

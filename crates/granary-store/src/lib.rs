@@ -1,0 +1,330 @@
+//! What a store must do, as transactions and not as keys: every change of a source is one of the few calls of
+//! [`Store`], and each is atomic, durable when it has returned (or, for a chunk, before anything shows it), and
+//! retryable. The rules of what an operation does are `granary_core::decide`, called by every store between its reads
+//! and its writes; no store has rules of its own.
+
+mod error;
+pub mod memory;
+mod record;
+#[cfg(feature = "suite")]
+pub mod suite;
+mod task;
+mod upload;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use granary_core::decide::Verdict;
+use granary_core::keys::{Key, ResourceId};
+use granary_core::ksuid::Ksuid;
+use granary_core::limits::Limits;
+use granary_core::operation::{RecordId, TargetType, TypeNumber, TypeRef};
+use granary_core::receipt::Receipt;
+use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition};
+use granary_core::task::{Counts, TaskId};
+use granary_core::time::Timestamp;
+
+pub use error::{Result, StoreError};
+pub use record::Record;
+pub use task::{StoredTask, TaskFilter};
+pub use upload::{CheckedBatch, Upload};
+
+/// A source as the store knows it. Its number is never given twice, so a source that was deleted and created again
+/// is another one: calls with the old number find nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Its key.
+    pub key: Key,
+    /// Its number.
+    pub number: u32,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// What a PUT did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// There was none.
+    Created,
+    /// There was one.
+    Replaced,
+}
+
+/// The definitions of a source at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Definitions {
+    /// Grows with every change of any definition of the source.
+    pub revision: u64,
+    /// All of them, by kind and key.
+    pub list: Vec<StoredDefinition>,
+}
+
+impl Definitions {
+    /// Refuses operations of types that were deleted since they were checked.
+    pub fn still_define(&self, types: &[TypeRef], used: impl IntoIterator<Item = u32>) -> Result<()> {
+        for index in used {
+            let of_type = &types[index as usize];
+            if !self
+                .list
+                .iter()
+                .any(|definition| definition.number == of_type.number)
+            {
+                return Err(StoreError::precondition(format!(
+                    "type '{}' was deleted while the request was on its way; store its definition and send the \
+                     request again",
+                    of_type.key
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How much one chunk may hold; at least one operation always goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Operations.
+    pub operations: usize,
+    /// Bytes of their bodies.
+    pub bytes: u64,
+}
+
+/// A lane that this worker holds: the queue of bulk tasks of one source (`DESIGN`: lanes). Holding it is a promise
+/// not to waste work; that each operation is applied once rests on the cursor, which moves only from the place that
+/// the worker read.
+#[derive(Debug)]
+pub struct Lane {
+    /// The source.
+    pub source: Source,
+    /// Tells this holder from earlier ones.
+    pub fence: u64,
+}
+
+/// What one call of [`Store::apply_chunk`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Applied so many operations; there is more to do.
+    Applied(u64),
+    /// The lane has no operation left.
+    Idle,
+    /// The lane is no longer this worker's, or its source is gone.
+    Lost,
+}
+
+/// A write outside of bulk tasks: one operation, or those of a bundle; all or nothing.
+#[derive(Debug)]
+pub struct Write {
+    /// The source.
+    pub source: Source,
+    /// The task that it leaves if it persists.
+    pub task_id: TaskId,
+    /// What the operations are on; `None` for a bundle.
+    pub target_type: Option<TargetType>,
+    /// The types that the operations name by index.
+    pub types: Arc<[TypeRef]>,
+    /// The operations with their bodies.
+    pub batch: CheckedBatch,
+    /// The revision of the definitions that they were checked by.
+    pub definitions_revision: u64,
+}
+
+/// What became of a [`Write`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// Every operation succeeded; for each the record as it is now, `None` where it was deleted.
+    Persisted(Vec<Option<Record>>),
+    /// Some failed, so none took effect.
+    Refused(Vec<Verdict>),
+}
+
+/// Which edges a list shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EdgeFilter {
+    /// Only edges that start here.
+    pub from: Option<ResourceId>,
+    /// Only edges that end here.
+    pub to: Option<ResourceId>,
+}
+
+impl EdgeFilter {
+    /// True where an edge between these passes.
+    pub fn admits(&self, from: &ResourceId, to: &ResourceId) -> bool {
+        self.from.as_ref().is_none_or(|end| end == from) && self.to.as_ref().is_none_or(|end| end == to)
+    }
+}
+
+/// A store: everything that granary keeps. See each call for what it promises.
+///
+/// Reads show only what is durable. What they answer together (a page, a task with its counts) is of one moment.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The secret key of content hashes, made when the store was.
+    fn hash_key(&self) -> [u8; 16];
+
+    /// Creates the source `key`, or returns the one that exists.
+    async fn put_source(&self, key: &Key, now: Timestamp) -> Result<(Source, Stored)>;
+
+    /// The source `key`.
+    async fn source(&self, key: &Key) -> Result<Option<Source>>;
+
+    /// Sources in key order after `after`, at most `limit`.
+    async fn sources(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Source>>;
+
+    /// Deletes a source that holds no definitions and no records, and whose tasks have all ended.
+    async fn delete_source(&self, source: &Source) -> Result<()>;
+
+    /// The definitions of a source.
+    async fn definitions(&self, source: &Source) -> Result<Definitions>;
+
+    /// Stores a definition that was accepted beside the definitions of revision `seen`;
+    /// [`StoreError::DefinitionsChanged`] when they are not the ones in force.
+    async fn put_definition(
+        &self,
+        source: &Source,
+        definition: &AcceptedDefinition,
+        seen: u64,
+        now: Timestamp,
+    ) -> Result<(StoredDefinition, Stored)>;
+
+    /// Deletes a definition; refused while a record of it exists or a task not yet ended names it. That no other
+    /// definition names it, the caller has seen in the definitions of revision `seen`.
+    async fn delete_definition(
+        &self,
+        source: &Source,
+        kind: DefinitionKind,
+        key: &Key,
+        seen: u64,
+    ) -> Result<()>;
+
+    /// Starts to spool a bulk request. Dropping the upload leaves nothing behind.
+    async fn begin_upload(
+        &self,
+        source: &Source,
+        task_id: TaskId,
+        target_type: TargetType,
+        types: Arc<[TypeRef]>,
+    ) -> Result<Box<dyn Upload>>;
+
+    /// Takes a lane that has work and that nobody holds, the one that waits longest.
+    async fn claim_lane(&self) -> Result<Option<Lane>>;
+
+    /// Gives a lane back; where it has work left it waits behind the others.
+    async fn release_lane(&self, lane: Lane);
+
+    /// Applies the next operations of the lane: effects, receipts and cursor in one transaction.
+    async fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step>;
+
+    /// Applies a write at once, between two chunks of its source, and returns when it is durable.
+    /// [`StoreError::DefinitionsChanged`] when it was checked by definitions that are not in force.
+    async fn write(&self, write: Write, now: Timestamp) -> Result<Written>;
+
+    /// One record of the type with this number.
+    async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>>;
+
+    /// Resources of a type in the byte order of their ids after `after`, at most `limit`.
+    async fn resources(
+        &self,
+        source: &Source,
+        number: TypeNumber,
+        after: Option<&ResourceId>,
+        limit: usize,
+    ) -> Result<Vec<Record>>;
+
+    /// Edges of a type in the byte order of `from`, then `to`, after `after`, at most `limit`.
+    async fn relationships(
+        &self,
+        source: &Source,
+        number: TypeNumber,
+        filter: &EdgeFilter,
+        after: Option<(&ResourceId, &ResourceId)>,
+        limit: usize,
+    ) -> Result<Vec<Record>>;
+
+    /// One task.
+    async fn task(&self, source: &Source, id: Ksuid) -> Result<Option<StoredTask>>;
+
+    /// Tasks, newest first, that were accepted before the one with the sequence number `before`, at most `limit`.
+    async fn tasks(
+        &self,
+        source: &Source,
+        filter: &TaskFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<StoredTask>>;
+
+    /// Receipts of a task as it stood when it was read, from the operation `from` on, at most `limit`.
+    async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>>;
+
+    /// Bytes that are spooled: uploads under way and tasks that have not ended.
+    fn spooled_bytes(&self) -> u64;
+
+    /// Makes everything durable; the store takes no writes afterwards.
+    async fn close(&self) -> Result<()>;
+}
+
+/// Counts of a task whose first `cursor` operations were decided.
+pub fn counts_at(total: u64, cursor: u64, failure: u64) -> Counts {
+    Counts {
+        total,
+        success: cursor - failure,
+        failure,
+        pending: total - cursor,
+        cancelled: 0,
+    }
+}
+
+/// Bounds of acceptance that a store enforces in its own transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreLimits {
+    /// Bulk tasks of one source not yet ended.
+    pub tasks_waiting_per_source: u64,
+    /// Spooled bytes in all.
+    pub spool_bytes: u64,
+    /// Definitions of one source.
+    pub definitions_per_source: u64,
+}
+
+impl From<&Limits> for StoreLimits {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            tasks_waiting_per_source: limits.tasks_waiting_per_source,
+            spool_bytes: limits.spool_bytes,
+            definitions_per_source: limits.definitions_per_source,
+        }
+    }
+}
+
+impl StoreLimits {
+    /// Refuses one more task where `waiting` wait already.
+    pub fn admit_task(&self, waiting: u64) -> Result<()> {
+        if waiting >= self.tasks_waiting_per_source {
+            return Err(StoreError::exhausted(format!(
+                "the source has {waiting} tasks waiting, which is the limit tasksWaitingPerSource"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses more spooled bytes where `spooled` are spooled already.
+    pub fn admit_bytes(&self, spooled: u64) -> Result<()> {
+        if spooled > self.spool_bytes {
+            return Err(StoreError::exhausted(format!(
+                "spooled requests take more than the limit spoolBytes of {}",
+                self.spool_bytes
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses one more definition where a source has `count` already.
+    pub fn admit_definition(&self, count: usize) -> Result<()> {
+        if count as u64 >= self.definitions_per_source {
+            return Err(StoreError::Refused(granary_core::error::ErrorObject::over_limit(
+                "the number of definitions of the source",
+                "definitionsPerSource",
+                self.definitions_per_source,
+            )));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,706 @@
+//! The reference store: everything in maps behind one lock. It is the oracle of the tests and keeps nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use granary_core::decide::{BoundedEnd, Current, Decision, Direction, Head, Plan, RecordKey, Verdict};
+use granary_core::error::ErrorObject;
+use granary_core::keys::{Key, ResourceId};
+use granary_core::ksuid::Ksuid;
+use granary_core::operation::{RecordId, TargetType, TypeNumber, TypeRef};
+use granary_core::receipt::Receipt;
+use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition};
+use granary_core::task::{Task, TaskId, TaskStatus};
+use granary_core::time::Timestamp;
+
+use crate::{
+    Budget, CheckedBatch, Definitions, EdgeFilter, Lane, Record, Result, Source, Step, Store, StoreError,
+    StoreLimits, Stored, StoredTask, TaskFilter, Upload, Write, Written, counts_at,
+};
+
+/// The reference store.
+pub struct MemoryStore {
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    limits: StoreLimits,
+    sources: BTreeMap<Key, SourceState>,
+    next_source: u32,
+    /// Numbers of sources whose lanes have work and are held by nobody, the longest waiting first.
+    ready: VecDeque<u32>,
+    fence: u64,
+    spooled: u64,
+    closed: bool,
+}
+
+struct SourceState {
+    source: Source,
+    definitions: Definitions,
+    next_number: TypeNumber,
+    records: BTreeMap<(TypeNumber, RecordId), (Head, Bytes)>,
+    tasks: Vec<TaskState>,
+    /// Sequence numbers of the tasks that have not ended, in the order of acceptance.
+    queue: VecDeque<u64>,
+    stamp_next: u64,
+    /// The fence of who holds the lane.
+    held: Option<u64>,
+}
+
+struct TaskState {
+    stored: StoredTask,
+    failures: u64,
+    batch: CheckedBatch,
+    /// What became of the operations before the cursor, and when.
+    decided: Vec<(Verdict, Timestamp)>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new(limits: StoreLimits) -> Self {
+        let state = State {
+            limits,
+            sources: BTreeMap::new(),
+            next_source: 1,
+            ready: VecDeque::new(),
+            fence: 0,
+            spooled: 0,
+            closed: false,
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl State {
+    fn of(&mut self, source: &Source) -> Result<&mut SourceState> {
+        if self.closed {
+            return Err(StoreError::Unavailable("it is closed".into()));
+        }
+        match self.sources.get_mut(&source.key) {
+            Some(state) if state.source.number == source.number => Ok(state),
+            _ => Err(StoreError::source_gone(source.key.as_str())),
+        }
+    }
+
+    fn by_number(&mut self, number: u32) -> Option<&mut SourceState> {
+        self.sources
+            .values_mut()
+            .find(|state| state.source.number == number)
+    }
+}
+
+impl SourceState {
+    fn current(&self, plan: &Plan<'_>) -> Current {
+        let head = |key: &RecordKey<'_>| self.records.get(&owned(key)).map(|(head, _)| *head);
+        Current {
+            heads: plan.records().iter().map(head).collect(),
+            neighbours: plan
+                .bounds()
+                .map(|(end, count)| self.neighbours(&end, count))
+                .collect(),
+        }
+    }
+
+    fn neighbours(&self, end: &BoundedEnd<'_>, count: usize) -> Vec<ResourceId> {
+        let other = |(_, id): &(TypeNumber, RecordId)| match (id, end.direction) {
+            (RecordId::Relationship { from, to }, Direction::From) if from == end.id => Some(to.clone()),
+            (RecordId::Relationship { from, to }, Direction::To) if to == end.id => Some(from.clone()),
+            _ => None,
+        };
+        let of_type = self.records.keys().filter(|(number, _)| *number == end.number);
+        of_type.filter_map(other).take(count).collect()
+    }
+
+    /// Writes what was decided.
+    fn commit(&mut self, plan: &Plan<'_>, types: &[TypeRef], decision: &Decision, batch: &CheckedBatch) {
+        self.stamp_next = decision.stamp_next;
+        for place in &decision.cascades {
+            let RecordKey::Resource { number, id } = plan.records()[*place] else {
+                continue;
+            };
+            self.cascade(number, id);
+        }
+        for place in &decision.deletes {
+            self.records.remove(&owned(&plan.records()[*place]));
+        }
+        for put in &decision.puts {
+            let body = Bytes::copy_from_slice(batch.body(put.operation));
+            self.records
+                .insert(owned(&plan.records()[put.record]), (put.head, body));
+        }
+        debug_assert!(types.iter().all(|t| t.number < self.next_number));
+    }
+
+    fn cascade(&mut self, number: TypeNumber, id: &ResourceId) {
+        for (definition, ends) in self.edge_types() {
+            self.records.retain(|(of_type, record), _| {
+                let RecordId::Relationship { from, to } = record else {
+                    return true;
+                };
+                let touches = (ends[0] == number && from == id) || (ends[1] == number && to == id);
+                *of_type != definition || !touches
+            });
+        }
+    }
+
+    /// The relationship types of the source with the numbers of the profiles at their ends.
+    fn edge_types(&self) -> Vec<(TypeNumber, [TypeNumber; 2])> {
+        let schema = granary_core::schema::Schema::compile(&self.definitions.list);
+        let types = schema.map(|schema| schema.types().to_vec()).unwrap_or_default();
+        let ends = |t: &TypeRef| {
+            Some((
+                t.number,
+                [t.edge.as_ref()?.from.number, t.edge.as_ref()?.to.number],
+            ))
+        };
+        types.iter().filter_map(ends).collect()
+    }
+
+    fn in_use(&self, number: TypeNumber) -> Option<String> {
+        if self.records.keys().any(|(of_type, _)| *of_type == number) {
+            return Some("records of it exist".into());
+        }
+        let waiting = self
+            .queue
+            .iter()
+            .map(|sequence| &self.tasks[*sequence as usize].stored);
+        let names = |task: &StoredTask| {
+            let ends = |t: &TypeRef| {
+                t.edge
+                    .iter()
+                    .any(|e| e.from.number == number || e.to.number == number)
+            };
+            task.types.iter().any(|t| t.number == number || ends(t))
+        };
+        let task = { waiting }.find(|task| names(task))?;
+        Some(format!("task {} has not ended", task.task.id))
+    }
+
+    fn add_task(
+        &mut self,
+        id: TaskId,
+        target_type: Option<TargetType>,
+        types: Arc<[TypeRef]>,
+        batch: CheckedBatch,
+        now: Timestamp,
+    ) -> &mut TaskState {
+        let total = batch.operations.len() as u64;
+        let task = Task {
+            id,
+            target_type,
+            status: TaskStatus::Pending,
+            counts: counts_at(total, 0, 0),
+            created_at: now,
+            started_at: None,
+            completed_at: None,
+        };
+        let sequence = self.tasks.len() as u64;
+        let stored = StoredTask {
+            task,
+            source: self.source.number,
+            sequence,
+            cursor: 0,
+            types,
+        };
+        self.tasks.push(TaskState {
+            stored,
+            failures: 0,
+            batch,
+            decided: Vec::new(),
+        });
+        let last = self.tasks.len() - 1;
+        &mut self.tasks[last]
+    }
+}
+
+impl TaskState {
+    /// Moves the cursor over operations that were decided at `now`.
+    fn advance(&mut self, verdicts: Vec<Verdict>, now: Timestamp) {
+        self.failures += verdicts
+            .iter()
+            .filter(|v| matches!(v, Verdict::Failure(_)))
+            .count() as u64;
+        self.decided
+            .extend(verdicts.into_iter().map(|verdict| (verdict, now)));
+        let (total, cursor) = (self.batch.operations.len() as u64, self.decided.len() as u64);
+        let task = &mut self.stored.task;
+        self.stored.cursor = cursor;
+        task.counts = counts_at(total, cursor, self.failures);
+        task.started_at.get_or_insert(now);
+        if cursor == total {
+            task.status = TaskStatus::Success;
+            task.completed_at = Some(now);
+        }
+    }
+}
+
+fn owned(key: &RecordKey<'_>) -> (TypeNumber, RecordId) {
+    match *key {
+        RecordKey::Resource { number, id } => (number, RecordId::Resource(id.clone())),
+        RecordKey::Relationship { number, from, to } => (
+            number,
+            RecordId::Relationship {
+                from: from.clone(),
+                to: to.clone(),
+            },
+        ),
+    }
+}
+
+struct MemoryUpload {
+    state: Arc<Mutex<State>>,
+    source: Source,
+    task_id: TaskId,
+    target_type: TargetType,
+    types: Arc<[TypeRef]>,
+    batch: CheckedBatch,
+}
+
+impl Drop for MemoryUpload {
+    fn drop(&mut self) {
+        let mut state = lock(&self.state);
+        state.spooled -= self.batch.bodies.len() as u64;
+    }
+}
+
+#[async_trait]
+impl Upload for MemoryUpload {
+    async fn push(&mut self, batch: CheckedBatch) -> Result<()> {
+        let mut state = lock(&self.state);
+        state.spooled += batch.bodies.len() as u64;
+        let base = self.batch.bodies.len();
+        self.batch.operations.extend(batch.operations);
+        self.batch.bodies.extend(batch.bodies);
+        self.batch
+            .body_ends
+            .extend(batch.body_ends.into_iter().map(|end| base + end));
+        let spooled = state.spooled;
+        state.limits.admit_bytes(spooled)
+    }
+
+    async fn accept(mut self: Box<Self>, definitions_revision: u64, now: Timestamp) -> Result<StoredTask> {
+        let shared = Arc::clone(&self.state);
+        let mut state = lock(&shared);
+        let limits = state.limits;
+        let source = state.of(&self.source)?;
+        limits.admit_task(source.queue.len() as u64)?;
+        if source.definitions.revision != definitions_revision {
+            source
+                .definitions
+                .still_define(&self.types, self.batch.types_used())?;
+        }
+        let batch = std::mem::take(&mut self.batch);
+        let bytes = batch.bodies.len() as u64;
+        let task = source.add_task(
+            self.task_id,
+            Some(self.target_type),
+            Arc::clone(&self.types),
+            batch,
+            now,
+        );
+        let stored = task.stored.clone();
+        source.queue.push_back(stored.sequence);
+        if source.queue.len() == 1 && source.held.is_none() {
+            let number = source.source.number;
+            state.ready.push_back(number);
+        }
+        // The upload no longer counts these bytes; the task does, until it ends. `Drop` sees an empty batch.
+        debug_assert!(state.spooled >= bytes);
+        drop(state);
+        Ok(stored)
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn hash_key(&self) -> [u8; 16] {
+        *b"the memory store"
+    }
+
+    async fn put_source(&self, key: &Key, now: Timestamp) -> Result<(Source, Stored)> {
+        let mut state = self.state();
+        if let Some(existing) = state.sources.get(key) {
+            return Ok((existing.source.clone(), Stored::Replaced));
+        }
+        let source = Source {
+            key: key.clone(),
+            number: state.next_source,
+            created_at: now,
+        };
+        state.next_source += 1;
+        let fresh = SourceState {
+            source: source.clone(),
+            definitions: Definitions::default(),
+            next_number: 1,
+            records: BTreeMap::new(),
+            tasks: Vec::new(),
+            queue: VecDeque::new(),
+            stamp_next: 1,
+            held: None,
+        };
+        state.sources.insert(key.clone(), fresh);
+        Ok((source, Stored::Created))
+    }
+
+    async fn source(&self, key: &Key) -> Result<Option<Source>> {
+        Ok(self.state().sources.get(key).map(|state| state.source.clone()))
+    }
+
+    async fn sources(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Source>> {
+        let state = self.state();
+        let all = state.sources.values().map(|state| &state.source);
+        Ok(all
+            .filter(|source| after.is_none_or(|after| source.key > *after))
+            .take(limit)
+            .cloned()
+            .collect())
+    }
+
+    async fn delete_source(&self, source: &Source) -> Result<()> {
+        let mut state = self.state();
+        let held = state.of(source)?;
+        let holds = if !held.queue.is_empty() {
+            "tasks that have not ended"
+        } else if !held.records.is_empty() {
+            "records"
+        } else if !held.definitions.list.is_empty() {
+            "definitions"
+        } else {
+            state.sources.remove(&source.key);
+            return Ok(());
+        };
+        Err(StoreError::precondition(format!(
+            "source '{}' holds {holds}; delete them first",
+            source.key
+        )))
+    }
+
+    async fn definitions(&self, source: &Source) -> Result<Definitions> {
+        Ok(self.state().of(source)?.definitions.clone())
+    }
+
+    async fn put_definition(
+        &self,
+        source: &Source,
+        definition: &AcceptedDefinition,
+        seen: u64,
+        now: Timestamp,
+    ) -> Result<(StoredDefinition, Stored)> {
+        let mut state = self.state();
+        let limits = state.limits;
+        let source = state.of(source)?;
+        if source.definitions.revision != seen {
+            return Err(StoreError::DefinitionsChanged);
+        }
+        let same = |d: &StoredDefinition| d.kind == definition.kind() && d.key == *definition.key();
+        let place = source.definitions.list.iter().position(same);
+        let mut stored = StoredDefinition {
+            kind: definition.kind(),
+            key: definition.key().clone(),
+            number: source.next_number,
+            revision: 1,
+            json: definition.json().into(),
+            created_at: now,
+            updated_at: now,
+        };
+        let did = match place {
+            None => {
+                limits.admit_definition(source.definitions.list.len())?;
+                source.next_number += 1;
+                source.definitions.list.push(stored.clone());
+                source
+                    .definitions
+                    .list
+                    .sort_by(|a, b| (a.kind, &a.key).cmp(&(b.kind, &b.key)));
+                Stored::Created
+            }
+            Some(place) => {
+                let current = &source.definitions.list[place];
+                if let Some(refusal) = definition.refused_while_records_exist(current)
+                    && source.in_use(current.number).is_some()
+                {
+                    return Err(StoreError::Refused(refusal));
+                }
+                stored.number = current.number;
+                stored.revision = current.revision + 1;
+                stored.created_at = current.created_at;
+                source.definitions.list[place] = stored.clone();
+                Stored::Replaced
+            }
+        };
+        source.definitions.revision += 1;
+        Ok((stored, did))
+    }
+
+    async fn delete_definition(
+        &self,
+        source: &Source,
+        kind: DefinitionKind,
+        key: &Key,
+        seen: u64,
+    ) -> Result<()> {
+        let mut state = self.state();
+        let source = state.of(source)?;
+        if source.definitions.revision != seen {
+            return Err(StoreError::DefinitionsChanged);
+        }
+        let same = |d: &StoredDefinition| d.kind == kind && d.key == *key;
+        let Some(place) = source.definitions.list.iter().position(same) else {
+            return Err(StoreError::Refused(ErrorObject::not_found(format!(
+                "'{key}' does not exist"
+            ))));
+        };
+        if let Some(why) = source.in_use(source.definitions.list[place].number) {
+            return Err(StoreError::precondition(format!("'{key}' is in use: {why}")));
+        }
+        source.definitions.list.remove(place);
+        source.definitions.revision += 1;
+        Ok(())
+    }
+
+    async fn begin_upload(
+        &self,
+        source: &Source,
+        task_id: TaskId,
+        target_type: TargetType,
+        types: Arc<[TypeRef]>,
+    ) -> Result<Box<dyn Upload>> {
+        let mut state = self.state();
+        let (limits, spooled) = (state.limits, state.spooled);
+        limits.admit_bytes(spooled)?;
+        let queued = state.of(source)?.queue.len();
+        limits.admit_task(queued as u64)?;
+        Ok(Box::new(MemoryUpload {
+            state: Arc::clone(&self.state),
+            source: source.clone(),
+            task_id,
+            target_type,
+            types,
+            batch: CheckedBatch::default(),
+        }))
+    }
+
+    async fn claim_lane(&self) -> Result<Option<Lane>> {
+        let mut state = self.state();
+        while let Some(number) = state.ready.pop_front() {
+            state.fence += 1;
+            let fence = state.fence;
+            if let Some(source) = state.by_number(number)
+                && !source.queue.is_empty()
+            {
+                source.held = Some(fence);
+                return Ok(Some(Lane {
+                    source: source.source.clone(),
+                    fence,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn release_lane(&self, lane: Lane) {
+        let mut state = self.state();
+        let Some(source) = state.by_number(lane.source.number) else {
+            return;
+        };
+        if source.held == Some(lane.fence) {
+            source.held = None;
+            if !source.queue.is_empty() {
+                state.ready.push_back(lane.source.number);
+            }
+        }
+    }
+
+    async fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step> {
+        let mut state = self.state();
+        let Some(source) = state.by_number(lane.source.number) else {
+            return Ok(Step::Lost);
+        };
+        if source.held != Some(lane.fence) {
+            return Ok(Step::Lost);
+        }
+        let Some(sequence) = source.queue.front().copied() else {
+            return Ok(Step::Idle);
+        };
+        let task = &source.tasks[sequence as usize];
+        let first = task.stored.cursor as usize;
+        let types = Arc::clone(&task.stored.types);
+        let mut chunk = CheckedBatch::default();
+        for index in first..task.batch.operations.len().min(first + budget.operations.max(1)) {
+            if index > first && (chunk.bodies.len() + task.batch.body(index).len()) as u64 > budget.bytes {
+                break;
+            }
+            chunk.bodies.extend_from_slice(task.batch.body(index));
+            chunk.push(task.batch.operations[index].clone());
+        }
+        let plan = Plan::of(&chunk.operations, &types);
+        let decision = plan.decide(source.current(&plan), now, source.stamp_next);
+        source.commit(&plan, &types, &decision, &chunk);
+        let count = chunk.operations.len() as u64;
+        let task = &mut source.tasks[sequence as usize];
+        task.advance(decision.verdicts, now);
+        if task.stored.task.completed_at.is_some() {
+            let bytes = task.batch.bodies.len() as u64;
+            source.queue.pop_front();
+            state.spooled -= bytes;
+        }
+        Ok(Step::Applied(count))
+    }
+
+    async fn write(&self, write: Write, now: Timestamp) -> Result<Written> {
+        let mut state = self.state();
+        let source = state.of(&write.source)?;
+        if source.definitions.revision != write.definitions_revision {
+            return Err(StoreError::DefinitionsChanged);
+        }
+        let plan = Plan::of(&write.batch.operations, &write.types);
+        let decision = plan.decide(source.current(&plan), now, source.stamp_next);
+        if decision.failure_count() > 0 {
+            return Ok(Written::Refused(decision.verdicts));
+        }
+        source.commit(&plan, &write.types, &decision, &write.batch);
+        let record = |operation: &granary_core::operation::Operation| {
+            let number = write.types[operation.type_index as usize].number;
+            let (head, body) = source.records.get(&(number, operation.id.clone()))?;
+            Some(Record {
+                id: operation.id.clone(),
+                head: *head,
+                body: body.clone(),
+            })
+        };
+        let records = write.batch.operations.iter().map(record).collect();
+        let task = source.add_task(
+            write.task_id,
+            write.target_type,
+            Arc::clone(&write.types),
+            write.batch.clone(),
+            now,
+        );
+        task.advance(decision.verdicts, now);
+        Ok(Written::Persisted(records))
+    }
+
+    async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>> {
+        let mut state = self.state();
+        let found = state.of(source)?.records.get(&(number, id.clone()));
+        Ok(found.map(|(head, body)| Record {
+            id: id.clone(),
+            head: *head,
+            body: body.clone(),
+        }))
+    }
+
+    async fn resources(
+        &self,
+        source: &Source,
+        number: TypeNumber,
+        after: Option<&ResourceId>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        let mut state = self.state();
+        let all = state.of(source)?.records.iter();
+        let shown = all.filter(|((of_type, id), _)| {
+            let RecordId::Resource(id) = id else { return false };
+            *of_type == number && after.is_none_or(|after| id > after)
+        });
+        Ok(shown.take(limit).map(to_record).collect())
+    }
+
+    async fn relationships(
+        &self,
+        source: &Source,
+        number: TypeNumber,
+        filter: &EdgeFilter,
+        after: Option<(&ResourceId, &ResourceId)>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        let mut state = self.state();
+        let all = state.of(source)?.records.iter();
+        let shown = all.filter(|((of_type, id), _)| {
+            let RecordId::Relationship { from, to } = id else {
+                return false;
+            };
+            *of_type == number && filter.admits(from, to) && after.is_none_or(|after| (from, to) > after)
+        });
+        Ok(shown.take(limit).map(to_record).collect())
+    }
+
+    async fn task(&self, source: &Source, id: Ksuid) -> Result<Option<StoredTask>> {
+        let mut state = self.state();
+        let tasks = &state.of(source)?.tasks;
+        Ok(tasks
+            .iter()
+            .map(|task| &task.stored)
+            .find(|stored| stored.task.id.ksuid == id)
+            .cloned())
+    }
+
+    async fn tasks(
+        &self,
+        source: &Source,
+        filter: &TaskFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<StoredTask>> {
+        let mut state = self.state();
+        let newest_first = state.of(source)?.tasks.iter().rev().map(|task| &task.stored);
+        let shown = newest_first.filter(|stored| {
+            before.is_none_or(|before| stored.sequence < before) && filter.admits(&stored.task)
+        });
+        Ok(shown.take(limit).cloned().collect())
+    }
+
+    async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
+        let mut state = self.state();
+        let Some(source) = state.by_number(task.source) else {
+            return Ok(Vec::new());
+        };
+        let held = &source.tasks[task.sequence as usize];
+        let receipt = |(index, operation)| {
+            let index = index as u64;
+            if index >= task.cursor {
+                return task.pending_receipt(index, operation);
+            }
+            let (verdict, at) = &held.decided[index as usize];
+            match verdict {
+                Verdict::Success { unchanged } => {
+                    task.decided_receipt(index, operation, *at, *unchanged, None)
+                }
+                Verdict::Failure(error) => {
+                    task.decided_receipt(index, operation, *at, false, Some(error.clone()))
+                }
+            }
+        };
+        let operations = held.batch.operations.iter().enumerate();
+        Ok(operations.skip(from as usize).take(limit).map(receipt).collect())
+    }
+
+    fn spooled_bytes(&self) -> u64 {
+        self.state().spooled
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.state().closed = true;
+        Ok(())
+    }
+}
+
+fn to_record(((_, id), (head, body)): (&(TypeNumber, RecordId), &(Head, Bytes))) -> Record {
+    Record {
+        id: id.clone(),
+        head: *head,
+        body: body.clone(),
+    }
+}
