@@ -230,6 +230,11 @@ impl<'a> Plan<'a> {
         &self.records
     }
 
+    /// Which of [`Plan::records`] the operation with this index is on.
+    pub fn record_of(&self, operation: usize) -> usize {
+        self.slots[operation].record
+    }
+
     /// The ends whose edges must be read, each with how many of them suffice.
     pub fn bounds(&self) -> impl ExactSizeIterator<Item = (BoundedEnd<'a>, usize)> + '_ {
         self.bounds.iter().copied()

@@ -1,0 +1,368 @@
+//! Sources and their definitions: rows in `catalog`, all of them held in memory.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use granary_core::error::ErrorObject;
+use granary_core::keys::Key;
+use granary_core::operation::{TypeNumber, TypeRef};
+use granary_core::schema::{AcceptedDefinition, DefinitionKind, Schema, StoredDefinition};
+use granary_core::time::Timestamp;
+use granary_store::{Definitions, Result, Source, StoreError, Stored};
+
+use crate::keys::{self, TaskClass, TaskPlace};
+use crate::rows::{self, DefinitionRow, LaneRow, SourceRow, StoreRow};
+use crate::{Inner, Keyspaces, engine, lock};
+
+/// The row of the store itself.
+pub(crate) const STORE_KEY: [u8; 1] = [0];
+const SOURCE_KIND: u8 = 1;
+const DEFINITION_KIND: u8 = 2;
+
+fn source_key(source: u32) -> Vec<u8> {
+    let mut key = vec![SOURCE_KIND];
+    key.extend(source.to_be_bytes());
+    key
+}
+
+fn definition_key(source: u32, number: TypeNumber) -> Vec<u8> {
+    let mut key = vec![DEFINITION_KIND];
+    key.extend(source.to_be_bytes());
+    key.extend(number.to_be_bytes());
+    key
+}
+
+/// A source in memory.
+pub(crate) struct SourceState {
+    pub(crate) source: Source,
+    /// Every write of the source holds this.
+    pub(crate) writer: Mutex<Writer>,
+    /// The definitions that are durable; changed only under `writer`.
+    definitions: RwLock<Arc<Definitions>>,
+}
+
+/// What the writes of a source go on from.
+pub(crate) struct Writer {
+    pub(crate) row: SourceRow,
+    pub(crate) lane: LaneRow,
+    /// The tasks of the lane that have not ended.
+    pub(crate) queue: VecDeque<u64>,
+    /// The relationship types, for cascades.
+    pub(crate) edge_types: Vec<TypeRef>,
+    /// The source was deleted while somebody waited for this lock.
+    pub(crate) deleted: bool,
+}
+
+impl SourceState {
+    fn new(number: u32, row: SourceRow, lane: LaneRow, definitions: Definitions) -> Result<Self> {
+        let writer = Writer {
+            queue: (lane.lane_head..lane.lane_next).collect(),
+            edge_types: edge_types(&definitions)?,
+            deleted: false,
+            row,
+            lane,
+        };
+        let source = writer.row.source(number);
+        Ok(Self {
+            source,
+            writer: Mutex::new(writer),
+            definitions: RwLock::new(Arc::new(definitions)),
+        })
+    }
+
+    pub(crate) fn definitions(&self) -> Arc<Definitions> {
+        Arc::clone(&self.definitions.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn lane_task(&self, sequence: u64) -> TaskPlace {
+        TaskPlace {
+            source: self.source.number,
+            class: TaskClass::Lane,
+            sequence,
+        }
+    }
+}
+
+fn edge_types(definitions: &Definitions) -> Result<Vec<TypeRef>> {
+    let schema =
+        Schema::compile(&definitions.list).map_err(|error| StoreError::Damaged(error.to_string()))?;
+    Ok(schema
+        .types()
+        .iter()
+        .filter(|t| t.edge.is_some())
+        .cloned()
+        .collect())
+}
+
+/// All sources with their definitions and lanes.
+pub(crate) fn load(keyspaces: &Keyspaces) -> Result<BTreeMap<Key, Arc<SourceState>>> {
+    let mut sources = BTreeMap::new();
+    for row in keyspaces.catalog.prefix([SOURCE_KIND]) {
+        let (key, value) = row.into_inner().map_err(engine)?;
+        let number = key
+            .get(1..)
+            .and_then(|number| Some(u32::from_be_bytes(number.try_into().ok()?)));
+        let number = number.ok_or_else(|| StoreError::Damaged("a key of catalog".into()))?;
+        let row: SourceRow = rows::decode(&value, "catalog")?;
+        let lane = keyspaces.lanes.get(number.to_be_bytes()).map_err(engine)?;
+        let lane = lane.ok_or_else(|| StoreError::Damaged(format!("source {number} has no lane")))?;
+        let mut definitions = Definitions {
+            revision: row.definitions_revision,
+            list: Vec::new(),
+        };
+        let mut prefix = vec![DEFINITION_KIND];
+        prefix.extend(number.to_be_bytes());
+        for definition in keyspaces.catalog.prefix(prefix) {
+            let definition: DefinitionRow = rows::decode(&definition.value().map_err(engine)?, "catalog")?;
+            definitions.list.push(definition.into());
+        }
+        sort(&mut definitions.list);
+        let state = SourceState::new(number, row, rows::decode(&lane, "lanes")?, definitions)?;
+        sources.insert(state.source.key.clone(), Arc::new(state));
+    }
+    Ok(sources)
+}
+
+fn sort(definitions: &mut [StoredDefinition]) {
+    definitions.sort_by(|a, b| (a.kind, &a.key).cmp(&(b.kind, &b.key)));
+}
+
+impl Inner {
+    pub(crate) fn sources(&self) -> RwLockReadGuard<'_, BTreeMap<Key, Arc<SourceState>>> {
+        self.sources.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The source, if it is still the same one.
+    pub(crate) fn state_of(&self, source: &Source) -> Result<Arc<SourceState>> {
+        match self.sources().get(&source.key) {
+            Some(state) if state.source.number == source.number => Ok(Arc::clone(state)),
+            _ => Err(StoreError::source_gone(source.key.as_str())),
+        }
+    }
+
+    pub(crate) fn put_source(&self, key: &Key, now: Timestamp) -> Result<(Source, Stored)> {
+        self.check_open()?;
+        // Held throughout: two that create the same source do it one after the other.
+        let mut next_source = lock(&self.next_source);
+        if let Some(state) = self.sources().get(key) {
+            return Ok((state.source.clone(), Stored::Replaced));
+        }
+        let number = *next_source;
+        let row = SourceRow {
+            key: key.clone(),
+            created_at: now.millis(),
+            next_number: 1,
+            definitions_revision: 0,
+        };
+        let lane = LaneRow {
+            stamp_next: 1,
+            lane_next: 0,
+            lane_head: 0,
+            at_once_next: 0,
+        };
+        let mut batch = self.db.batch();
+        let store = StoreRow {
+            hash_key: self.hash_key,
+            next_source: number + 1,
+        };
+        batch.insert(&self.keyspaces.catalog, STORE_KEY, rows::encode(&store));
+        batch.insert(&self.keyspaces.catalog, source_key(number), rows::encode(&row));
+        batch.insert(&self.keyspaces.lanes, number.to_be_bytes(), rows::encode(&lane));
+        batch.commit().map_err(engine)?;
+        *next_source = number + 1;
+        self.sync.wait(self.sync.committed())?;
+        let state = Arc::new(SourceState::new(number, row, lane, Definitions::default())?);
+        let source = state.source.clone();
+        self.sources
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key.clone(), state);
+        Ok((source, Stored::Created))
+    }
+
+    pub(crate) fn delete_source(&self, source: &Source) -> Result<()> {
+        self.check_open()?;
+        let state = self.state_of(source)?;
+        let mut writer = lock(&state.writer);
+        let prefix = source.number.to_be_bytes();
+        let any = |keyspace: &fjall::Keyspace| keyspace.prefix(prefix).next().is_some();
+        let holds = if !writer.queue.is_empty() {
+            "tasks that have not ended"
+        } else if any(&self.keyspaces.heads) || any(&self.keyspaces.edges) {
+            "records"
+        } else if !state.definitions().list.is_empty() {
+            "definitions"
+        } else {
+            let mut batch = self.db.batch();
+            batch.remove(&self.keyspaces.catalog, source_key(source.number));
+            batch.remove(&self.keyspaces.lanes, prefix);
+            batch.commit().map_err(engine)?;
+            self.sync.wait(self.sync.committed())?;
+            writer.deleted = true;
+            self.sources
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&source.key);
+            return Ok(());
+        };
+        Err(StoreError::precondition(format!(
+            "source '{}' holds {holds}; delete them first",
+            source.key
+        )))
+    }
+
+    pub(crate) fn put_definition(
+        &self,
+        source: &Source,
+        definition: &AcceptedDefinition,
+        seen: u64,
+        now: Timestamp,
+    ) -> Result<(StoredDefinition, Stored)> {
+        let state = self.state_of(source)?;
+        let mut writer = self.writer_of(&state)?;
+        let mut definitions = state.definitions().as_ref().clone();
+        if definitions.revision != seen {
+            return Err(StoreError::DefinitionsChanged);
+        }
+        let same = |d: &StoredDefinition| d.kind == definition.kind() && d.key == *definition.key();
+        let mut stored = StoredDefinition {
+            kind: definition.kind(),
+            key: definition.key().clone(),
+            number: writer.row.next_number,
+            revision: 1,
+            json: definition.json().into(),
+            created_at: now,
+            updated_at: now,
+        };
+        let mut row = writer.row.clone();
+        let did = match definitions.list.iter().position(same) {
+            None => {
+                self.limits.admit_definition(definitions.list.len())?;
+                row.next_number += 1;
+                definitions.list.push(stored.clone());
+                sort(&mut definitions.list);
+                Stored::Created
+            }
+            Some(place) => {
+                let current = &definitions.list[place];
+                if let Some(refusal) = definition.refused_while_records_exist(current)
+                    && self.in_use(&state, &writer, current.number)?.is_some()
+                {
+                    return Err(StoreError::Refused(refusal));
+                }
+                stored.number = current.number;
+                stored.revision = current.revision + 1;
+                stored.created_at = current.created_at;
+                definitions.list[place] = stored.clone();
+                Stored::Replaced
+            }
+        };
+        let mut batch = self.db.batch();
+        let key = definition_key(source.number, stored.number);
+        batch.insert(
+            &self.keyspaces.catalog,
+            key,
+            rows::encode(&DefinitionRow::from(&stored)),
+        );
+        self.commit_definitions(batch, &state, &mut writer, row, definitions)?;
+        Ok((stored, did))
+    }
+
+    pub(crate) fn delete_definition(
+        &self,
+        source: &Source,
+        kind: DefinitionKind,
+        key: &Key,
+        seen: u64,
+    ) -> Result<()> {
+        let state = self.state_of(source)?;
+        let mut writer = self.writer_of(&state)?;
+        let mut definitions = state.definitions().as_ref().clone();
+        if definitions.revision != seen {
+            return Err(StoreError::DefinitionsChanged);
+        }
+        let same = |d: &StoredDefinition| d.kind == kind && d.key == *key;
+        let Some(place) = definitions.list.iter().position(same) else {
+            return Err(StoreError::Refused(ErrorObject::not_found(format!(
+                "'{key}' does not exist"
+            ))));
+        };
+        let number = definitions.list.remove(place).number;
+        if let Some(why) = self.in_use(&state, &writer, number)? {
+            return Err(StoreError::precondition(format!("'{key}' is in use: {why}")));
+        }
+        let mut batch = self.db.batch();
+        batch.remove(&self.keyspaces.catalog, definition_key(source.number, number));
+        let row = writer.row.clone();
+        self.commit_definitions(batch, &state, &mut writer, row, definitions)
+    }
+
+    /// Commits a change of the definitions, and shows it when it is durable.
+    fn commit_definitions(
+        &self,
+        mut batch: fjall::OwnedWriteBatch,
+        state: &SourceState,
+        writer: &mut Writer,
+        mut row: SourceRow,
+        mut definitions: Definitions,
+    ) -> Result<()> {
+        definitions.revision += 1;
+        row.definitions_revision = definitions.revision;
+        let edge_types = edge_types(&definitions)?;
+        batch.insert(
+            &self.keyspaces.catalog,
+            source_key(state.source.number),
+            rows::encode(&row),
+        );
+        batch.commit().map_err(engine)?;
+        self.sync.wait(self.sync.committed())?;
+        writer.row = row;
+        writer.edge_types = edge_types;
+        *state.definitions.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(definitions);
+        Ok(())
+    }
+
+    /// Why the type with this number cannot go, if it cannot.
+    fn in_use(&self, state: &SourceState, writer: &Writer, number: TypeNumber) -> Result<Option<String>> {
+        let prefix = keys::of_type(state.source.number, number);
+        for keyspace in [&self.keyspaces.heads, &self.keyspaces.edges] {
+            if keyspace.prefix(&prefix).next().is_some() {
+                return Ok(Some("records of it exist; delete them first".into()));
+            }
+        }
+        let now = self.db.snapshot();
+        for sequence in &writer.queue {
+            let place = state.lane_task(*sequence);
+            let spec = self.spec(&now, &place)?;
+            let names = |index: &u32| {
+                let of_type = &spec.types[*index as usize];
+                let at_end = |edge: &granary_core::operation::EdgeEnds| {
+                    edge.from.number == number || edge.to.number == number
+                };
+                of_type.number == number || of_type.edge.as_ref().is_some_and(at_end)
+            };
+            if spec.types_used.iter().any(names) {
+                let task = self.task_at(&now, &place)?;
+                return Ok(Some(format!("task {} has not ended; wait for it", task.task.id)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The lock of a source's writes, if the store takes writes and the source is there.
+    pub(crate) fn writer_of<'a>(&self, state: &'a SourceState) -> Result<std::sync::MutexGuard<'a, Writer>> {
+        self.check_open()?;
+        let writer = lock(&state.writer);
+        if writer.deleted {
+            return Err(StoreError::source_gone(state.source.key.as_str()));
+        }
+        Ok(writer)
+    }
+
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.closed.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("it is closed".into()));
+        }
+        self.sync.check()
+    }
+}

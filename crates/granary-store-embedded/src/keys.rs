@@ -1,0 +1,149 @@
+//! Keys of the keyspaces. Numbers are big-endian so that keys sort as they count; ids come last or end with a zero
+//! byte, which no id holds.
+
+use granary_core::decide::{BoundedEnd, Direction, RecordKey};
+use granary_core::keys::ResourceId;
+use granary_core::ksuid::Ksuid;
+use granary_core::operation::{RecordId, TypeNumber};
+
+/// Which queue a task stands in: the lane, or the tasks of writes applied at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TaskClass {
+    /// Bulk tasks and purges, in the order of acceptance.
+    Lane = 0,
+    /// Single writes and bundles.
+    AtOnce = 1,
+}
+
+/// The place of a task among those of its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TaskPlace {
+    pub(crate) source: u32,
+    pub(crate) class: TaskClass,
+    pub(crate) sequence: u64,
+}
+
+impl TaskPlace {
+    /// `tasks`: source, class, sequence.
+    pub(crate) fn key(&self) -> Vec<u8> {
+        let mut key = Self::prefix(self.source, self.class);
+        key.extend(self.sequence.to_be_bytes());
+        key
+    }
+
+    /// All tasks of one class.
+    pub(crate) fn prefix(source: u32, class: TaskClass) -> Vec<u8> {
+        let mut key = source.to_be_bytes().to_vec();
+        key.push(class as u8);
+        key
+    }
+
+    /// `receipts`: the task, then the first operation of the chunk. `spool`: the task, then the number of the part.
+    pub(crate) fn part(&self, number: u64) -> Vec<u8> {
+        let mut key = self.key();
+        key.extend(number.to_be_bytes());
+        key
+    }
+}
+
+/// `task_ids`: source, id.
+pub(crate) fn task_id(source: u32, id: Ksuid) -> Vec<u8> {
+    let mut key = source.to_be_bytes().to_vec();
+    key.extend(id.as_bytes());
+    key
+}
+
+/// The last number of a key of `tasks`, `receipts` or `spool`.
+pub(crate) fn last_number(key: &[u8]) -> Option<u64> {
+    key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+/// All records of a type, in `heads` or in `edges` and `edges_in`.
+pub(crate) fn of_type(source: u32, number: TypeNumber) -> Vec<u8> {
+    let mut key = Vec::with_capacity(8 + 2 * ResourceId::LEN_MAX + 1);
+    key.extend(source.to_be_bytes());
+    key.extend(number.to_be_bytes());
+    key
+}
+
+/// `heads`: source, type, id.
+pub(crate) fn resource(source: u32, number: TypeNumber, id: &ResourceId) -> Vec<u8> {
+    let mut key = of_type(source, number);
+    key.extend(id.as_str().as_bytes());
+    key
+}
+
+/// `edges`: source, definition, from, to. `edges_in` has the same shape with both ends exchanged.
+pub(crate) fn edge(source: u32, number: TypeNumber, near: &ResourceId, far: &ResourceId) -> Vec<u8> {
+    let mut key = edges_at(source, number, near);
+    key.extend(far.as_str().as_bytes());
+    key
+}
+
+/// All edges of a definition that have `near` at the end by which the keyspace is sorted.
+pub(crate) fn edges_at(source: u32, number: TypeNumber, near: &ResourceId) -> Vec<u8> {
+    let mut key = resource(source, number, near);
+    key.push(0);
+    key
+}
+
+/// The key of a record, in `heads` or `edges` and in `bodies`. Profiles and definitions share one row of numbers, so
+/// no two records have the same.
+pub(crate) fn record(source: u32, key: &RecordKey<'_>) -> Vec<u8> {
+    match *key {
+        RecordKey::Resource { number, id } => resource(source, number, id),
+        RecordKey::Relationship { number, from, to } => edge(source, number, from, to),
+    }
+}
+
+/// All edges at a bounded end; in `edges` for `From`, in `edges_in` for `To`.
+pub(crate) fn bound(source: u32, end: &BoundedEnd<'_>) -> (Direction, Vec<u8>) {
+    (end.direction, edges_at(source, end.number, end.id))
+}
+
+/// The id of a resource, from a key of `heads`.
+pub(crate) fn resource_id(key: &[u8]) -> Option<RecordId> {
+    let id = std::str::from_utf8(key.get(8..)?).ok()?;
+    Some(RecordId::Resource(ResourceId::parse(id).ok()?))
+}
+
+/// Both ids in a key of `edges` (from, to) or `edges_in` (to, from).
+pub(crate) fn edge_ends(key: &[u8]) -> Option<(ResourceId, ResourceId)> {
+    let ids = std::str::from_utf8(key.get(8..)?).ok()?;
+    let (near, far) = ids.split_once('\0')?;
+    Some((ResourceId::parse(near).ok()?, ResourceId::parse(far).ok()?))
+}
+
+/// The smallest key after all keys that start with `prefix` and are longer.
+pub(crate) fn after(mut key: Vec<u8>) -> Vec<u8> {
+    key.push(0);
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_come_back_out_of_keys() {
+        let (a, b) = (
+            ResourceId::parse("ab").unwrap(),
+            ResourceId::parse("c-d").unwrap(),
+        );
+        assert_eq!(
+            resource_id(&resource(1, 2, &a)),
+            Some(RecordId::Resource(a.clone()))
+        );
+        assert_eq!(edge_ends(&edge(1, 2, &a, &b)), Some((a, b)));
+        assert_eq!(edge_ends(b"short"), None);
+    }
+
+    #[test]
+    fn an_id_that_starts_another_has_its_own_edges() {
+        let (short, long) = (
+            ResourceId::parse("ab").unwrap(),
+            ResourceId::parse("ab-c").unwrap(),
+        );
+        assert!(!edge(1, 2, &long, &short).starts_with(&edges_at(1, 2, &short)));
+    }
+}

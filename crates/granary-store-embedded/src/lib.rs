@@ -1,0 +1,296 @@
+//! The embedded store: one machine, one folder, one process.
+//!
+//! Two parts, one truth. fjall holds all that decides: heads, edges, tasks, receipts, the catalog. *Segments*, the
+//! immutable files that a bulk request is spooled to, hold the bodies: they are written once, when the request is
+//! accepted, and applying it writes heads that point into them. Bodies of single writes and of small requests are in
+//! fjall too. fjall alone says what is true: a segment that no row names is not there, and is removed at the next start.
+//!
+//! Every write of a source holds the lock of its lane from reading what it decides on to its commit. See `sync` for
+//! when it becomes durable and visible.
+//!
+//! What is not here yet: collecting segments whose bodies are dead, and applying large tasks as sorted runs. Their
+//! places are `segment.rs` and `apply.rs`.
+
+mod apply;
+mod catalog;
+mod format;
+mod keys;
+mod lanes;
+mod open;
+mod read;
+mod rows;
+mod segment;
+mod sync;
+mod upload;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use fjall::{Database, Keyspace};
+use granary_core::keys::{Key, ResourceId};
+use granary_core::ksuid::Ksuid;
+use granary_core::operation::{RecordId, TargetType, TypeNumber, TypeRef};
+use granary_core::receipt::Receipt;
+use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition};
+use granary_core::task::TaskId;
+use granary_core::time::Timestamp;
+use granary_store::{
+    Budget, Definitions, EdgeFilter, Lane, Record, Result, Source, Step, Store, StoreError, StoreLimits,
+    Stored, StoredTask, TaskFilter, Upload, Write, Written,
+};
+
+pub use format::{FORMAT_VERSION, OpenError};
+
+use crate::catalog::SourceState;
+use crate::lanes::LaneTable;
+use crate::read::BlockCache;
+use crate::segment::Segment;
+use crate::sync::Syncer;
+
+/// The store in one folder. Cloning it gives another handle to the same store.
+#[derive(Clone)]
+pub struct EmbeddedStore {
+    inner: Arc<Inner>,
+}
+
+/// The keyspaces of the database.
+struct Keyspaces {
+    catalog: Keyspace,
+    heads: Keyspace,
+    bodies: Keyspace,
+    edges: Keyspace,
+    edges_in: Keyspace,
+    tasks: Keyspace,
+    task_ids: Keyspace,
+    lanes: Keyspace,
+    spool: Keyspace,
+    receipts: Keyspace,
+    segments: Keyspace,
+}
+
+struct Inner {
+    limits: StoreLimits,
+    // Before the database, so that its last sync comes before the database closes.
+    sync: Syncer,
+    db: Database,
+    keyspaces: Keyspaces,
+    hash_key: [u8; 16],
+    next_source: Mutex<u32>,
+    sources: RwLock<BTreeMap<Key, Arc<SourceState>>>,
+    lanes: Mutex<LaneTable>,
+    next_segment: AtomicU32,
+    segments: RwLock<HashMap<u32, Arc<Segment>>>,
+    blocks: BlockCache,
+    spooled: AtomicU64,
+    closed: AtomicBool,
+    // Last, so that the folder is free when all else is closed.
+    folder: format::Folder,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in `folder`, or makes one there. Blocks for as long as the journal takes to be read.
+    pub fn open(folder: &Path, limits: StoreLimits) -> std::result::Result<Self, OpenError> {
+        Ok(Self {
+            inner: Arc::new(Inner::open(folder, limits)?),
+        })
+    }
+
+    /// Runs disk work off the threads that serve connections. It runs to its end even where the caller has gone.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let inner = Arc::clone(&self.inner);
+        run_blocking(move || work(&inner)).await
+    }
+}
+
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(StoreError::Unavailable("the server is stopping".into())),
+    }
+}
+
+/// A lock whose holder may have panicked: what it protects changes only after a commit, so it is whole all the same.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What fjall refuses is out of the caller's hands.
+fn engine(error: fjall::Error) -> StoreError {
+    match error {
+        fjall::Error::Storage(_) | fjall::Error::Decompress(_) | fjall::Error::InvalidTag(_) => {
+            StoreError::Damaged(error.to_string())
+        }
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+fn io(error: std::io::Error) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    fn hash_key(&self) -> [u8; 16] {
+        self.inner.hash_key
+    }
+
+    async fn put_source(&self, key: &Key, now: Timestamp) -> Result<(Source, Stored)> {
+        let key = key.clone();
+        self.run(move |inner| inner.put_source(&key, now)).await
+    }
+
+    async fn source(&self, key: &Key) -> Result<Option<Source>> {
+        Ok(self.inner.sources().get(key).map(|state| state.source.clone()))
+    }
+
+    async fn sources(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Source>> {
+        let sources = self.inner.sources();
+        let all = sources.values().map(|state| &state.source);
+        Ok(all
+            .filter(|source| after.is_none_or(|after| source.key > *after))
+            .take(limit)
+            .cloned()
+            .collect())
+    }
+
+    async fn delete_source(&self, source: &Source) -> Result<()> {
+        let source = source.clone();
+        self.run(move |inner| inner.delete_source(&source)).await
+    }
+
+    async fn definitions(&self, source: &Source) -> Result<Definitions> {
+        Ok(self.inner.state_of(source)?.definitions().as_ref().clone())
+    }
+
+    async fn put_definition(
+        &self,
+        source: &Source,
+        definition: &AcceptedDefinition,
+        seen: u64,
+        now: Timestamp,
+    ) -> Result<(StoredDefinition, Stored)> {
+        let (source, definition) = (source.clone(), definition.clone());
+        self.run(move |inner| inner.put_definition(&source, &definition, seen, now))
+            .await
+    }
+
+    async fn delete_definition(
+        &self,
+        source: &Source,
+        kind: DefinitionKind,
+        key: &Key,
+        seen: u64,
+    ) -> Result<()> {
+        let (source, key) = (source.clone(), key.clone());
+        self.run(move |inner| inner.delete_definition(&source, kind, &key, seen))
+            .await
+    }
+
+    async fn begin_upload(
+        &self,
+        source: &Source,
+        task_id: TaskId,
+        target_type: TargetType,
+        types: Arc<[TypeRef]>,
+    ) -> Result<Box<dyn Upload>> {
+        Ok(Box::new(upload::EmbeddedUpload::begin(
+            &self.inner,
+            source,
+            task_id,
+            target_type,
+            types,
+        )?))
+    }
+
+    async fn claim_lane(&self) -> Result<Option<Lane>> {
+        Ok(self.inner.claim_lane())
+    }
+
+    async fn release_lane(&self, lane: Lane) {
+        self.inner.release_lane(&lane);
+    }
+
+    async fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step> {
+        let lane = Lane {
+            source: lane.source.clone(),
+            fence: lane.fence,
+        };
+        self.run(move |inner| inner.apply_chunk(&lane, budget, now)).await
+    }
+
+    async fn write(&self, write: Write, now: Timestamp) -> Result<Written> {
+        self.run(move |inner| inner.write(write, now)).await
+    }
+
+    async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>> {
+        let (source, id) = (source.clone(), id.clone());
+        self.run(move |inner| inner.record(&source, number, &id)).await
+    }
+
+    async fn resources(
+        &self,
+        source: &Source,
+        number: TypeNumber,
+        after: Option<&ResourceId>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        let (source, after) = (source.clone(), after.cloned());
+        self.run(move |inner| inner.resources(&source, number, after.as_ref(), limit))
+            .await
+    }
+
+    async fn relationships(
+        &self,
+        source: &Source,
+        number: TypeNumber,
+        filter: &EdgeFilter,
+        after: Option<(&ResourceId, &ResourceId)>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        let (source, filter) = (source.clone(), filter.clone());
+        let after = after.map(|(from, to)| (from.clone(), to.clone()));
+        self.run(move |inner| inner.relationships(&source, number, &filter, after, limit))
+            .await
+    }
+
+    async fn task(&self, source: &Source, id: Ksuid) -> Result<Option<StoredTask>> {
+        let source = source.clone();
+        self.run(move |inner| inner.task(&source, id)).await
+    }
+
+    async fn tasks(
+        &self,
+        source: &Source,
+        filter: &TaskFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<StoredTask>> {
+        let (source, filter) = (source.clone(), filter.clone());
+        self.run(move |inner| inner.tasks(&source, &filter, before, limit))
+            .await
+    }
+
+    async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
+        let task = task.clone();
+        self.run(move |inner| inner.receipts(&task, from, limit)).await
+    }
+
+    fn spooled_bytes(&self) -> u64 {
+        self.inner.spooled.load(Ordering::Relaxed)
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.run(|inner| {
+            inner.closed.store(true, Ordering::SeqCst);
+            inner.sync.wait(inner.sync.last_commit())
+        })
+        .await
+    }
+}

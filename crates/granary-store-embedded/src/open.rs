@@ -1,0 +1,198 @@
+//! Opening: the format, the database, what a crash left behind, and where each lane goes on.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::{Arc, Mutex, RwLock};
+
+use fjall::config::{CompressionPolicy, FilterPolicy, PinningPolicy};
+use fjall::{Database, KeyspaceCreateOptions, PersistMode};
+use granary_store::{Result, StoreError, StoreLimits};
+
+use crate::catalog::{self, SourceState};
+use crate::format::{Folder, OpenError};
+use crate::lanes::LaneTable;
+use crate::read::BlockCache;
+use crate::rows::{self, SegmentRow, StoreRow};
+use crate::segment::{SegmentPaths, segment_of};
+use crate::sync::Syncer;
+use crate::{Inner, Keyspaces, engine, io};
+
+/// Memory for blocks of the database. Small, for the whole server is to stay within its bound.
+const CACHE_BYTES: u64 = 64 << 20;
+/// The journal that a start after a crash has to read.
+const JOURNAL_BYTES_MAX: u64 = 256 << 20;
+/// Small memtables win: fewer cache misses and shorter stalls (measured for heads).
+const MEMTABLE_BYTES: u64 = 16 << 20;
+
+impl Inner {
+    pub(crate) fn open(path: &Path, limits: StoreLimits) -> std::result::Result<Self, OpenError> {
+        let folder = Folder::open(path)?;
+        let db = open_database(&folder)?;
+        let words = |error: StoreError| match error {
+            StoreError::Damaged(what) => folder.damaged(what),
+            other => OpenError::Io {
+                folder: folder.path.clone(),
+                error: std::io::Error::other(other.to_string()),
+            },
+        };
+        let keyspaces = Keyspaces::open(&db).map_err(engine).map_err(words)?;
+        let store = store_row(&db, &keyspaces).map_err(words)?;
+        let sync = Syncer::start(&db).map_err(words)?;
+        let next_segment = settle_segments(&folder, &keyspaces).map_err(words)?;
+        let mut inner = Self {
+            limits,
+            sync,
+            hash_key: store.hash_key,
+            next_source: Mutex::new(store.next_source),
+            sources: RwLock::new(BTreeMap::new()),
+            lanes: Mutex::new(LaneTable::default()),
+            next_segment: AtomicU32::new(next_segment),
+            segments: RwLock::new(HashMap::new()),
+            blocks: BlockCache::new(),
+            spooled: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            db,
+            keyspaces,
+            folder,
+        };
+        let words = |error: StoreError| inner.folder.damaged(error.to_string());
+        let sources = catalog::load(&inner.keyspaces).map_err(words)?;
+        for state in sources.values() {
+            inner.recover_lane(state).map_err(words)?;
+        }
+        inner.sources = RwLock::new(sources);
+        Ok(inner)
+    }
+
+    /// A lane with unfinished tasks goes on where their cursors stand.
+    fn recover_lane(&self, state: &Arc<SourceState>) -> Result<()> {
+        let waiting: Vec<u64> = {
+            let writer = crate::lock(&state.writer);
+            (writer.lane.lane_head..writer.lane.lane_next).collect()
+        };
+        for sequence in &waiting {
+            let place = state.lane_task(*sequence);
+            let spec = self.spec(&self.db.snapshot(), &place)?;
+            self.spooled
+                .fetch_add(spec.bytes, std::sync::atomic::Ordering::Relaxed);
+        }
+        if !waiting.is_empty() {
+            crate::lock(&self.lanes).wake(state.source.number);
+        }
+        Ok(())
+    }
+}
+
+fn open_database(folder: &Folder) -> std::result::Result<Database, OpenError> {
+    let opened = Database::builder(folder.path.join("db"))
+        .cache_size(CACHE_BYTES)
+        .max_journaling_size(JOURNAL_BYTES_MAX)
+        .manual_journal_persist(true)
+        .worker_threads(2)
+        .open();
+    opened.map_err(|error| match error {
+        fjall::Error::Io(error) => OpenError::Io {
+            folder: folder.path.clone(),
+            error,
+        },
+        fjall::Error::Locked => OpenError::InUse(folder.path.clone()),
+        other => folder.damaged(format!("the database in db/ does not open ({other})")),
+    })
+}
+
+impl Keyspaces {
+    fn open(db: &Database) -> fjall::Result<Self> {
+        let plain = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(MEMTABLE_BYTES)
+                .manual_journal_persist(true)
+        };
+        // Looked up for every operation: kept at hand, and not compressed.
+        let looked_up = || {
+            plain()
+                .filter_block_pinning_policy(PinningPolicy::all(true))
+                .index_block_pinning_policy(PinningPolicy::all(true))
+                .data_block_compression_policy(CompressionPolicy::disabled())
+        };
+        // Read by ranges only, or written once: no filters.
+        let scanned = || plain().filter_policy(FilterPolicy::disabled());
+        Ok(Self {
+            catalog: db.keyspace("catalog", plain)?,
+            heads: db.keyspace("heads", looked_up)?,
+            bodies: db.keyspace("bodies", plain)?,
+            edges: db.keyspace("edges", looked_up)?,
+            edges_in: db.keyspace("edges_in", scanned)?,
+            tasks: db.keyspace("tasks", plain)?,
+            task_ids: db.keyspace("task_ids", plain)?,
+            lanes: db.keyspace("lanes", plain)?,
+            spool: db.keyspace("spool", scanned)?,
+            receipts: db.keyspace("receipts", scanned)?,
+            segments: db.keyspace("segments", plain)?,
+        })
+    }
+}
+
+/// The row of the store, made at its first start.
+fn store_row(db: &Database, keyspaces: &Keyspaces) -> Result<StoreRow> {
+    if let Some(row) = keyspaces.catalog.get(catalog::STORE_KEY).map_err(engine)? {
+        return rows::decode(&row, "catalog");
+    }
+    let mut hash_key = [0; 16];
+    getrandom::fill(&mut hash_key).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let row = StoreRow {
+        hash_key,
+        next_source: 1,
+    };
+    let mut batch = db.batch().durability(Some(PersistMode::SyncAll));
+    batch.insert(&keyspaces.catalog, catalog::STORE_KEY, rows::encode(&row));
+    batch.commit().map_err(engine)?;
+    Ok(row)
+}
+
+/// Removes the segments that no task was accepted with, sees that the others are whole, and returns a number that no
+/// segment has had.
+fn settle_segments(folder: &Folder, keyspaces: &Keyspaces) -> Result<u32> {
+    let mut next = 1;
+    for row in keyspaces.segments.iter() {
+        let (key, value) = row.into_inner().map_err(engine)?;
+        let key: [u8; 4] = key
+            .as_ref()
+            .try_into()
+            .map_err(|_| StoreError::Damaged("a key of segments".into()))?;
+        let segment = u32::from_be_bytes(key);
+        let row: SegmentRow = rows::decode(&value, "segments")?;
+        let paths = SegmentPaths::new(&folder.segments, segment);
+        for (path, bytes) in [
+            (&paths.operations, row.operations_bytes),
+            (&paths.bodies, row.bodies_bytes),
+        ] {
+            let found = fs::metadata(path).map(|file| file.len());
+            if !matches!(found, Ok(length) if length == bytes) {
+                let name = path.display();
+                return Err(StoreError::Damaged(format!(
+                    "{name} is missing or does not have its {bytes} bytes"
+                )));
+            }
+        }
+        next = next.max(segment + 1);
+    }
+    for entry in fs::read_dir(&folder.segments).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        let Some(segment) = segment_of(&path) else {
+            continue;
+        };
+        next = next.max(segment + 1);
+        if keyspaces
+            .segments
+            .get(segment.to_be_bytes())
+            .map_err(engine)?
+            .is_none()
+        {
+            fs::remove_file(&path).map_err(io)?;
+            tracing::info!(segment, "removed a segment of a request that was never accepted");
+        }
+    }
+    Ok(next)
+}

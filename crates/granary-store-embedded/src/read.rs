@@ -1,0 +1,411 @@
+//! Reading: records with their bodies, tasks, receipts. Clients see the snapshot that the last sync published.
+
+use std::collections::HashMap;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use fjall::{Readable, Snapshot};
+use granary_core::decide::RecordKey;
+use granary_core::error::ErrorObject;
+use granary_core::keys::ResourceId;
+use granary_core::ksuid::Ksuid;
+use granary_core::operation::{Operation, RecordId, TypeNumber};
+use granary_core::receipt::Receipt;
+use granary_core::task::TaskKind;
+use granary_core::time::Timestamp;
+use granary_store::{EdgeFilter, Record, Result, Source, StoreError, StoredTask, TaskFilter};
+
+use crate::keys::{self, TaskClass, TaskPlace};
+use crate::rows::{self, HeadRow, InlineRow, Place, ReceiptsRow, SpecRow, Spool, TaskRow};
+use crate::segment::{OPERATIONS_PER_BLOCK, Segment, body_at};
+use crate::{Inner, engine, lock};
+
+/// Segments that are kept open for reading.
+const SEGMENTS_OPEN_MAX: usize = 256;
+
+/// The last blocks of bodies that were opened: a list reads many bodies of one block. Each block has one place where
+/// it can be.
+pub(crate) struct BlockCache {
+    places: Vec<Mutex<Option<CachedBlock>>>,
+}
+
+struct CachedBlock {
+    segment: u32,
+    block: u32,
+    bytes: Bytes,
+}
+
+impl BlockCache {
+    const PLACES: usize = 64;
+    /// Larger blocks hold one large body; they are not kept.
+    const BLOCK_BYTES_MAX: usize = 64 * 1024;
+
+    pub(crate) fn new() -> Self {
+        Self {
+            places: (0..Self::PLACES).map(|_| Mutex::new(None)).collect(),
+        }
+    }
+
+    fn get(&self, segment: u32, block: u32, open: impl FnOnce() -> Result<Vec<u8>>) -> Result<Bytes> {
+        let mixed = (u64::from(segment) << 32 | u64::from(block)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let place = &self.places[(mixed >> 58) as usize % Self::PLACES];
+        if let Some(cached) = lock(place).as_ref()
+            && (cached.segment, cached.block) == (segment, block)
+        {
+            return Ok(cached.bytes.clone());
+        }
+        let bytes = Bytes::from(open()?);
+        if bytes.len() <= Self::BLOCK_BYTES_MAX {
+            *lock(place) = Some(CachedBlock {
+                segment,
+                block,
+                bytes: bytes.clone(),
+            });
+        }
+        Ok(bytes)
+    }
+}
+
+impl Inner {
+    pub(crate) fn segment(&self, number: u32) -> Result<Arc<Segment>> {
+        let open = self
+            .segments
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&number)
+            .cloned();
+        if let Some(segment) = open {
+            return Ok(segment);
+        }
+        let segment = Arc::new(Segment::open(&self.folder.segments, number)?);
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        if segments.len() >= SEGMENTS_OPEN_MAX
+            && let Some(other) = segments.keys().next().copied()
+        {
+            segments.remove(&other);
+        }
+        segments.insert(number, Arc::clone(&segment));
+        Ok(segment)
+    }
+
+    pub(crate) fn record(
+        &self,
+        source: &Source,
+        number: TypeNumber,
+        id: &RecordId,
+    ) -> Result<Option<Record>> {
+        self.state_of(source)?;
+        let now = self.sync.published();
+        let key = keys::record(source.number, &RecordKey::of(number, id));
+        let keyspace = match id {
+            RecordId::Resource(_) => &self.keyspaces.heads,
+            RecordId::Relationship { .. } => &self.keyspaces.edges,
+        };
+        match now.get(keyspace, &key).map_err(engine)? {
+            None => Ok(None),
+            Some(row) => Ok(Some(self.with_body(
+                &now,
+                &key,
+                id.clone(),
+                &rows::decode(&row, "heads")?,
+            )?)),
+        }
+    }
+
+    fn with_body(&self, now: &Snapshot, key: &[u8], id: RecordId, row: &HeadRow) -> Result<Record> {
+        let missing = || StoreError::Damaged(format!("the body of record '{id}' is not at its place"));
+        let body = match row.place {
+            Place::Nowhere => Bytes::new(),
+            Place::Bodies => {
+                let body = now
+                    .get(&self.keyspaces.bodies, key)
+                    .map_err(engine)?
+                    .ok_or_else(missing)?;
+                Bytes::copy_from_slice(&body)
+            }
+            Place::Segment {
+                segment,
+                block,
+                offset,
+            } => {
+                let bytes = self
+                    .blocks
+                    .get(segment, block, || self.segment(segment)?.bodies(block))?;
+                bytes.slice_ref(body_at(&bytes, offset).ok_or_else(missing)?)
+            }
+        };
+        Ok(Record {
+            id,
+            head: row.head(),
+            body,
+        })
+    }
+
+    pub(crate) fn resources(
+        &self,
+        source: &Source,
+        number: TypeNumber,
+        after: Option<&ResourceId>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        self.state_of(source)?;
+        let now = self.sync.published();
+        let prefix = keys::of_type(source.number, number);
+        let start = after.map_or(prefix.clone(), |id| {
+            keys::after(keys::resource(source.number, number, id))
+        });
+        let mut records = Vec::new();
+        for row in now.range(&self.keyspaces.heads, start..).take(limit) {
+            let (key, value) = row.into_inner().map_err(engine)?;
+            if !key.starts_with(&prefix) {
+                break;
+            }
+            let id = keys::resource_id(&key).ok_or_else(|| StoreError::Damaged("a key of heads".into()))?;
+            records.push(self.with_body(&now, &key, id, &rows::decode(&value, "heads")?)?);
+        }
+        Ok(records)
+    }
+
+    pub(crate) fn relationships(
+        &self,
+        source: &Source,
+        number: TypeNumber,
+        filter: &EdgeFilter,
+        after: Option<(ResourceId, ResourceId)>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        self.state_of(source)?;
+        let now = self.sync.published();
+        let source = source.number;
+        // With `to` alone the edges are found by their other end; their order by `from` is the same.
+        let inward = filter.from.is_none() && filter.to.is_some();
+        let keyspace = if inward {
+            &self.keyspaces.edges_in
+        } else {
+            &self.keyspaces.edges
+        };
+        let (near, far) = if inward {
+            (&filter.to, &filter.from)
+        } else {
+            (&filter.from, &filter.to)
+        };
+        let prefix = match (near, far) {
+            (Some(near), Some(far)) => keys::edge(source, number, near, far),
+            (Some(near), None) => keys::edges_at(source, number, near),
+            (None, _) => keys::of_type(source, number),
+        };
+        let start = after.map_or(prefix.clone(), |(from, to)| {
+            let (near, far) = if inward { (to, from) } else { (from, to) };
+            keys::after(keys::edge(source, number, &near, &far)).max(prefix.clone())
+        });
+        let mut records = Vec::new();
+        for row in now.range(keyspace, start..) {
+            let (key, value) = row.into_inner().map_err(engine)?;
+            if records.len() == limit || !key.starts_with(&prefix) {
+                break;
+            }
+            let (near, far) =
+                keys::edge_ends(&key).ok_or_else(|| StoreError::Damaged("a key of edges".into()))?;
+            let (from, to) = if inward { (far, near) } else { (near, far) };
+            if !filter.admits(&from, &to) {
+                continue;
+            }
+            let key = keys::edge(source, number, &from, &to);
+            let value = match inward {
+                false => value,
+                true => now
+                    .get(&self.keyspaces.edges, &key)
+                    .map_err(engine)?
+                    .ok_or_else(|| StoreError::Damaged("edges_in names an edge that is not there".into()))?,
+            };
+            let id = RecordId::Relationship { from, to };
+            records.push(self.with_body(&now, &key, id, &rows::decode(&value, "edges")?)?);
+        }
+        Ok(records)
+    }
+
+    pub(crate) fn task_row(&self, now: &Snapshot, place: &TaskPlace) -> Result<TaskRow> {
+        let row = now.get(&self.keyspaces.tasks, place.key()).map_err(engine)?;
+        rows::decode(
+            &row.ok_or_else(|| StoreError::Damaged("a task is missing".into()))?,
+            "tasks",
+        )
+    }
+
+    pub(crate) fn spec(&self, now: &Snapshot, place: &TaskPlace) -> Result<SpecRow> {
+        let row = now.get(&self.keyspaces.spool, place.part(0)).map_err(engine)?;
+        rows::decode(
+            &row.ok_or_else(|| StoreError::Damaged("the spool of a task is missing".into()))?,
+            "spool",
+        )
+    }
+
+    pub(crate) fn inline(&self, now: &Snapshot, place: &TaskPlace) -> Result<InlineRow> {
+        let row = now.get(&self.keyspaces.spool, place.part(1)).map_err(engine)?;
+        rows::decode(
+            &row.ok_or_else(|| StoreError::Damaged("the operations of a task are missing".into()))?,
+            "spool",
+        )
+    }
+
+    pub(crate) fn task_at(&self, now: &Snapshot, place: &TaskPlace) -> Result<StoredTask> {
+        let row = self.task_row(now, place)?;
+        Ok(row.stored(place.source, place.sequence, self.spec(now, place)?))
+    }
+
+    pub(crate) fn task(&self, source: &Source, id: Ksuid) -> Result<Option<StoredTask>> {
+        self.state_of(source)?;
+        let now = self.sync.published();
+        let key = keys::task_id(source.number, id);
+        let Some(place) = now.get(&self.keyspaces.task_ids, key).map_err(engine)? else {
+            return Ok(None);
+        };
+        let damaged = || StoreError::Damaged("a row of task_ids".into());
+        let sequence = keys::last_number(&place).ok_or_else(damaged)?;
+        let class = match place.get(4) {
+            Some(0) => TaskClass::Lane,
+            Some(1) => TaskClass::AtOnce,
+            _ => return Err(damaged()),
+        };
+        Ok(Some(self.task_at(
+            &now,
+            &TaskPlace {
+                source: source.number,
+                class,
+                sequence,
+            },
+        )?))
+    }
+
+    pub(crate) fn tasks(
+        &self,
+        source: &Source,
+        filter: &TaskFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<StoredTask>> {
+        self.state_of(source)?;
+        let now = self.sync.published();
+        let class = filter.kind.map_or(TaskClass::Lane, class_of);
+        let place = |sequence| TaskPlace {
+            source: source.number,
+            class,
+            sequence,
+        };
+        let range = (
+            Bound::Included(place(0).key()),
+            Bound::Excluded(place(before.unwrap_or(u64::MAX)).key()),
+        );
+        let mut tasks = Vec::new();
+        for row in now.range(&self.keyspaces.tasks, range).rev() {
+            if tasks.len() == limit {
+                break;
+            }
+            let (key, _) = row.into_inner().map_err(engine)?;
+            let sequence =
+                keys::last_number(&key).ok_or_else(|| StoreError::Damaged("a key of tasks".into()))?;
+            let task = self.task_at(&now, &place(sequence))?;
+            if filter.admits(&task.task) {
+                tasks.push(task);
+            }
+        }
+        Ok(tasks)
+    }
+
+    pub(crate) fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
+        let now = self.sync.published();
+        let place = TaskPlace {
+            source: task.source,
+            class: class_of(task.task.id.kind),
+            sequence: task.sequence,
+        };
+        let end = task.task.counts.total.min(from.saturating_add(limit as u64));
+        if from >= end {
+            return Ok(Vec::new());
+        }
+        let operations = self.operations(&now, &place, from, end)?;
+        let mut decided = self.decided(&now, &place, from, end.min(task.cursor))?;
+        let receipt = |(index, operation): (u64, &Operation)| match decided.remove(&index) {
+            _ if index >= task.cursor => Ok(task.pending_receipt(index, operation)),
+            Some((at, unchanged, error)) => Ok(task.decided_receipt(index, operation, at, unchanged, error)),
+            None => Err(StoreError::Damaged(format!(
+                "operation {index} of {} has no receipt",
+                task.task.id
+            ))),
+        };
+        (from..end).zip(&operations).map(receipt).collect()
+    }
+
+    /// The operations of a task in this range.
+    fn operations(&self, now: &Snapshot, place: &TaskPlace, from: u64, end: u64) -> Result<Vec<Operation>> {
+        let count = (end - from) as usize;
+        let segments = match self.spec(now, place)?.spool {
+            Spool::Inline => {
+                let all = self.inline(now, place)?.operations;
+                return Ok(all.into_iter().skip(from as usize).take(count).collect());
+            }
+            Spool::Segments(segments) => segments,
+        };
+        let mut operations = Vec::with_capacity(count);
+        while operations.len() < count {
+            let index = from + operations.len() as u64;
+            let at = segments.partition_point(|(_, first)| *first <= index) - 1;
+            let (number, first) = segments[at];
+            let rows = self
+                .segment(number)?
+                .operations((index - first) / OPERATIONS_PER_BLOCK)?;
+            let room = count - operations.len();
+            let rest = rows
+                .into_iter()
+                .skip(((index - first) % OPERATIONS_PER_BLOCK) as usize);
+            operations.extend(rest.take(room).map(|row| row.operation));
+        }
+        Ok(operations)
+    }
+
+    /// What became of the operations of a task in this range: when, whether unchanged, and why it failed.
+    #[expect(clippy::type_complexity, reason = "read once, by the caller above")]
+    fn decided(
+        &self,
+        now: &Snapshot,
+        place: &TaskPlace,
+        from: u64,
+        end: u64,
+    ) -> Result<HashMap<u64, (Timestamp, bool, Option<ErrorObject>)>> {
+        let mut decided = HashMap::new();
+        let damaged = || StoreError::Damaged("a row of receipts".into());
+        if from >= end {
+            return Ok(decided);
+        }
+        // The chunk that holds `from` starts at or before it.
+        let first = now
+            .range(&self.keyspaces.receipts, place.part(0)..=place.part(from))
+            .next_back();
+        let first = first.ok_or_else(damaged)?.key().map_err(engine)?;
+        for row in now.range(&self.keyspaces.receipts, first.to_vec()..place.part(end)) {
+            let (key, value) = row.into_inner().map_err(engine)?;
+            let start = keys::last_number(&key).ok_or_else(damaged)?;
+            let row = ReceiptsRow::decompressed(&value)?;
+            let at = Timestamp::from_millis(row.at);
+            for index in start..start + u64::from(row.count) {
+                decided.insert(index, (at, false, None));
+            }
+            for place in row.unchanged {
+                decided.insert(start + u64::from(place), (at, true, None));
+            }
+            for (place, error) in row.failures {
+                let error = serde_json::from_str(&error).map_err(|_| damaged())?;
+                decided.insert(start + u64::from(place), (at, false, Some(error)));
+            }
+        }
+        Ok(decided)
+    }
+}
+
+fn class_of(kind: TaskKind) -> TaskClass {
+    match kind {
+        TaskKind::Bulk | TaskKind::Purge => TaskClass::Lane,
+        TaskKind::Single | TaskKind::Bundle => TaskClass::AtOnce,
+    }
+}

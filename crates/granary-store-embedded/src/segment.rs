@@ -1,0 +1,362 @@
+//! Segments: the immutable files that a bulk request is spooled to. The file of *bodies* is their home from then on;
+//! the file of *operations* is what the worker reads and what receipts take ids, types and actions from.
+//!
+//! ```text
+//! both         magic 8 bytes, segment number u32, format u32, then blocks
+//! a block      stored length u32, full length u32, xxh3 of the stored bytes u64, stored bytes
+//! bodies       a block is lz4, about 16 KiB before; in it each body follows its length u32
+//! operations   a block is OPERATIONS_PER_BLOCK rows (the last one fewer), each after its length u16
+//!              at the end: offsets of the blocks u64 each, their xxh3 u64, count of operations u64, magic 8 bytes
+//! ```
+//!
+//! A segment is written once, synced, and only then named by a transaction. Numbers are little-endian.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use granary_core::operation::Operation;
+use granary_store::{Result, StoreError};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::rows::{OperationRow, Place};
+
+const BODIES_MAGIC: &[u8; 8] = b"granbody";
+const OPERATIONS_MAGIC: &[u8; 8] = b"granoper";
+const FILE_HEADER: usize = 16;
+const BLOCK_HEADER: usize = 16;
+const TRAILER: usize = 24;
+const SEGMENT_FORMAT: u32 = 1;
+/// Bodies are gathered to blocks of this size before they are compressed.
+const BODIES_PER_BLOCK_BYTES: usize = 16 * 1024;
+/// Operations are read in blocks of this many.
+pub(crate) const OPERATIONS_PER_BLOCK: u64 = 512;
+/// A segment is closed when its bodies take more than this, well below what an offset of 32 bits reaches.
+const BODIES_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// The two files of a segment.
+#[derive(Clone)]
+pub(crate) struct SegmentPaths {
+    pub(crate) operations: PathBuf,
+    pub(crate) bodies: PathBuf,
+}
+
+impl SegmentPaths {
+    pub(crate) fn new(folder: &Path, segment: u32) -> Self {
+        let file = |kind| folder.join(format!("{segment:010}.{kind}"));
+        Self {
+            operations: file("operations"),
+            bodies: file("bodies"),
+        }
+    }
+
+    /// Removes what is there of them.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        for path in [&self.operations, &self.bodies] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The number of the segment that a file belongs to.
+pub(crate) fn segment_of(path: &Path) -> Option<u32> {
+    path.file_stem()?.to_str()?.parse().ok()
+}
+
+/// A segment being written. Dropped before it is finished and kept, its files go.
+pub(crate) struct SegmentWriter {
+    segment: u32,
+    paths: SegmentPaths,
+    bodies: BufWriter<File>,
+    bodies_bytes: u64,
+    block: Vec<u8>,
+    packed: Vec<u8>,
+    operations: BufWriter<File>,
+    operations_bytes: u64,
+    rows: Vec<u8>,
+    offsets: Vec<u64>,
+    count: u64,
+    kept: bool,
+}
+
+/// A segment that is written and synced; its name is durable once the folder is synced.
+pub(crate) struct FinishedSegment {
+    pub(crate) segment: u32,
+    pub(crate) operations_bytes: u64,
+    pub(crate) bodies_bytes: u64,
+}
+
+impl SegmentWriter {
+    pub(crate) fn create(folder: &Path, segment: u32) -> io::Result<Self> {
+        let paths = SegmentPaths::new(folder, segment);
+        let open = |path: &Path, magic: &[u8; 8]| -> io::Result<BufWriter<File>> {
+            let mut file = BufWriter::with_capacity(256 * 1024, File::create_new(path)?);
+            file.write_all(magic)?;
+            file.write_all(&segment.to_le_bytes())?;
+            file.write_all(&SEGMENT_FORMAT.to_le_bytes())?;
+            Ok(file)
+        };
+        Ok(Self {
+            segment,
+            bodies: open(&paths.bodies, BODIES_MAGIC)?,
+            bodies_bytes: FILE_HEADER as u64,
+            block: Vec::with_capacity(2 * BODIES_PER_BLOCK_BYTES),
+            packed: Vec::new(),
+            operations: open(&paths.operations, OPERATIONS_MAGIC)?,
+            operations_bytes: FILE_HEADER as u64,
+            rows: Vec::new(),
+            offsets: Vec::new(),
+            count: 0,
+            kept: false,
+            paths,
+        })
+    }
+
+    /// Bytes written so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bodies_bytes + self.operations_bytes
+    }
+
+    /// True when the next operation belongs into another segment.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bodies_bytes >= BODIES_BYTES_MAX
+    }
+
+    /// Appends one operation and its body.
+    pub(crate) fn push(&mut self, operation: Operation, body: &[u8]) -> io::Result<()> {
+        let place = if body.is_empty() {
+            Place::Nowhere
+        } else {
+            self.push_body(body)?
+        };
+        let row = crate::rows::encode(&OperationRow { operation, place });
+        let length = u16::try_from(row.len()).map_err(io::Error::other)?;
+        self.rows.extend(length.to_le_bytes());
+        self.rows.extend(row);
+        self.count += 1;
+        if self.count.is_multiple_of(OPERATIONS_PER_BLOCK) {
+            self.end_rows()?;
+        }
+        Ok(())
+    }
+
+    fn push_body(&mut self, body: &[u8]) -> io::Result<Place> {
+        if !self.block.is_empty() && self.block.len() + body.len() > BODIES_PER_BLOCK_BYTES {
+            self.end_block()?;
+        }
+        let block = u32::try_from(self.bodies_bytes).map_err(io::Error::other)?;
+        let offset = self.block.len() as u32;
+        let length = u32::try_from(body.len()).map_err(io::Error::other)?;
+        self.block.extend(length.to_le_bytes());
+        self.block.extend(body);
+        Ok(Place::Segment {
+            segment: self.segment,
+            block,
+            offset,
+        })
+    }
+
+    fn end_block(&mut self) -> io::Result<()> {
+        if self.block.is_empty() {
+            return Ok(());
+        }
+        self.packed
+            .resize(lz4_flex::block::get_maximum_output_size(self.block.len()), 0);
+        let length =
+            lz4_flex::block::compress_into(&self.block, &mut self.packed).map_err(io::Error::other)?;
+        self.bodies_bytes += write_block(&mut self.bodies, &self.packed[..length], self.block.len())?;
+        self.block.clear();
+        Ok(())
+    }
+
+    fn end_rows(&mut self) -> io::Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        self.offsets.push(self.operations_bytes);
+        self.operations_bytes += write_block(&mut self.operations, &self.rows, self.rows.len())?;
+        self.rows.clear();
+        Ok(())
+    }
+
+    /// Ends both files and syncs them.
+    pub(crate) fn finish(&mut self) -> io::Result<FinishedSegment> {
+        self.end_block()?;
+        self.end_rows()?;
+        let index: Vec<u8> = self
+            .offsets
+            .iter()
+            .flat_map(|offset| offset.to_le_bytes())
+            .collect();
+        self.operations.write_all(&index)?;
+        self.operations.write_all(&xxh3_64(&index).to_le_bytes())?;
+        self.operations.write_all(&self.count.to_le_bytes())?;
+        self.operations.write_all(OPERATIONS_MAGIC)?;
+        self.operations_bytes += (index.len() + TRAILER) as u64;
+        for file in [&mut self.bodies, &mut self.operations] {
+            file.flush()?;
+            file.get_ref().sync_all()?;
+        }
+        Ok(FinishedSegment {
+            segment: self.segment,
+            operations_bytes: self.operations_bytes,
+            bodies_bytes: self.bodies_bytes,
+        })
+    }
+
+    /// A transaction names the segment now, or may: its files stay.
+    pub(crate) fn keep(&mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for SegmentWriter {
+    fn drop(&mut self) {
+        if !self.kept
+            && let Err(error) = self.paths.remove()
+        {
+            tracing::warn!(segment = self.segment, %error, "could not remove an abandoned segment; the next start does");
+        }
+    }
+}
+
+fn write_block(file: &mut impl Write, stored: &[u8], full_length: usize) -> io::Result<u64> {
+    let stored_length = u32::try_from(stored.len()).map_err(io::Error::other)?;
+    let full_length = u32::try_from(full_length).map_err(io::Error::other)?;
+    file.write_all(&stored_length.to_le_bytes())?;
+    file.write_all(&full_length.to_le_bytes())?;
+    file.write_all(&xxh3_64(stored).to_le_bytes())?;
+    file.write_all(stored)?;
+    Ok((BLOCK_HEADER + stored.len()) as u64)
+}
+
+/// A segment open for reading.
+pub(crate) struct Segment {
+    segment: u32,
+    bodies: File,
+    operations: File,
+    offsets: Vec<u64>,
+    count: u64,
+}
+
+impl Segment {
+    pub(crate) fn open(folder: &Path, segment: u32) -> Result<Self> {
+        let paths = SegmentPaths::new(folder, segment);
+        let damaged = |what: &str| StoreError::Damaged(format!("segment {segment}: {what}"));
+        let open = |path: &Path, magic: &[u8; 8]| -> Result<File> {
+            let file = File::open(path).map_err(|error| damaged(&format!("{}: {error}", path.display())))?;
+            let mut header = [0; FILE_HEADER];
+            file.read_exact_at(&mut header, 0)
+                .map_err(|_| damaged("a file is cut off"))?;
+            let expected = [
+                magic.as_slice(),
+                &segment.to_le_bytes(),
+                &SEGMENT_FORMAT.to_le_bytes(),
+            ]
+            .concat();
+            if header != *expected {
+                Err(damaged("a file has a wrong header"))
+            } else {
+                Ok(file)
+            }
+        };
+        let bodies = open(&paths.bodies, BODIES_MAGIC)?;
+        let operations = open(&paths.operations, OPERATIONS_MAGIC)?;
+        let (offsets, count) = read_index(&operations).ok_or_else(|| damaged("the index of operations"))?;
+        Ok(Self {
+            segment,
+            bodies,
+            operations,
+            offsets,
+            count,
+        })
+    }
+
+    /// How many operations it holds.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The rows of the block with this number; block `n` starts with operation `n * OPERATIONS_PER_BLOCK`.
+    pub(crate) fn operations(&self, block: u64) -> Result<Vec<OperationRow>> {
+        let offset = usize::try_from(block)
+            .ok()
+            .and_then(|block| self.offsets.get(block));
+        let offset = *offset.ok_or_else(|| self.damaged("an operation past its end"))?;
+        let (stored, _) = self.block(&self.operations, offset)?;
+        let mut rows = Vec::with_capacity(OPERATIONS_PER_BLOCK as usize);
+        let mut rest = stored.as_slice();
+        while let Some((length, after)) = rest.split_first_chunk::<2>() {
+            let length = usize::from(u16::from_le_bytes(*length));
+            let row = after.get(..length).ok_or_else(|| self.damaged("a cut row"))?;
+            rows.push(crate::rows::decode(row, "operations")?);
+            rest = &after[length..];
+        }
+        Ok(rows)
+    }
+
+    /// The block of bodies that starts at this offset.
+    pub(crate) fn bodies(&self, offset: u32) -> Result<Vec<u8>> {
+        let (stored, full_length) = self.block(&self.bodies, u64::from(offset))?;
+        // lz4 makes at most 255 bytes of one: more is damage, and must not be asked of the memory.
+        if full_length > stored.len().saturating_mul(255) {
+            return Err(self.damaged(&format!("the length of the block at {offset}")));
+        }
+        lz4_flex::block::decompress(&stored, full_length)
+            .map_err(|error| self.damaged(&format!("a block of bodies: {error}")))
+    }
+
+    fn block(&self, file: &File, offset: u64) -> Result<(Vec<u8>, usize)> {
+        let cut = |_| self.damaged(&format!("the block at {offset} is cut off"));
+        let mut header = [0; BLOCK_HEADER];
+        file.read_exact_at(&mut header, offset).map_err(cut)?;
+        let word =
+            |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let (stored_length, full_length) = (u64::from(word(0)), word(4) as usize);
+        // A damaged length must not ask for more memory than the file could fill.
+        let end = file.metadata().map_err(cut)?.len();
+        if offset + BLOCK_HEADER as u64 + stored_length > end {
+            return Err(self.damaged(&format!("the block at {offset} is cut off")));
+        }
+        let mut stored = vec![0; stored_length as usize];
+        file.read_exact_at(&mut stored, offset + BLOCK_HEADER as u64)
+            .map_err(cut)?;
+        if xxh3_64(&stored).to_le_bytes() != header[8..16] {
+            return Err(self.damaged(&format!("the checksum of the block at {offset}")));
+        }
+        Ok((stored, full_length))
+    }
+
+    fn damaged(&self, what: &str) -> StoreError {
+        StoreError::Damaged(format!("segment {}: {what}", self.segment))
+    }
+}
+
+fn read_index(file: &File) -> Option<(Vec<u64>, u64)> {
+    let end = file.metadata().ok()?.len();
+    let trailer_at = end.checked_sub(TRAILER as u64)?;
+    let mut trailer = [0; TRAILER];
+    file.read_exact_at(&mut trailer, trailer_at).ok()?;
+    let count = u64::from_le_bytes(trailer[8..16].try_into().ok()?);
+    let length = count.div_ceil(OPERATIONS_PER_BLOCK).checked_mul(8)?;
+    let index_at = trailer_at.checked_sub(length)?;
+    let mut index = vec![0; usize::try_from(length).ok()?];
+    file.read_exact_at(&mut index, index_at).ok()?;
+    let whole = trailer[16..] == *OPERATIONS_MAGIC && trailer[..8] == xxh3_64(&index).to_le_bytes();
+    let offsets = index
+        .chunks_exact(8)
+        .filter_map(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?)));
+    whole.then(|| (offsets.collect(), count))
+}
+
+/// The body that starts at `offset` in a block of bodies.
+pub(crate) fn body_at(block: &[u8], offset: u32) -> Option<&[u8]> {
+    let rest = block.get(offset as usize..)?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    rest.get(..u32::from_le_bytes(*length) as usize)
+}

@@ -1,0 +1,198 @@
+//! When what was committed becomes durable, and only then visible.
+//!
+//! Commits go to the journal without a sync of their own. One thread syncs for all: at once where somebody waits (the
+//! waiters of the same moment share one sync), else a few hundred milliseconds after a commit. Each sync publishes the
+//! snapshot that it covers, and every read of a client uses the last one published: nothing is shown that a crash could
+//! take back.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fjall::{Database, PersistMode, Snapshot};
+use granary_store::{Result, StoreError};
+
+/// How long a commit that nobody waits for may stay unsynced.
+const SYNC_AFTER: Duration = Duration::from_millis(200);
+
+/// A commit, as the syncer counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Commit(u64);
+
+/// Syncs the journal and publishes snapshots.
+pub(crate) struct Syncer {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    db: Database,
+    state: Mutex<State>,
+    /// There is something to sync, or it became urgent, or it is time to stop.
+    wake: Condvar,
+    /// A sync has ended.
+    synced: Condvar,
+}
+
+struct State {
+    committed: u64,
+    synced: u64,
+    urgent: bool,
+    stopping: bool,
+    failed: Option<String>,
+    published: Snapshot,
+}
+
+impl Syncer {
+    /// Starts the thread. What is in `db` now was recovered from disk; it is synced once more before it is shown.
+    pub(crate) fn start(db: &Database) -> Result<Self> {
+        db.persist(PersistMode::SyncAll)
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let shared = Arc::new(Shared {
+            db: db.clone(),
+            state: Mutex::new(State {
+                committed: 0,
+                synced: 0,
+                urgent: false,
+                stopping: false,
+                failed: None,
+                published: db.snapshot(),
+            }),
+            wake: Condvar::new(),
+            synced: Condvar::new(),
+        });
+        let run = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("granary-sync".into())
+            .spawn(move || run.run());
+        let thread = thread.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self {
+            shared,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// What reads may show.
+    pub(crate) fn published(&self) -> Snapshot {
+        self.shared.state().published.clone()
+    }
+
+    /// Says that a batch was committed; to be called after its commit has returned.
+    pub(crate) fn committed(&self) -> Commit {
+        let mut state = self.shared.state();
+        state.committed += 1;
+        self.shared.wake.notify_one();
+        Commit(state.committed)
+    }
+
+    /// The last commit: what a refusal was decided on is in it or before it.
+    pub(crate) fn last_commit(&self) -> Commit {
+        Commit(self.shared.state().committed)
+    }
+
+    /// Has the sync done soon, without waiting for it.
+    pub(crate) fn hasten(&self) {
+        self.shared.state().urgent = true;
+        self.shared.wake.notify_one();
+    }
+
+    /// Waits until this commit is durable and visible.
+    pub(crate) fn wait(&self, commit: Commit) -> Result<()> {
+        let mut state = self.shared.state();
+        while state.synced < commit.0 {
+            if let Some(error) = &state.failed {
+                return Err(StoreError::Unavailable(error.clone()));
+            }
+            state.urgent = true;
+            self.shared.wake.notify_one();
+            state = self
+                .shared
+                .synced
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
+    /// Fails once a sync has failed: what the disk holds is not known any more, until the store is opened again.
+    pub(crate) fn check(&self) -> Result<()> {
+        match &self.shared.state().failed {
+            Some(error) => Err(StoreError::Unavailable(error.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Syncs what is left and ends the thread.
+    pub(crate) fn stop(&self) {
+        self.shared.state().stopping = true;
+        self.shared.wake.notify_one();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Err(_)) = thread.map(JoinHandle::join) {
+            tracing::error!("the thread that syncs had panicked");
+        }
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) {
+        while let Some(commit) = self.next() {
+            // Taken before the sync, so that all it shows is covered by it.
+            let snapshot = self.db.snapshot();
+            let outcome = self.db.persist(PersistMode::SyncData);
+            let mut state = self.state();
+            match outcome {
+                Ok(()) => {
+                    state.synced = commit;
+                    state.published = snapshot;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a sync failed; the store takes no more writes until it is opened again");
+                    state.failed = Some(format!("a sync failed ({error}); restart the server"));
+                }
+            }
+            self.synced.notify_all();
+            if state.failed.is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the next thing to sync; `None` when it is time to stop and nothing is left.
+    fn next(&self) -> Option<u64> {
+        let mut state = self.state();
+        loop {
+            let waiting = state.committed > state.synced;
+            if waiting && (state.urgent || state.stopping) {
+                break;
+            }
+            if state.stopping {
+                return None;
+            }
+            if !waiting {
+                state.urgent = false;
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let (after, timed_out) = self
+                .wake
+                .wait_timeout(state, SYNC_AFTER)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = after;
+            if timed_out.timed_out() {
+                break;
+            }
+        }
+        state.urgent = false;
+        Some(state.committed)
+    }
+}

@@ -1,0 +1,248 @@
+//! Acceptance: a bulk request on its way to disk. Small ones are held and go into the acceptance itself; from
+//! `INLINE_BYTES_MAX` on they go to segments.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use granary_core::operation::{TargetType, TypeRef};
+use granary_core::task::TaskId;
+use granary_core::time::Timestamp;
+use granary_store::{CheckedBatch, Result, Source, StoreError, StoredTask, Upload};
+
+use crate::format::sync_folder;
+use crate::keys::{TaskClass, TaskPlace};
+use crate::rows::{self, InlineRow, SegmentRow, SpecRow, Spool, TaskRow};
+use crate::segment::SegmentWriter;
+use crate::{Inner, engine, io, lock, run_blocking};
+
+/// A request whose bodies stay below this is kept in the database: a file for it would be a waste.
+const INLINE_BYTES_MAX: usize = 64 * 1024;
+
+pub(crate) struct EmbeddedUpload {
+    /// `None` while a call works with it, and after one that failed.
+    work: Option<Work>,
+}
+
+struct Work {
+    inner: Arc<Inner>,
+    source: Source,
+    task_id: TaskId,
+    target_type: TargetType,
+    types: Arc<[TypeRef]>,
+    types_used: BTreeSet<u32>,
+    /// All operations, until they are too many.
+    held: CheckedBatch,
+    segments: Vec<SegmentWriter>,
+    /// For each segment its first operation.
+    firsts: Vec<u64>,
+    total: u64,
+    /// What this upload counts for in the spooled bytes of the store.
+    spooled: u64,
+}
+
+impl EmbeddedUpload {
+    pub(crate) fn begin(
+        inner: &Arc<Inner>,
+        source: &Source,
+        task_id: TaskId,
+        target_type: TargetType,
+        types: Arc<[TypeRef]>,
+    ) -> Result<Self> {
+        inner.check_open()?;
+        let state = inner.state_of(source)?;
+        inner.limits.admit_bytes(inner.spooled.load(Ordering::Relaxed))?;
+        inner.limits.admit_task(lock(&state.writer).queue.len() as u64)?;
+        let work = Work {
+            inner: Arc::clone(inner),
+            source: source.clone(),
+            task_id,
+            target_type,
+            types,
+            types_used: BTreeSet::new(),
+            held: CheckedBatch::default(),
+            segments: Vec::new(),
+            firsts: Vec::new(),
+            total: 0,
+            spooled: 0,
+        };
+        Ok(Self { work: Some(work) })
+    }
+}
+
+#[async_trait]
+impl Upload for EmbeddedUpload {
+    async fn push(&mut self, batch: CheckedBatch) -> Result<()> {
+        let Some(mut work) = self.work.take() else {
+            return Err(failed_before());
+        };
+        let work = run_blocking(move || {
+            work.push(batch)?;
+            Ok(work)
+        })
+        .await?;
+        self.work = Some(work);
+        Ok(())
+    }
+
+    async fn accept(mut self: Box<Self>, definitions_revision: u64, now: Timestamp) -> Result<StoredTask> {
+        let Some(work) = self.work.take() else {
+            return Err(failed_before());
+        };
+        run_blocking(move || work.accept(definitions_revision, now)).await
+    }
+}
+
+fn failed_before() -> StoreError {
+    StoreError::Unavailable("the upload failed before".into())
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.inner.spooled.fetch_sub(self.spooled, Ordering::Relaxed);
+    }
+}
+
+impl Work {
+    fn push(&mut self, batch: CheckedBatch) -> Result<()> {
+        self.types_used
+            .extend(batch.operations.iter().map(|operation| operation.type_index));
+        self.total += batch.operations.len() as u64;
+        if self.segments.is_empty() && self.held.bodies.len() + batch.bodies.len() < INLINE_BYTES_MAX {
+            let base = self.held.bodies.len();
+            self.held.operations.extend(batch.operations);
+            self.held.bodies.extend(batch.bodies);
+            self.held
+                .body_ends
+                .extend(batch.body_ends.into_iter().map(|end| base + end));
+        } else {
+            let held = std::mem::take(&mut self.held);
+            let first = self.total - batch.operations.len() as u64 - held.operations.len() as u64;
+            let after = first + held.operations.len() as u64;
+            self.spool(held, first)?;
+            self.spool(batch, after)?;
+        }
+        let bytes =
+            self.held.bodies.len() as u64 + self.segments.iter().map(SegmentWriter::bytes).sum::<u64>();
+        let spooled = self
+            .inner
+            .spooled
+            .fetch_add(bytes - self.spooled, Ordering::Relaxed)
+            + bytes
+            - self.spooled;
+        self.spooled = bytes;
+        self.inner.limits.admit_bytes(spooled)
+    }
+
+    /// Writes operations to the segment that is open, opening a new one where that is full.
+    fn spool(&mut self, batch: CheckedBatch, first: u64) -> Result<()> {
+        let CheckedBatch {
+            operations,
+            bodies,
+            body_ends,
+        } = batch;
+        let mut start = 0;
+        for (index, (operation, end)) in operations.into_iter().zip(body_ends).enumerate() {
+            if self.segments.last().is_none_or(SegmentWriter::is_full) {
+                let number = self.inner.next_segment.fetch_add(1, Ordering::Relaxed);
+                let writer = SegmentWriter::create(&self.inner.folder.segments, number).map_err(io)?;
+                self.segments.push(writer);
+                self.firsts.push(first + index as u64);
+            }
+            if let Some(segment) = self.segments.last_mut() {
+                segment.push(operation, &bodies[start..end]).map_err(io)?;
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
+    fn accept(mut self, definitions_revision: u64, now: Timestamp) -> Result<StoredTask> {
+        let inner = Arc::clone(&self.inner);
+        let mut finished = Vec::with_capacity(self.segments.len());
+        for segment in &mut self.segments {
+            finished.push(segment.finish().map_err(io)?);
+        }
+        if !finished.is_empty() {
+            sync_folder(&inner.folder.segments).map_err(io)?;
+        }
+        let spool = match finished.is_empty() {
+            true => Spool::Inline,
+            false => Spool::Segments(
+                finished
+                    .iter()
+                    .map(|s| s.segment)
+                    .zip(self.firsts.drain(..))
+                    .collect(),
+            ),
+        };
+        let bytes = match finished.is_empty() {
+            true => self.held.bodies.len() as u64,
+            false => finished.iter().map(|s| s.bodies_bytes + s.operations_bytes).sum(),
+        };
+        let state = inner.state_of(&self.source)?;
+        let mut writer = inner.writer_of(&state)?;
+        inner.limits.admit_task(writer.queue.len() as u64)?;
+        let definitions = state.definitions();
+        if definitions.revision != definitions_revision {
+            definitions.still_define(&self.types, self.types_used.iter().copied())?;
+        }
+        let place = TaskPlace {
+            source: self.source.number,
+            class: TaskClass::Lane,
+            sequence: writer.lane.lane_next,
+        };
+        let task = TaskRow::new(self.task_id, Some(self.target_type), self.total, now);
+        let types_used = self.types_used.iter().copied().collect();
+        let spec = SpecRow {
+            types: self.types.to_vec(),
+            types_used,
+            spool,
+            bytes,
+        };
+        let held = std::mem::take(&mut self.held);
+        let inline = InlineRow {
+            operations: held.operations,
+            body_ends: held.body_ends,
+            bodies: held.bodies,
+        };
+        let mut batch = inner.db.batch();
+        inner.write_task(
+            &mut batch,
+            &place,
+            &task,
+            &spec,
+            finished.is_empty().then_some(&inline),
+        );
+        for segment in &finished {
+            let row = SegmentRow {
+                operations_bytes: segment.operations_bytes,
+                bodies_bytes: segment.bodies_bytes,
+            };
+            batch.insert(
+                &inner.keyspaces.segments,
+                segment.segment.to_be_bytes(),
+                rows::encode(&row),
+            );
+        }
+        let mut row = writer.lane.clone();
+        row.lane_next += 1;
+        batch.insert(
+            &inner.keyspaces.lanes,
+            self.source.number.to_be_bytes(),
+            rows::encode(&row),
+        );
+        // From here on the files may be named by the journal, even where the commit reports a failure.
+        self.segments.iter_mut().for_each(SegmentWriter::keep);
+        batch.commit().map_err(engine)?;
+        writer.lane = row;
+        writer.queue.push_back(place.sequence);
+        inner.spooled.fetch_add(bytes, Ordering::Relaxed);
+        let commit = inner.sync.committed();
+        drop(writer);
+        lock(&inner.lanes).wake(self.source.number);
+        inner.sync.wait(commit)?;
+        Ok(task.stored(self.source.number, place.sequence, spec))
+    }
+}
