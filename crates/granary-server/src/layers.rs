@@ -1,0 +1,95 @@
+//! What every call goes through: a request id, a line in the log, and refusals of what is not served.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use granary_core::error::{ErrorObject, ErrorType};
+use granary_core::ksuid::Ksuid;
+
+use crate::App;
+use crate::reply::Failure;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID_LEN_MAX: usize = 128;
+/// Headers that change what a write means, and that are not understood yet: ignoring one would break its promise.
+const NOT_YET: [&str; 3] = ["idempotency-key", "if-match", "if-none-match"];
+
+pub(crate) fn around(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
+    routes
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(app), each_call))
+}
+
+async fn no_such_path(request: Request) -> Failure {
+    Failure(ErrorObject::not_found(format!(
+        "there is no path '{}'",
+        request.uri().path()
+    )))
+}
+
+async fn no_such_method(request: Request) -> Failure {
+    let message = format!(
+        "the path '{}' has no method {}",
+        request.uri().path(),
+        request.method()
+    );
+    Failure(ErrorObject::new(ErrorType::Unimplemented, message).with_code(405))
+}
+
+async fn each_call(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(&app, request.headers());
+    let method = request.method().clone();
+    // The path as it is routed: the path as sent may hold ids of records.
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
+    let mut response = match refused(&method, request.headers()) {
+        Some(error) => Failure(error).into_response(),
+        None => next.run(request).await,
+    };
+    let (status, route) = (response.status().as_u16(), route.as_deref().unwrap_or("-"));
+    let elapsed_ms = started.elapsed().as_millis() as u64;
+    let request_id = id.to_str().unwrap_or("-");
+    if status >= 500 {
+        tracing::warn!(request.id = request_id, %method, route, status, elapsed_ms, "call failed");
+    } else {
+        tracing::debug!(request.id = request_id, %method, route, status, elapsed_ms, "call");
+    }
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+/// The id that was sent, if it is one; else a new one.
+fn request_id(app: &App, headers: &HeaderMap) -> HeaderValue {
+    let legal = |id: &&HeaderValue| {
+        (1..=REQUEST_ID_LEN_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
+    if let Some(sent) = headers.get(REQUEST_ID).filter(legal) {
+        return sent.clone();
+    }
+    let mut random = [0; 16];
+    // Without randomness ids repeat; that is no reason to refuse the call.
+    let _ = getrandom::fill(&mut random);
+    let id = Ksuid::from_parts(app.engine.clock().now(), random).to_text();
+    HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("-"))
+}
+
+fn refused(method: &Method, headers: &HeaderMap) -> Option<ErrorObject> {
+    if !matches!(
+        *method,
+        Method::POST | Method::PUT | Method::PATCH | Method::DELETE
+    ) {
+        return None;
+    }
+    let header = NOT_YET.into_iter().find(|name| headers.contains_key(*name))?;
+    let message = format!("the header {header} is not supported yet; leave it out");
+    Some(ErrorObject::new(ErrorType::Unimplemented, message))
+}

@@ -1,0 +1,118 @@
+//! Records as JSON. Their bodies are stored as JSON already, so an answer is put together from bytes, not from values.
+
+use std::io::Write;
+
+use axum::http::StatusCode;
+use axum::http::header::LINK;
+use axum::response::Response;
+use granary_core::operation::{RecordId, TypeRef};
+use granary_engine::Persisted;
+use granary_store::Record;
+
+use crate::reply::{raw_json, with_header};
+use crate::routes::next_link;
+
+/// Appends `{"id","type","data","contained"?,"meta"}`.
+pub(crate) fn write_resource(out: &mut Vec<u8>, type_key: &str, record: &Record) {
+    // Ids and keys hold no character that JSON would escape.
+    out.extend(format!(r#"{{"id":"{}","type":"{type_key}""#, record.id).bytes());
+    write_rest(out, record);
+}
+
+/// Appends `{"id","type","from","to","data"?,"meta"}`.
+pub(crate) fn write_relationship(out: &mut Vec<u8>, of_type: &TypeRef, record: &Record) {
+    let (RecordId::Relationship { from, to }, Some(edge)) = (&record.id, &of_type.edge) else {
+        return;
+    };
+    let (key, from_type, to_type) = (&of_type.key, &edge.from.profile, &edge.to.profile);
+    let ends = format!(
+        r#"{{"id":"{from}.{to}","type":"{key}","from":{{"id":"{from}","type":"{from_type}"}},"to":{{"id":"{to}","type":"{to_type}"}}"#
+    );
+    out.extend(ends.bytes());
+    write_rest(out, record);
+}
+
+/// The members of the body, then `meta`, then the end of the object.
+fn write_rest(out: &mut Vec<u8>, record: &Record) {
+    if let Some(members) = record
+        .body
+        .strip_prefix(b"{")
+        .and_then(|rest| rest.strip_suffix(b"}"))
+    {
+        out.push(b',');
+        out.extend(members);
+    }
+    let head = &record.head;
+    let (created_at, updated_at, version) = (head.created_at, head.updated_at, head.version);
+    let meta =
+        format!(r#","meta":{{"createdAt":"{created_at}","updatedAt":"{updated_at}","version":{version}}}}}"#);
+    out.extend(meta.bytes());
+}
+
+/// The answer of a single write: `{taskId, status, resource?}`.
+pub(crate) fn resource_written(persisted: &Persisted, type_key: &str) -> Vec<u8> {
+    written(persisted, "resource", |out, record| {
+        write_resource(out, type_key, record)
+    })
+}
+
+/// The answer of a single write: `{taskId, status, relationship?}`.
+pub(crate) fn relationship_written(persisted: &Persisted, of_type: &TypeRef) -> Vec<u8> {
+    written(persisted, "relationship", |out, record| {
+        write_relationship(out, of_type, record)
+    })
+}
+
+fn written(persisted: &Persisted, member: &str, write: impl Fn(&mut Vec<u8>, &Record)) -> Vec<u8> {
+    let mut out = Vec::new();
+    // Writing to a vector does not fail.
+    let _ = write!(out, r#"{{"taskId":"{}","status":"PERSISTED""#, persisted.task_id);
+    if let Some(record) = &persisted.record {
+        let _ = write!(out, r#","{member}":"#);
+        write(&mut out, record);
+    }
+    out.push(b'}');
+    out
+}
+
+/// A page of records, and the cursor of the next one.
+pub(crate) struct PageOf {
+    records: Vec<Record>,
+    next: Option<String>,
+}
+
+impl PageOf {
+    /// A page of at most `limit` of the records found, of which one more was asked for.
+    pub(crate) fn cut(mut found: Vec<Record>, limit: usize, cursor: impl Fn(&Record) -> String) -> Self {
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| more).map(cursor);
+        Self { records: found, next }
+    }
+
+    /// `{"data":[…],"meta":{"cursor"?}}`, with `Link`.
+    pub(crate) fn answer(
+        self,
+        path: &str,
+        query: &[(&str, Option<String>)],
+        write: impl Fn(&mut Vec<u8>, &Record),
+    ) -> Response {
+        let mut out = br#"{"data":["#.to_vec();
+        for (at, record) in self.records.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            write(&mut out, record);
+        }
+        out.extend(br#"],"meta":{"#);
+        if let Some(cursor) = &self.next {
+            out.extend(format!(r#""cursor":"{cursor}""#).bytes());
+        }
+        out.extend(b"}}");
+        let answer = raw_json(StatusCode::OK, out);
+        match &self.next {
+            Some(cursor) => with_header(answer, LINK, &next_link(path, query, cursor)),
+            None => answer,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `…/resources/bulk` and `…/relationships/bulk`: bulk requests and their tasks.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::Response;
+use futures::TryStreamExt;
+use granary_api::bulk::{BulkAccepted, BulkQuery, BulkStatus, BulkValid};
+use granary_api::tasks::TaskQuery;
+use granary_api::{JSON, NDJSON, bulk};
+use granary_core::error::ErrorObject;
+use granary_core::operation::TargetType;
+use granary_core::task::TaskKind;
+use granary_engine::{BodyError, BodyFormat, BulkRequest, Intake, ReceiptsShown, Rejection};
+
+use crate::App;
+use crate::reply::{Reply, json, raw_json, with_header};
+use crate::request::{Asked, body_type, check_length, existing, shortened};
+use crate::routes::tasks;
+use crate::stream::paged;
+
+type Shared = State<Arc<App>>;
+
+pub(super) async fn resources(
+    app: Shared,
+    path: Path<String>,
+    query: Asked<BulkQuery>,
+    request: Request,
+) -> Reply {
+    send(app, path, query, request, TargetType::Resource).await
+}
+
+pub(super) async fn relationships(
+    app: Shared,
+    path: Path<String>,
+    query: Asked<BulkQuery>,
+    request: Request,
+) -> Reply {
+    send(app, path, query, request, TargetType::Relationship).await
+}
+
+pub(super) async fn resources_task(
+    app: Shared,
+    path: Path<(String, String)>,
+    query: Asked<TaskQuery>,
+) -> Reply {
+    show(app, path, query, TargetType::Resource).await
+}
+
+pub(super) async fn relationships_task(
+    app: Shared,
+    path: Path<(String, String)>,
+    query: Asked<TaskQuery>,
+) -> Reply {
+    show(app, path, query, TargetType::Relationship).await
+}
+
+async fn send(
+    State(app): Shared,
+    Path(source): Path<String>,
+    Asked(query): Asked<BulkQuery>,
+    request: Request,
+    target: TargetType,
+) -> Reply {
+    let source = existing("source", &source)?;
+    let format = match body_type(request.headers(), &[JSON, NDJSON])? {
+        NDJSON => BodyFormat::Ndjson,
+        _ => BodyFormat::Json,
+    };
+    check_length(
+        request.headers(),
+        "bulkBodyBytes",
+        app.engine.limits().bulk_body_bytes,
+    )?;
+    let receipts = match query.receipts.unwrap_or_default() {
+        bulk::ReceiptsShown::All => ReceiptsShown::All,
+        bulk::ReceiptsShown::Failures => ReceiptsShown::Failures,
+    };
+    let bulk = BulkRequest {
+        source: source.clone(),
+        target,
+        format,
+        validate_only: query.validate_only,
+        receipts,
+    };
+    let body = request
+        .into_body()
+        .into_data_stream()
+        .map_err(|error| BodyError::BrokenOff(error.to_string()));
+    match app.engine.bulk(bulk, body).await? {
+        Intake::Accepted(task) => {
+            let answer = json(StatusCode::ACCEPTED, &BulkAccepted::new(task.task.id));
+            let folder = folder_of(target);
+            Ok(with_header(
+                answer,
+                LOCATION,
+                &format!("/sources/{source}/v1/{folder}/bulk/{}", task.task.id),
+            ))
+        }
+        Intake::Valid { count } => Ok(json(
+            StatusCode::OK,
+            &BulkValid {
+                status: BulkStatus::Valid,
+                count,
+            },
+        )),
+        Intake::Rejected(rejection) => Ok(rejected(*rejection)),
+    }
+}
+
+fn folder_of(target: TargetType) -> &'static str {
+    match target {
+        TargetType::Resource => "resources",
+        TargetType::Relationship => "relationships",
+    }
+}
+
+/// The answer to a rejected request, streamed: it has a receipt for every operation.
+fn rejected(rejection: Rejection) -> Response {
+    let body = paged(rejection, |mut rejection| async move {
+        let piece = tokio::task::spawn_blocking(move || {
+            let mut out = Vec::new();
+            let more = rejection.write_next(&mut out)?;
+            Ok::<_, io::Error>((out, more.then_some(rejection)))
+        });
+        piece.await.map_err(io::Error::other)?
+    });
+    raw_json(StatusCode::BAD_REQUEST, body)
+}
+
+/// A bulk task with its receipts, unless they are not wanted.
+async fn show(
+    State(app): Shared,
+    Path((source, id)): Path<(String, String)>,
+    Asked(query): Asked<TaskQuery>,
+    target: TargetType,
+) -> Reply {
+    let task = tasks::find(&app, &source, &id).await?;
+    if task.task.id.kind != TaskKind::Bulk || task.task.target_type != Some(target) {
+        let message = format!(
+            "there is no bulk task '{}' on {}",
+            shortened(&id),
+            folder_of(target)
+        );
+        return Err(ErrorObject::not_found(message).into());
+    }
+    Ok(tasks::answer(&app, task, query.with_receipts.unwrap_or(true)))
+}

@@ -1,0 +1,166 @@
+//! `…/profiles` and `…/relationship-definitions`.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use granary_api::definitions::{Definition, Members};
+use granary_api::page::{Page, PageQuery};
+use granary_api::sources::Deleted;
+use granary_core::error::{ErrorObject, ErrorType};
+use granary_core::keys::Key;
+use granary_core::schema::{DefinitionKind, StoredDefinition};
+use granary_engine::error_object;
+use granary_store::Stored;
+
+use crate::reply::{Reply, json};
+use crate::request::{Asked, existing, json_body, page_limit, shortened};
+use crate::{App, cursor};
+
+use DefinitionKind::{Profile, RelationshipDefinition};
+
+type OfSource = Path<String>;
+type Named = Path<(String, String)>;
+type Shared = State<Arc<App>>;
+
+pub(super) async fn put_profile(app: Shared, path: Named, request: Request) -> Reply {
+    put(app, path, request, Profile).await
+}
+
+pub(super) async fn put_relationship_definition(app: Shared, path: Named, request: Request) -> Reply {
+    put(app, path, request, RelationshipDefinition).await
+}
+
+pub(super) async fn show_profile(app: Shared, path: Named) -> Reply {
+    show(app, path, Profile).await
+}
+
+pub(super) async fn show_relationship_definition(app: Shared, path: Named) -> Reply {
+    show(app, path, RelationshipDefinition).await
+}
+
+pub(super) async fn list_profiles(app: Shared, path: OfSource, query: Asked<PageQuery>) -> Reply {
+    list(app, path, query, Profile).await
+}
+
+pub(super) async fn list_relationship_definitions(
+    app: Shared,
+    path: OfSource,
+    query: Asked<PageQuery>,
+) -> Reply {
+    list(app, path, query, RelationshipDefinition).await
+}
+
+pub(super) async fn delete_profile(app: Shared, path: Named) -> Reply {
+    delete(app, path, Profile).await
+}
+
+pub(super) async fn delete_relationship_definition(app: Shared, path: Named) -> Reply {
+    delete(app, path, RelationshipDefinition).await
+}
+
+/// What a PUT answers.
+pub(super) fn status_of(stored: Stored) -> StatusCode {
+    match stored {
+        Stored::Created => StatusCode::CREATED,
+        Stored::Replaced => StatusCode::OK,
+    }
+}
+
+fn name(kind: DefinitionKind) -> &'static str {
+    match kind {
+        Profile => "profile",
+        RelationshipDefinition => "relationship definition",
+    }
+}
+
+fn shown(stored: &StoredDefinition) -> Result<Definition, ErrorObject> {
+    let members: Members = serde_json::from_str(&stored.json).map_err(|error| {
+        tracing::error!(%error, definition = %stored.key, "a stored definition is not JSON");
+        ErrorObject::new(ErrorType::Internal, "something went wrong inside the server")
+    })?;
+    Ok(Definition {
+        key: stored.key.clone(),
+        revision: stored.revision,
+        created_at: stored.created_at,
+        updated_at: stored.updated_at,
+        members,
+    })
+}
+
+async fn put(
+    State(app): Shared,
+    Path((source, key)): Named,
+    request: Request,
+    kind: DefinitionKind,
+) -> Reply {
+    let source = existing("source", &source)?;
+    let key = Key::parse(&key).map_err(ErrorObject::from)?;
+    let body = json_body(request, "definitionBytes", app.engine.limits().definition_bytes).await?;
+    let (definition, stored) = app.engine.put_definition(&source, kind, &key, body).await?;
+    Ok(json(status_of(stored), &shown(&definition)?))
+}
+
+async fn show(State(app): Shared, Path((source, key)): Named, kind: DefinitionKind) -> Reply {
+    let source = app.engine.source(&existing("source", &source)?).await?;
+    let definitions = app
+        .engine
+        .store()
+        .definitions(&source)
+        .await
+        .map_err(error_object)?;
+    let found = definitions
+        .list
+        .iter()
+        .find(|d| d.kind == kind && d.key.as_str() == key);
+    let found = found.ok_or_else(|| {
+        ErrorObject::not_found(format!("{} '{}' does not exist", name(kind), shortened(&key)))
+    })?;
+    Ok(json(StatusCode::OK, &shown(found)?))
+}
+
+async fn list(
+    State(app): Shared,
+    Path(source): OfSource,
+    Asked(query): Asked<PageQuery>,
+    kind: DefinitionKind,
+) -> Reply {
+    let limit = page_limit(query.limit, app.engine.limits())?;
+    let source = app.engine.source(&existing("source", &source)?).await?;
+    let of = format!("{}/{}", name(kind), source.number);
+    let after = query.cursor.map(|raw| cursor::decode(&of, &raw)).transpose()?;
+    let definitions = app
+        .engine
+        .store()
+        .definitions(&source)
+        .await
+        .map_err(error_object)?;
+    let rest = |d: &&StoredDefinition| {
+        d.kind == kind && after.as_ref().is_none_or(|after| d.key.as_str() > after.as_str())
+    };
+    let mut rest: Vec<&StoredDefinition> = definitions.list.iter().filter(rest).take(limit + 1).collect();
+    let more = rest.len() > limit;
+    rest.truncate(limit);
+    let next = rest
+        .last()
+        .filter(|_| more)
+        .map(|last| cursor::encode(&of, last.key.as_str()));
+    let data = rest.into_iter().map(shown).collect::<Result<Vec<_>, _>>()?;
+    let folder = match kind {
+        Profile => "profiles",
+        RelationshipDefinition => "relationship-definitions",
+    };
+    let path = format!("/sources/{}/v1/{folder}", source.key);
+    super::page(
+        &path,
+        &[("limit", query.limit.map(|n| n.to_string()))],
+        Page::new(data, next),
+    )
+}
+
+async fn delete(State(app): Shared, Path((source, key)): Named, kind: DefinitionKind) -> Reply {
+    let source = existing("source", &source)?;
+    let key = existing(name(kind), &key)?;
+    app.engine.delete_definition(&source, kind, &key).await?;
+    Ok(json(StatusCode::OK, &Deleted { key }))
+}

@@ -1,0 +1,176 @@
+//! `…/relationships/{type}`: edges, one at a time and in lists.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, StatusCode};
+use granary_api::NDJSON;
+use granary_api::relationships::RelationshipsQuery;
+use granary_core::error::ErrorObject;
+use granary_core::keys::{RelationshipId, ResourceId};
+use granary_core::operation::{RecordId, TypeRef};
+use granary_engine::error_object;
+use granary_store::{EdgeFilter, Record, Source};
+
+use crate::records::{self, PageOf};
+use crate::reply::{Reply, raw_json, typed, with_header};
+use crate::request::{Asked, existing, json_body, page_limit, shortened, wants_ndjson};
+use crate::stream::{PAGE, paged};
+use crate::{App, cursor};
+
+type Shared = State<Arc<App>>;
+
+/// The relationship definition that a path names.
+async fn type_of(app: &App, source: &Source, key: &str) -> Result<TypeRef, ErrorObject> {
+    let schema = app.engine.schema(source).await?;
+    match schema.relationship_type(key) {
+        Some(index) => Ok(schema.types[index as usize].clone()),
+        None => Err(ErrorObject::not_found(format!(
+            "there is no relationship definition '{}'",
+            shortened(key)
+        ))),
+    }
+}
+
+fn no_record(type_key: &str, id: &str) -> ErrorObject {
+    ErrorObject::not_found(format!(
+        "there is no edge '{}' with id '{}'",
+        shortened(type_key),
+        shortened(id)
+    ))
+}
+
+pub(super) async fn create(
+    State(app): Shared,
+    Path((source_key, type_key)): Path<(String, String)>,
+    request: Request,
+) -> Reply {
+    let source = existing("source", &source_key)?;
+    let place = app.engine.admit()?;
+    let body = json_body(request, "singleBodyBytes", app.engine.limits().single_body_bytes).await?;
+    let persisted = app
+        .engine
+        .create_relationship(place, &source, &type_key, body)
+        .await?;
+    let of_type = type_of(&app, &app.engine.source(&source).await?, &type_key).await?;
+    let location = persisted
+        .record
+        .as_ref()
+        .map(|r| format!("/sources/{source}/v1/relationships/{type_key}/{}", r.id));
+    let answer = raw_json(
+        StatusCode::CREATED,
+        records::relationship_written(&persisted, &of_type),
+    );
+    Ok(with_header(answer, LOCATION, &location.unwrap_or_default()))
+}
+
+pub(super) async fn delete(
+    State(app): Shared,
+    Path((source, type_key, id)): Path<(String, String, String)>,
+) -> Reply {
+    let source = existing("source", &source)?;
+    let of_type = type_of(&app, &app.engine.source(&source).await?, &type_key).await?;
+    let parsed = RelationshipId::parse(&id).map_err(|_| no_record(&type_key, &id))?;
+    let place = app.engine.admit()?;
+    let persisted = app
+        .engine
+        .delete_relationship(place, &source, &type_key, &parsed)
+        .await?;
+    Ok(raw_json(
+        StatusCode::OK,
+        records::relationship_written(&persisted, &of_type),
+    ))
+}
+
+pub(super) async fn show(
+    State(app): Shared,
+    Path((source, type_key, id)): Path<(String, String, String)>,
+) -> Reply {
+    let source = app.engine.source(&existing("source", &source)?).await?;
+    let of_type = type_of(&app, &source, &type_key).await?;
+    let RelationshipId { from, to } = RelationshipId::parse(&id).map_err(|_| no_record(&type_key, &id))?;
+    let record = RecordId::Relationship { from, to };
+    let found = app.engine.store().record(&source, of_type.number, &record).await;
+    let record = found
+        .map_err(error_object)?
+        .ok_or_else(|| no_record(&type_key, &id))?;
+    let mut body = Vec::new();
+    records::write_relationship(&mut body, &of_type, &record);
+    Ok(raw_json(StatusCode::OK, body))
+}
+
+fn ends_of(record: &Record) -> Option<(ResourceId, ResourceId)> {
+    match &record.id {
+        RecordId::Relationship { from, to } => Some((from.clone(), to.clone())),
+        RecordId::Resource(_) => None,
+    }
+}
+
+pub(super) async fn list(
+    State(app): Shared,
+    Path((source, type_key)): Path<(String, String)>,
+    Asked(query): Asked<RelationshipsQuery>,
+    headers: HeaderMap,
+) -> Reply {
+    let source = app.engine.source(&existing("source", &source)?).await?;
+    let of_type = type_of(&app, &source, &type_key).await?;
+    let end = |raw: &Option<String>| {
+        raw.as_deref()
+            .map(ResourceId::parse)
+            .transpose()
+            .map_err(ErrorObject::from)
+    };
+    let filter = EdgeFilter {
+        from: end(&query.from)?,
+        to: end(&query.to)?,
+    };
+    let of = format!("relationships/{}/{}", source.number, of_type.number);
+    let after = query.cursor.as_deref().map(|raw| {
+        let place = cursor::decode(&of, raw)?;
+        let id = RelationshipId::parse(&place).map_err(|_| cursor::not_of_this_list())?;
+        Ok::<_, ErrorObject>((id.from, id.to))
+    });
+    let after = after.transpose()?;
+    if wants_ndjson(&headers) {
+        let body = paged(after, move |after: Option<(ResourceId, ResourceId)>| {
+            let (app, source, filter) = (Arc::clone(&app), source.clone(), filter.clone());
+            let of_type = of_type.clone();
+            async move {
+                let place = after.as_ref().map(|(from, to)| (from, to));
+                let store = app.engine.store();
+                let page = store
+                    .relationships(&source, of_type.number, &filter, place, PAGE)
+                    .await;
+                let page = page.map_err(super::tasks::broken)?;
+                let mut out = Vec::new();
+                for record in &page {
+                    records::write_relationship(&mut out, &of_type, record);
+                    out.push(b'\n');
+                }
+                let more = page.last().filter(|_| page.len() == PAGE).and_then(ends_of);
+                Ok((out, more.map(Some)))
+            }
+        });
+        return Ok(typed(StatusCode::OK, NDJSON, body));
+    }
+    let limit = page_limit(query.limit, app.engine.limits())?;
+    let place = after.as_ref().map(|(from, to)| (from, to));
+    let found = app
+        .engine
+        .store()
+        .relationships(&source, of_type.number, &filter, place, limit + 1)
+        .await;
+    let page = PageOf::cut(found.map_err(error_object)?, limit, |last| {
+        cursor::encode(&of, &last.id.to_string())
+    });
+    let path = format!("/sources/{}/v1/relationships/{}", source.key, of_type.key);
+    let kept = [
+        ("limit", query.limit.map(|n| n.to_string())),
+        ("from", query.from.clone()),
+        ("to", query.to.clone()),
+    ];
+    Ok(page.answer(&path, &kept, |out, record| {
+        records::write_relationship(out, &of_type, record)
+    }))
+}

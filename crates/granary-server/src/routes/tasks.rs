@@ -1,0 +1,231 @@
+//! `…/tasks`: tasks and their receipts.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use granary_api::NDJSON;
+use granary_api::page::Page;
+use granary_api::tasks::{ReceiptsQuery, Task, TaskQuery, TasksQuery};
+use granary_core::error::ErrorObject;
+use granary_core::receipt::{Receipt, ReceiptStatus};
+use granary_core::task::{TaskId, TaskKind};
+use granary_engine::{Engine, error_object};
+use granary_store::{StoreError, StoredTask, TaskFilter};
+
+use crate::reply::{Reply, json, raw_json, typed};
+use crate::request::{Asked, existing, page_limit, shortened, wants_ndjson};
+use crate::stream::{PAGE, paged};
+use crate::{App, cursor};
+
+/// The task that a path names, as it is at this moment.
+pub(super) async fn find(app: &App, source: &str, id: &str) -> Result<StoredTask, ErrorObject> {
+    let source = app.engine.source(&existing("source", source)?).await?;
+    let found = match TaskId::parse_reference(id) {
+        Some(ksuid) => app
+            .engine
+            .store()
+            .task(&source, ksuid)
+            .await
+            .map_err(error_object)?,
+        None => None,
+    };
+    found.ok_or_else(|| ErrorObject::not_found(format!("task '{}' does not exist", shortened(id))))
+}
+
+/// A task, with its receipts streamed behind it if they are wanted. All of one moment: receipts are never changed, and
+/// those past the cursor of this moment are pending.
+pub(super) fn answer(app: &App, task: StoredTask, with_receipts: bool) -> Response {
+    let shown = Task::from(task.task.clone());
+    if !with_receipts {
+        return json(StatusCode::OK, &shown);
+    }
+    let mut opening = match serde_json::to_vec(&shown) {
+        Ok(opening) => opening,
+        Err(_) => return json(StatusCode::OK, &shown),
+    };
+    opening.pop();
+    opening.extend(br#","receipts":["#);
+    let engine = app.engine.clone();
+    let task = Arc::new(task);
+    let body = paged((0_u64, opening), move |(from, mut out)| {
+        let (engine, task) = (engine.clone(), Arc::clone(&task));
+        async move {
+            let page = engine.store().receipts(&task, from, PAGE).await.map_err(broken)?;
+            for (at, receipt) in page.iter().enumerate() {
+                if from > 0 || at > 0 {
+                    out.push(b',');
+                }
+                serde_json::to_writer(&mut out, receipt)?;
+            }
+            let after = from + page.len() as u64;
+            if page.is_empty() || after >= task.task.counts.total {
+                out.extend(b"]}");
+                return Ok((out, None));
+            }
+            Ok((out, Some((after, Vec::new()))))
+        }
+    });
+    raw_json(StatusCode::OK, body)
+}
+
+/// A failure in the middle of an answer: the client sees it broken off, the operator why.
+pub(super) fn broken(error: StoreError) -> io::Error {
+    io::Error::other(error_object(error))
+}
+
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Path((source, id)): Path<(String, String)>,
+    Asked(query): Asked<TaskQuery>,
+) -> Reply {
+    let task = find(&app, &source, &id).await?;
+    Ok(answer(&app, task, query.with_receipts.unwrap_or(false)))
+}
+
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Path(source): Path<String>,
+    Asked(query): Asked<TasksQuery>,
+) -> Reply {
+    let limit = page_limit(query.limit, app.engine.limits())?;
+    let source = app.engine.source(&existing("source", &source)?).await?;
+    let at_once = matches!(query.kind, Some(TaskKind::Single | TaskKind::Bundle));
+    let of = format!("tasks/{}/{at_once}", source.number);
+    let before = query.cursor.as_deref().map(|raw| {
+        let place = cursor::decode(&of, raw)?;
+        place.parse::<u64>().map_err(|_| cursor::not_of_this_list())
+    });
+    let filter = TaskFilter {
+        kind: query.kind,
+        status: query.status,
+        outcome: query.outcome,
+        target_type: None,
+        created_after: query.created_after,
+        created_before: query.created_before,
+    };
+    let before = before.transpose()?;
+    let mut tasks = app
+        .engine
+        .store()
+        .tasks(&source, &filter, before, limit + 1)
+        .await
+        .map_err(error_object)?;
+    let more = tasks.len() > limit;
+    tasks.truncate(limit);
+    let next = tasks
+        .last()
+        .filter(|_| more)
+        .map(|last| cursor::encode(&of, &last.sequence.to_string()));
+    let kept = [
+        ("limit", query.limit.map(|n| n.to_string())),
+        ("kind", query.kind.map(wire)),
+        ("status", query.status.map(wire)),
+        ("outcome", query.outcome.map(wire)),
+        ("createdAfter", query.created_after.map(|at| at.to_string())),
+        ("createdBefore", query.created_before.map(|at| at.to_string())),
+    ];
+    let data = tasks.into_iter().map(|task| Task::from(task.task)).collect();
+    super::page(
+        &format!("/sources/{}/v1/tasks", source.key),
+        &kept,
+        Page::<Task>::new(data, next),
+    )
+}
+
+/// A value as it stands in a query.
+fn wire<T: serde::Serialize>(value: T) -> String {
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|value| Some(value.as_str()?.to_owned()))
+        .unwrap_or_default()
+}
+
+pub(super) async fn receipts(
+    State(app): State<Arc<App>>,
+    Path((source, id)): Path<(String, String)>,
+    Asked(query): Asked<ReceiptsQuery>,
+    headers: HeaderMap,
+) -> Reply {
+    let task = find(&app, &source, &id).await?;
+    let of = format!("receipts/{}", task.task.id);
+    let from = match &query.cursor {
+        Some(raw) => cursor::decode(&of, raw)?
+            .parse()
+            .map_err(|_| cursor::not_of_this_list())?,
+        None => query.from.unwrap_or(0),
+    };
+    if wants_ndjson(&headers) {
+        return Ok(stream_receipts(
+            &app.engine,
+            task,
+            from,
+            query.status,
+            query.limit,
+        ));
+    }
+    let limit = page_limit(query.limit, app.engine.limits())?;
+    let (mut data, mut at) = (Vec::with_capacity(limit), from);
+    // One more than asked for tells whether there is a next page.
+    while data.len() <= limit {
+        let page = app
+            .engine
+            .store()
+            .receipts(&task, at, PAGE)
+            .await
+            .map_err(error_object)?;
+        if page.is_empty() {
+            break;
+        }
+        at += page.len() as u64;
+        data.extend(page.into_iter().filter(|receipt| admits(query.status, receipt)));
+    }
+    let next = data
+        .get(limit)
+        .map(|first_of_next| cursor::encode(&of, &first_of_next.index.to_string()));
+    data.truncate(limit);
+    let kept = [
+        ("limit", query.limit.map(|n| n.to_string())),
+        ("status", query.status.map(wire)),
+    ];
+    super::page(
+        &format!("/sources/{source}/v1/tasks/{}/receipts", task.task.id),
+        &kept,
+        Page::new(data, next),
+    )
+}
+
+fn admits(status: Option<ReceiptStatus>, receipt: &Receipt) -> bool {
+    status.is_none_or(|status| receipt.status == status)
+}
+
+fn stream_receipts(
+    engine: &Engine,
+    task: StoredTask,
+    from: u64,
+    status: Option<ReceiptStatus>,
+    limit: Option<u64>,
+) -> Response {
+    let (engine, task) = (engine.clone(), Arc::new(task));
+    let body = paged((from, limit.unwrap_or(u64::MAX)), move |(from, left)| {
+        let (engine, task) = (engine.clone(), Arc::clone(&task));
+        async move {
+            let page = engine.store().receipts(&task, from, PAGE).await.map_err(broken)?;
+            let (mut out, mut left) = (Vec::new(), left);
+            for receipt in page.iter().filter(|receipt| admits(status, receipt)) {
+                if left == 0 {
+                    break;
+                }
+                serde_json::to_writer(&mut out, receipt)?;
+                out.push(b'\n');
+                left -= 1;
+            }
+            let after = from.saturating_add(page.len() as u64);
+            let more = left > 0 && !page.is_empty();
+            Ok((out, more.then_some((after, left))))
+        }
+    });
+    typed(StatusCode::OK, NDJSON, body)
+}
