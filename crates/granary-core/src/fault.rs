@@ -85,6 +85,8 @@ pub(crate) struct Faults {
     details: Vec<Detail>,
     total: u64,
     details_max: u64,
+    /// How many characters may still be compared to find names that are close: what is sent must not make it slow.
+    comparisons_left: usize,
 }
 
 impl Faults {
@@ -93,6 +95,7 @@ impl Faults {
             details: Vec::new(),
             total: 0,
             details_max,
+            comparisons_left: 100_000,
         }
     }
 
@@ -100,6 +103,35 @@ impl Faults {
     #[cold]
     pub(crate) fn add(&mut self, path: &Path<'_>, rule: &str, message: impl FnOnce() -> String) {
         self.add_as(ErrorType::InvalidArgument, path, rule, message);
+    }
+
+    /// Adds the fault that `name` is not one of the `known`, and names the closest of them.
+    #[cold]
+    pub(crate) fn add_unknown<'k>(
+        &mut self,
+        path: &Path<'_>,
+        rule: &str,
+        noun: &str,
+        name: &str,
+        known: impl IntoIterator<Item = &'k str>,
+    ) {
+        let mut left = self.comparisons_left;
+        let affordable = known.into_iter().take_while(|near| {
+            let cost = 10 + near.len() * name.len().min(NAME_LEN_COMPARED);
+            let enough = cost <= left;
+            left = left.saturating_sub(cost);
+            enough
+        });
+        let kept = self.total < self.details_max;
+        let hint = if kept {
+            did_you_mean(name, affordable)
+        } else {
+            String::new()
+        };
+        self.comparisons_left = left;
+        self.add(path, rule, || {
+            format!("{noun} '{}' is not known{hint}", shown(name))
+        });
     }
 
     /// Adds a fault of another type than `INVALID_ARGUMENT`.
@@ -160,6 +192,9 @@ impl Faults {
     }
 }
 
+/// Longer names are close to none: no key has more than 62 characters.
+const NAME_LEN_COMPARED: usize = 100;
+
 /// `text` short enough for a message.
 pub(crate) fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(100).collect();
@@ -176,8 +211,7 @@ pub(crate) fn did_you_mean<'k>(name: &str, known: impl IntoIterator<Item = &'k s
 
 /// The one of `known` that is closest to `name`: equal but for case, or at most a third of it differs.
 pub(crate) fn closest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    // What is far longer than any name is near to none, and comparing it would cost.
-    if name.len() > 200 {
+    if name.len() > NAME_LEN_COMPARED {
         return None;
     }
     let lower = name.to_lowercase();
@@ -187,6 +221,7 @@ pub(crate) fn closest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) 
     };
     let (distance, near) = known
         .into_iter()
+        .filter(|near| near.len().abs_diff(name.len()) <= near.len().max(name.len()) / 3 + 1)
         .map(|near| (distance(near), near))
         .min_by_key(|(distance, _)| *distance)?;
     let longest = name.chars().count().max(near.len());
