@@ -10,14 +10,19 @@ mod translate;
 
 use regex::{Regex, RegexBuilder};
 
-/// The most memory that one compiled pattern may take.
-const COMPILED_BYTES_MAX: usize = 1 << 20;
+/// The sizes that a compiled pattern is tried at. The engine does not tell how large one became, so a pattern counts
+/// as the smallest of these that it fits in; what fits in none is refused.
+const COMPILED_BYTES: [usize; 3] = [1 << 13, 1 << 16, 1 << 20];
+
+/// The memory that an engine may use for what it learns while it searches.
+const LEARNED_BYTES_MAX: usize = 1 << 18;
 
 /// A compiled pattern.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     source: Box<str>,
     regex: Regex,
+    compiled_bytes_max: usize,
 }
 
 /// Why a pattern is refused.
@@ -34,24 +39,34 @@ impl Pattern {
     /// Compiles an ECMAScript pattern.
     pub fn parse(source: &str) -> Result<Self, BadPattern> {
         let translated = translate::translate(source)?;
-        let regex = RegexBuilder::new(&translated)
-            .size_limit(COMPILED_BYTES_MAX)
-            .dfa_size_limit(COMPILED_BYTES_MAX)
-            .build()
-            .map_err(|error| BadPattern {
-                message: match error {
-                    regex::Error::CompiledTooBig(_) => {
-                        "the pattern is too large when compiled, repeat less".to_owned()
-                    }
-                    // Its text shows the translation, which nobody sent.
-                    _ => "the pattern is not supported".to_owned(),
-                },
-                at: 1,
-            })?;
-        Ok(Self {
-            source: source.into(),
-            regex,
-        })
+        let mut message = "";
+        for size in COMPILED_BYTES {
+            let mut builder = RegexBuilder::new(&translated);
+            match builder.size_limit(size).dfa_size_limit(LEARNED_BYTES_MAX).build() {
+                Ok(regex) => {
+                    return Ok(Self {
+                        source: source.into(),
+                        regex,
+                        compiled_bytes_max: size,
+                    });
+                }
+                Err(regex::Error::CompiledTooBig(_)) => {
+                    message = "the pattern is too large when compiled, repeat less";
+                }
+                // The error's own text shows the translation, which nobody sent.
+                Err(_) => {
+                    message = "the pattern is not supported, or its groups are nested too deeply";
+                    break;
+                }
+            }
+        }
+        let message = message.to_owned();
+        Err(BadPattern { message, at: 1 })
+    }
+
+    /// What it takes in memory, at most.
+    pub fn compiled_bytes_max(&self) -> usize {
+        self.compiled_bytes_max
     }
 
     /// True where the pattern is found in `text`.
