@@ -17,7 +17,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use url::Url;
 
-use crate::error::{BodyError, chain};
+use crate::error::{BodyError, chain, shown};
 use crate::{Error, SourceClient};
 
 /// The part of the path that names what operations are on.
@@ -170,7 +170,7 @@ impl Rejection {
 
     /// Reads the answer to its end, keeping its first `keep` failures and the number of all.
     pub async fn summary(self, keep: usize) -> Result<RejectionSummary, Error> {
-        let (failures_only, server) = (self.failures_only, self.server.clone());
+        let (failures_only, server) = (self.failures_only, shown(&self.server));
         let (url, status) = (
             Box::new(self.response.url().clone()),
             self.response.status().as_u16(),

@@ -22,7 +22,7 @@ pub enum Error {
     #[error("no server at {server}: {why}; start one with `granary serve`, or name another with --server")]
     Unreachable {
         /// The server.
-        server: Box<Url>,
+        server: String,
         /// What happened.
         why: String,
     },
@@ -30,12 +30,12 @@ pub enum Error {
     #[error("the connection to {server} broke: {why}; what was sent may or may not have been taken")]
     Broken {
         /// The server.
-        server: Box<Url>,
+        server: String,
         /// What happened.
         why: String,
     },
     /// The body could not be read where it comes from.
-    #[error("could not read what is to be sent: {0}")]
+    #[error("could not read what is to be sent")]
     Body(#[source] io::Error),
     /// An answer came, and it is none of a granary server.
     #[error(
@@ -76,13 +76,18 @@ impl Error {
 
     /// The error for a request that got no answer.
     pub(crate) fn from_transport(server: &Url, error: reqwest::Error) -> Self {
-        let (server, why) = (Box::new(server.clone()), root(&error));
+        let (server, why) = (shown(server), root(&error));
         match body_error(&error) {
             Some(error) => Self::Body(error),
             None if error.is_connect() || error.is_timeout() => Self::Unreachable { server, why },
             None => Self::Broken { server, why },
         }
     }
+}
+
+/// A server as people write it.
+pub(crate) fn shown(server: &Url) -> String {
+    server.as_str().trim_end_matches('/').to_owned()
 }
 
 /// How an error of the body's own stream travels through the HTTP library: to be found again in its chain.

@@ -78,7 +78,7 @@ impl Client {
                             }),
                         },
                         Err(error) => Err(Error::Broken {
-                            server: Box::new(server),
+                            server: crate::error::shown(&server),
                             why: crate::error::chain(&error),
                         }),
                     }
