@@ -1,0 +1,126 @@
+//! What can go wrong with a call, told apart by what the caller can do about it.
+
+use std::io;
+
+use granary_core::error::ErrorObject;
+use url::Url;
+
+/// Why a call did not get the answer it asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server said no; the object says why.
+    #[error("{error}")]
+    Refused {
+        /// What it said.
+        error: Box<ErrorObject>,
+        /// The HTTP status it said it with.
+        status: u16,
+        /// The id by which its operator finds the call.
+        request_id: Option<String>,
+    },
+    /// Nothing answered.
+    #[error("no server at {server}: {why}; start one with `granary serve`, or name another with --server")]
+    Unreachable {
+        /// The server.
+        server: String,
+        /// What happened.
+        why: String,
+    },
+    /// The connection ended before the answer did.
+    #[error("the connection to {server} broke: {why}; what was sent may or may not have been taken")]
+    Broken {
+        /// The server.
+        server: String,
+        /// What happened.
+        why: String,
+    },
+    /// The body could not be read where it comes from.
+    #[error("could not read what is to be sent")]
+    Body(#[source] io::Error),
+    /// An answer came, and it is none of a granary server.
+    #[error(
+        "{url} answered {status} with what is no answer of granary: {why}; is another server at that address?"
+    )]
+    Unexpected {
+        /// What was asked.
+        url: Box<Url>,
+        /// The HTTP status.
+        status: u16,
+        /// What it holds instead.
+        why: String,
+    },
+    /// No call can be made to such a server.
+    #[error("'{server}' is not a server: {why}; it looks like http://127.0.0.1:8080")]
+    BadServer {
+        /// What was given.
+        server: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// No call can be made with such a key or id in its path.
+    #[error("'{name}' is not a key or an id")]
+    BadName {
+        /// What was given.
+        name: String,
+    },
+}
+
+impl Error {
+    /// What the server said, if it was the server that said no.
+    pub fn refusal(&self) -> Option<&ErrorObject> {
+        match self {
+            Self::Refused { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The error for a request that got no answer.
+    pub(crate) fn from_transport(server: &Url, error: reqwest::Error) -> Self {
+        let (server, why) = (shown(server), root(&error));
+        match body_error(&error) {
+            Some(error) => Self::Body(error),
+            None if error.is_connect() || error.is_timeout() => Self::Unreachable { server, why },
+            None => Self::Broken { server, why },
+        }
+    }
+}
+
+/// A server as people write it.
+pub(crate) fn shown(server: &Url) -> String {
+    server.as_str().trim_end_matches('/').to_owned()
+}
+
+/// How an error of the body's own stream travels through the HTTP library: to be found again in its chain.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct BodyError(pub(crate) io::Error);
+
+fn body_error(error: &reqwest::Error) -> Option<io::Error> {
+    let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = link {
+        if let Some(BodyError(error)) = error.downcast_ref() {
+            return Some(io::Error::new(error.kind(), error.to_string()));
+        }
+        link = error.source();
+    }
+    None
+}
+
+/// An error with all its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut link = error.source();
+    while let Some(error) = link {
+        text = format!("{text}: {error}");
+        link = error.source();
+    }
+    text
+}
+
+/// The cause at the end of the chain: the one a person can act on.
+fn root(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => root(source),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,195 @@
+//! Typed client of a granary server, over `granary-api`. One connection pool, one method a call of the contract.
+//!
+//! What it promises: path parts are percent-encoded; bulk bodies are sent as a stream and rejections and receipt
+//! streams are read as one, so neither needs memory by their length; an answer that is not granary's is an error and
+//! never taken for one. What it does not do: retry. A caller knows whether a call may be made twice, this crate does
+//! not.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), granary_client::Error> {
+//! let client = granary_client::Client::new("http://127.0.0.1:8080")?;
+//! client.put_source("airports").await?;
+//! let task = client.source("airports").task("bk_2eVocVVgjAWYJ74DifXluwVtSYs").await?;
+//! # Ok(()) }
+//! ```
+
+mod bulk;
+mod definitions;
+mod error;
+mod health;
+mod records;
+mod reply;
+mod sources;
+mod tasks;
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder};
+use url::{Host, Url};
+
+pub use bulk::{BulkBody, BulkReply, Rejection, RejectionSummary};
+pub use definitions::DefinitionKind;
+pub use error::Error;
+pub use granary_api as api;
+
+/// How long to try to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A server to talk to. Cheap to clone; clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    server: Url,
+}
+
+/// A source of a server to talk to.
+#[derive(Clone, Debug)]
+pub struct SourceClient {
+    client: Client,
+    key: String,
+}
+
+/// What a PUT left behind.
+#[derive(Clone, Debug)]
+pub struct Put<T> {
+    /// True where nothing had this key or id before.
+    pub created: bool,
+    /// What is stored now.
+    pub value: T,
+}
+
+impl Client {
+    /// A client of the server at this URL, such as `http://127.0.0.1:8080`. Does not connect yet.
+    pub fn new(server: &str) -> Result<Self, Error> {
+        let bad = |why: String| Error::BadServer {
+            server: server.to_owned(),
+            why,
+        };
+        let url = Url::parse(server).map_err(|error| bad(error.to_string()))?;
+        if url.scheme() != "http" {
+            return Err(bad(format!("'{}' is not supported, only http is", url.scheme())));
+        }
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .user_agent(concat!("granary/", env!("CARGO_PKG_VERSION")));
+        // A proxy named in the environment cannot reach this machine's own addresses.
+        if on_this_machine(&url) {
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(|error| bad(error::chain(&error)))?;
+        Ok(Self { http, server: url })
+    }
+
+    /// The URL of the server.
+    pub const fn server(&self) -> &Url {
+        &self.server
+    }
+
+    /// The source with this key. Does not ask whether there is one.
+    pub fn source(&self, key: impl Into<String>) -> SourceClient {
+        SourceClient {
+            client: self.clone(),
+            key: key.into(),
+        }
+    }
+
+    /// A request to the path made of these parts, each percent-encoded.
+    fn request(&self, method: Method, parts: &[&str]) -> Result<RequestBuilder, Error> {
+        Ok(self.http.request(method, address(&self.server, parts)?))
+    }
+}
+
+impl SourceClient {
+    /// Its key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// A request to a path below `/sources/{s}/v1`.
+    fn request(&self, method: Method, parts: &[&str]) -> Result<RequestBuilder, Error> {
+        let parts = [&["sources", &self.key, "v1"], parts].concat();
+        self.client.request(method, &parts)
+    }
+}
+
+fn on_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+/// `server` with these parts as its path, each percent-encoded. A part that would name another path is refused: a
+/// DELETE with an empty key must not reach the list it is in.
+fn address(server: &Url, parts: &[&str]) -> Result<Url, Error> {
+    if let Some(part) = parts.iter().find(|part| matches!(**part, "" | "." | "..")) {
+        return Err(Error::BadName {
+            name: (*part).to_owned(),
+        });
+    }
+    let mut url = server.clone();
+    match url.path_segments_mut() {
+        Ok(mut segments) => segments.pop_if_empty().extend(parts),
+        Err(()) => {
+            return Err(Error::BadServer {
+                server: server.to_string(),
+                why: "it has no host".into(),
+            });
+        }
+    };
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_path_is_encoded() {
+        let server = Url::parse("http://127.0.0.1:8080").unwrap();
+        let url = address(&server, &["sources", "a/b?c#d", "v1", "resources", "t", "é %.e"]).unwrap();
+        assert_eq!(
+            url.as_str(),
+            "http://127.0.0.1:8080/sources/a%2Fb%3Fc%23d/v1/resources/t/%C3%A9%20%25.e"
+        );
+        let below = Url::parse("http://host/granary/").unwrap();
+        assert_eq!(
+            address(&below, &["limits"]).unwrap().as_str(),
+            "http://host/granary/limits"
+        );
+    }
+
+    #[test]
+    fn a_part_that_would_name_another_path_is_refused() {
+        let server = Url::parse("http://127.0.0.1:8080").unwrap();
+        for part in ["", ".", ".."] {
+            assert!(
+                matches!(address(&server, &["catalog", part]), Err(Error::BadName { .. })),
+                "{part:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_server_that_cannot_be_spoken_to_is_named() {
+        for server in ["127.0.0.1:8080", "https://host", "mailto:a@b", ""] {
+            let error = Client::new(server).unwrap_err().to_string();
+            assert!(error.contains("http://127.0.0.1:8080"), "{error}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_this_machine() {
+        for (url, here) in [
+            ("http://localhost:1", true),
+            ("http://127.0.0.9", true),
+            ("http://[::1]:8080", true),
+            ("http://localhost.example", false),
+            ("http://10.0.0.1", false),
+        ] {
+            assert_eq!(on_this_machine(&Url::parse(url).unwrap()), here, "{url}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Single records: resources and relationships.
+
+use granary_api::page::{Page, PageQuery};
+use granary_api::relationships::{Relationship, RelationshipWrite, RelationshipsQuery};
+use granary_api::resources::{Resource, ResourceWrite, SingleWrite};
+use reqwest::Method;
+
+use crate::{Error, Put, SourceClient};
+
+impl SourceClient {
+    /// Creates a resource; the server makes the id where `resource` has none.
+    pub async fn create_resource(
+        &self,
+        type_key: &str,
+        resource: &ResourceWrite,
+    ) -> Result<SingleWrite, Error> {
+        let request = self.request(Method::POST, &["resources", type_key])?;
+        self.client.read(request.json(resource)).await
+    }
+
+    /// Stores a resource; one that is there is replaced whole.
+    pub async fn put_resource(
+        &self,
+        type_key: &str,
+        id: &str,
+        resource: &ResourceWrite,
+    ) -> Result<Put<SingleWrite>, Error> {
+        let request = self.request(Method::PUT, &["resources", type_key, id])?;
+        self.client.put(request.json(resource)).await
+    }
+
+    /// Reads a resource.
+    pub async fn get_resource(&self, type_key: &str, id: &str) -> Result<Resource, Error> {
+        self.client
+            .read(self.request(Method::GET, &["resources", type_key, id])?)
+            .await
+    }
+
+    /// A page of the resources of a type, in the order of their ids.
+    pub async fn resources(&self, type_key: &str, query: &PageQuery) -> Result<Page<Resource>, Error> {
+        let request = self.request(Method::GET, &["resources", type_key])?;
+        self.client.read(request.query(query)).await
+    }
+
+    /// Deletes a resource with its relationships.
+    pub async fn delete_resource(&self, type_key: &str, id: &str) -> Result<SingleWrite, Error> {
+        self.client
+            .read(self.request(Method::DELETE, &["resources", type_key, id])?)
+            .await
+    }
+
+    /// Creates a relationship.
+    pub async fn create_relationship(
+        &self,
+        type_key: &str,
+        relationship: &RelationshipWrite,
+    ) -> Result<SingleWrite, Error> {
+        let request = self.request(Method::POST, &["relationships", type_key])?;
+        self.client.read(request.json(relationship)).await
+    }
+
+    /// Reads the relationship with the id `{fromId}.{toId}`.
+    pub async fn get_relationship(&self, type_key: &str, id: &str) -> Result<Relationship, Error> {
+        self.client
+            .read(self.request(Method::GET, &["relationships", type_key, id])?)
+            .await
+    }
+
+    /// A page of the relationships of a type, of one end where the query names one.
+    pub async fn relationships(
+        &self,
+        type_key: &str,
+        query: &RelationshipsQuery,
+    ) -> Result<Page<Relationship>, Error> {
+        let request = self.request(Method::GET, &["relationships", type_key])?;
+        self.client.read(request.query(query)).await
+    }
+
+    /// Deletes a relationship; its ends stay.
+    pub async fn delete_relationship(&self, type_key: &str, id: &str) -> Result<SingleWrite, Error> {
+        self.client
+            .read(self.request(Method::DELETE, &["relationships", type_key, id])?)
+            .await
+    }
+}

@@ -1,0 +1,181 @@
+//! `granary profile` and `granary relationship-definition`: the schema of a source.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use granary_client::api::definitions::Definition as Shown;
+use granary_client::{Client, DefinitionKind};
+
+use super::{InSource, all_of};
+use crate::exit::Ended;
+use crate::output::{Output, counted, pretty};
+
+// Both kinds take the same subcommands; their own descriptions are where they are named, in `main.rs`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Definition {
+    /// Store definitions from JSON files, replacing those that are there
+    ///
+    /// The key is the name of the file without its extension unless given. Several files are stored in the order
+    /// given. A replaced definition judges what is written from then on; records that are stored stay.
+    Apply(Apply),
+    /// List them
+    #[command(visible_alias = "ls")]
+    List {
+        #[command(flatten)]
+        within: InSource,
+    },
+    /// Show one, with its revision
+    Show {
+        #[command(flatten)]
+        within: InSource,
+        /// Its key
+        key: String,
+    },
+    /// Delete one that is not in use
+    Delete {
+        #[command(flatten)]
+        within: InSource,
+        /// Its key
+        key: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    #[command(flatten)]
+    within: InSource,
+    /// A file that holds it, `-` is stdin; may be given several times
+    #[arg(
+        short,
+        long = "file",
+        env = "GRANARY_FILE",
+        value_name = "FILE",
+        required = true
+    )]
+    files: Vec<PathBuf>,
+    /// Its key, unless that is the name of the file
+    key: Option<String>,
+}
+
+impl Definition {
+    pub(crate) async fn run(
+        self,
+        kind: DefinitionKind,
+        client: &Client,
+        output: &mut Output,
+    ) -> anyhow::Result<Ended> {
+        match self {
+            Self::Apply(apply) => apply.run(kind, client, output).await?,
+            Self::List { within } => {
+                let source = client.source(within.source);
+                let definitions = all_of(async |query| source.definitions(kind, query).await).await?;
+                output.rows(
+                    &["KEY", "REVISION", "UPDATED", "DESCRIPTION"],
+                    &definitions,
+                    |definition| {
+                        vec![
+                            definition.key.to_string(),
+                            definition.revision.to_string(),
+                            definition.updated_at.to_string(),
+                            description(definition),
+                        ]
+                    },
+                )?;
+            }
+            Self::Show { within, key } => {
+                let definition = client.source(within.source).get_definition(kind, &key).await?;
+                match output.json {
+                    true => output.json_line(&definition)?,
+                    false => output.line(pretty(&serde_json::to_string(&definition)?))?,
+                }
+            }
+            Self::Delete { within, key } => {
+                client.source(within.source).delete_definition(kind, &key).await?;
+                output.status("Deleted", format_args!("{} {key}", kind.name()));
+            }
+        }
+        Ok(Ended::Well)
+    }
+}
+
+impl Apply {
+    async fn run(self, kind: DefinitionKind, client: &Client, output: &mut Output) -> anyhow::Result<()> {
+        if self.key.is_some() && self.files.len() > 1 {
+            bail!(
+                "one key cannot name {}; leave it off, and each is named by its file",
+                counted(self.files.len() as u64, "file")
+            );
+        }
+        let source = client.source(self.within.source);
+        for file in &self.files {
+            let key = match &self.key {
+                Some(key) => key.clone(),
+                None => key_of(file)?,
+            };
+            let json = read(file)
+                .await
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            let put = source.put_definition(kind, &key, json).await;
+            let put =
+                put.with_context(|| format!("cannot store {} {key} from {}", kind.name(), file.display()))?;
+            let revision = put.value.revision;
+            match put.created {
+                true => output.status("Created", format_args!("{} {key}", kind.name())),
+                false => output.status(
+                    "Replaced",
+                    format_args!("{} {key}, now revision {revision}", kind.name()),
+                ),
+            }
+            if output.json {
+                output.json_line(&put.value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The key that a file's name spells.
+fn key_of(file: &Path) -> anyhow::Result<String> {
+    let stem = file
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .filter(|stem| *stem != "-");
+    stem.map(str::to_owned)
+        .context("the name of the file is no key; name the key after it: … -f - KEY")
+}
+
+async fn read(file: &Path) -> std::io::Result<Vec<u8>> {
+    use tokio::io::AsyncReadExt;
+    if file != Path::new("-") {
+        return tokio::fs::read(file).await;
+    }
+    let mut json = Vec::new();
+    tokio::io::stdin().read_to_end(&mut json).await?;
+    Ok(json)
+}
+
+fn description(definition: &Shown) -> String {
+    let found = definition
+        .members
+        .0
+        .iter()
+        .find(|(name, _)| name == "description");
+    found
+        .and_then(|(_, value)| serde_json::from_str(value.get()).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_the_name_of_its_file() {
+        assert_eq!(key_of(Path::new("profiles/airport.json")).unwrap(), "airport");
+        assert_eq!(key_of(Path::new("airport")).unwrap(), "airport");
+        for none in ["-", "", ".."] {
+            assert!(key_of(Path::new(none)).is_err(), "{none}");
+        }
+    }
+}

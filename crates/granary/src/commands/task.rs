@@ -1,0 +1,349 @@
+//! `granary task`: the tasks of a source, and waiting for one.
+
+use std::time::{Duration, Instant};
+
+use clap::{Args, Subcommand, ValueEnum};
+use granary_client::api::page::Page;
+use granary_client::api::tasks::{ReceiptsQuery, Task as Shown, TasksQuery};
+use granary_client::{Client, SourceClient};
+use granary_core::receipt::{Receipt, ReceiptStatus};
+use granary_core::task::{Outcome, TaskKind, TaskStatus};
+use granary_core::time::Timestamp;
+
+use super::InSource;
+use crate::exit::Ended;
+use crate::output::{
+    BAD, FAULTS_SHOWN, GOOD, NAME, Output, WARN, count, counted, elapsed, fault_lines, rate, styled, word,
+};
+use crate::progress;
+
+/// Tasks: what became of accepted requests
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// List the tasks of a source, the newest first
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Show a task
+    Show {
+        #[command(flatten)]
+        within: InSource,
+        /// Its id
+        task: String,
+    },
+    /// Wait until a task has ended
+    ///
+    /// Exits with 2 if some of its operations failed or were cancelled.
+    Watch {
+        #[command(flatten)]
+        within: InSource,
+        /// Its id
+        task: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    within: InSource,
+    /// Only tasks with this status
+    #[arg(long, env = "GRANARY_STATUS", value_enum, value_name = "STATUS")]
+    status: Option<StatusFlag>,
+    /// Only ended tasks of whose operations all, some or none succeeded
+    #[arg(long, env = "GRANARY_OUTCOME", value_enum, value_name = "OUTCOME")]
+    outcome: Option<OutcomeFlag>,
+    /// Only tasks of this kind
+    #[arg(long, env = "GRANARY_KIND", value_enum, value_name = "KIND")]
+    kind: Option<KindFlag>,
+    /// Only tasks accepted after this moment, such as 2026-01-31T08:00:00Z
+    #[arg(long, env = "GRANARY_CREATED_AFTER", value_name = "TIME", value_parser = moment)]
+    created_after: Option<Timestamp>,
+    /// Only tasks accepted before this moment
+    #[arg(long, env = "GRANARY_CREATED_BEFORE", value_name = "TIME", value_parser = moment)]
+    created_before: Option<Timestamp>,
+    /// Show this many at most
+    #[arg(long, env = "GRANARY_LIMIT", value_name = "N", default_value_t = 50)]
+    limit: u64,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StatusFlag {
+    Pending,
+    Cancelled,
+    Failure,
+    Success,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum OutcomeFlag {
+    Complete,
+    Partial,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum KindFlag {
+    Bulk,
+    Single,
+    Bundle,
+    Purge,
+}
+
+fn moment(raw: &str) -> Result<Timestamp, &'static str> {
+    Timestamp::parse(raw).ok_or("a moment looks like 2026-01-31T08:00:00Z")
+}
+
+impl Task {
+    pub(crate) async fn run(self, client: &Client, output: &mut Output) -> anyhow::Result<Ended> {
+        match self {
+            Self::List(list) => list.run(client, output).await,
+            Self::Show { within, task } => {
+                let source = client.source(within.source);
+                let shown = source.task(&task).await?;
+                match output.json {
+                    true => output.json_line(&shown)?,
+                    false => show(output, &shown)?,
+                }
+                Ok(Ended::Well)
+            }
+            Self::Watch { within, task } => {
+                let source = client.source(within.source);
+                let ended = watch(&source, &task, &task).await?;
+                tell(output, &source, &ended, &task).await
+            }
+        }
+    }
+}
+
+impl List {
+    async fn run(self, client: &Client, output: &mut Output) -> anyhow::Result<Ended> {
+        let mut query = TasksQuery {
+            status: self.status.map(|status| match status {
+                StatusFlag::Pending => TaskStatus::Pending,
+                StatusFlag::Cancelled => TaskStatus::Cancelled,
+                StatusFlag::Failure => TaskStatus::Failure,
+                StatusFlag::Success => TaskStatus::Success,
+            }),
+            outcome: self.outcome.map(|outcome| match outcome {
+                OutcomeFlag::Complete => Outcome::Complete,
+                OutcomeFlag::Partial => Outcome::Partial,
+                OutcomeFlag::None => Outcome::None,
+            }),
+            kind: self.kind.map(|kind| match kind {
+                KindFlag::Bulk => TaskKind::Bulk,
+                KindFlag::Single => TaskKind::Single,
+                KindFlag::Bundle => TaskKind::Bundle,
+                KindFlag::Purge => TaskKind::Purge,
+            }),
+            created_after: self.created_after,
+            created_before: self.created_before,
+            limit: None,
+            cursor: None,
+        };
+        let source = client.source(self.within.source);
+        let mut tasks = Vec::new();
+        loop {
+            let left = self.limit.saturating_sub(tasks.len() as u64);
+            if left == 0 {
+                break;
+            }
+            query.limit = Some(left.min(1_000));
+            let Page { data, meta } = source.tasks(&query).await?;
+            tasks.extend(data);
+            query.cursor = meta.cursor;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        let header = [
+            "TASK", "KIND", "STATUS", "OUTCOME", "TOTAL", "SUCCESS", "FAILURE", "CREATED",
+        ];
+        output.rows(&header, &tasks, |task| {
+            vec![
+                task.task_id.to_string(),
+                word(&task.kind),
+                word(&task.status),
+                coloured_outcome(task),
+                count(task.counts.total),
+                count(task.counts.success),
+                count(task.counts.failure),
+                task.created_at.to_string(),
+            ]
+        })?;
+        if query.cursor.is_some() && !output.json {
+            output.note("there are more; see them with a larger --limit");
+        }
+        Ok(Ended::Well)
+    }
+}
+
+fn coloured_outcome(task: &Shown) -> String {
+    match (task.outcome, task.status) {
+        (_, TaskStatus::Failure) | (Some(Outcome::None), _) => styled(BAD, word(&task.outcome)),
+        (Some(Outcome::Complete), _) => styled(GOOD, word(&task.outcome)),
+        (Some(Outcome::Partial), _) => styled(WARN, word(&task.outcome)),
+        (None, _) => String::new(),
+    }
+}
+
+/// A task, a line a fact.
+fn show(output: &mut Output, task: &Shown) -> anyhow::Result<()> {
+    let Shown { counts, .. } = task;
+    let target = task
+        .target_type
+        .map(|target| format!(" of {}s", word(&target).to_lowercase()))
+        .unwrap_or_default();
+    let mut line = |name: &str, value: String| output.line(format_args!("{NAME}{name:<11}{NAME:#} {value}"));
+    line("task", task.task_id.to_string())?;
+    line("kind", format!("{}{target}", word(&task.kind)))?;
+    line("status", word(&task.status))?;
+    if task.outcome.is_some() {
+        line("outcome", coloured_outcome(task))?;
+    }
+    line("operations", format!("{} in all", count(counts.total)))?;
+    for (name, number) in [
+        ("  success", counts.success),
+        ("  failure", counts.failure),
+        ("  pending", counts.pending),
+        ("  cancelled", counts.cancelled),
+    ] {
+        if number > 0 {
+            line(name, count(number))?;
+        }
+    }
+    line("created", task.created_at.to_string())?;
+    if let Some(at) = task.started_at {
+        line("started", at.to_string())?;
+    }
+    if let Some(at) = task.completed_at {
+        let took = took(task)
+            .map(|time| format!("  after {}", elapsed(time)))
+            .unwrap_or_default();
+        line("completed", format!("{at}{took}"))?;
+    }
+    Ok(())
+}
+
+/// How long the work on an ended task took.
+pub(crate) fn took(task: &Shown) -> Option<Duration> {
+    let millis = task.completed_at?.millis() - task.started_at?.millis();
+    u64::try_from(millis).ok().map(Duration::from_millis)
+}
+
+/// Waits until a task has ended, with a bar on a terminal.
+pub(crate) async fn watch(source: &SourceClient, id: &str, name: &str) -> anyhow::Result<Shown> {
+    let start = Instant::now();
+    let mut bar = None;
+    loop {
+        let task = source.task(id).await?;
+        if task.status != TaskStatus::Pending {
+            return Ok(task);
+        }
+        let counts = task.counts;
+        let bar = bar.get_or_insert_with(|| progress::Bar::task(name, counts.total));
+        bar.set_position(counts.total - counts.pending);
+        // Its end is seen at most a tenth late; a long task is not worth more looks than two a second.
+        let pause = (start.elapsed() / 10).clamp(Duration::from_millis(5), Duration::from_millis(500));
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// How a command ends that waited for this task.
+pub(crate) fn ended(task: &Shown) -> Ended {
+    match (task.status, task.counts.success == task.counts.total) {
+        (TaskStatus::Failure, _) => Ended::Badly,
+        (_, true) => Ended::Well,
+        (_, false) => Ended::SomeFailed,
+    }
+}
+
+/// Tells what a task became: the result on stdout, the first failures on stderr.
+pub(crate) async fn tell(
+    output: &mut Output,
+    source: &SourceClient,
+    task: &Shown,
+    name: &str,
+) -> anyhow::Result<Ended> {
+    let Shown {
+        task_id: id, counts, ..
+    } = task;
+    match output.json {
+        true => output.json_line(task)?,
+        false => output.line(format_args!("{id}  {}", summary(task)))?,
+    }
+    output.flush()?;
+    let failed = format!(
+        "{} of {} failed in {name}",
+        count(counts.failure),
+        counted(counts.total, "operation")
+    );
+    match task.status {
+        TaskStatus::Failure => {
+            output.status_bad("Failed", format_args!("the server could not carry out {name}"))
+        }
+        TaskStatus::Cancelled => {
+            output.status_bad(
+                "Cancelled",
+                format_args!("{} of {name}", counted(counts.cancelled, "operation")),
+            );
+        }
+        _ if counts.failure > 0 => output.status_bad("Failed", failed),
+        _ => {}
+    }
+    if counts.failure > 0 {
+        for receipt in first_failures(source, &id.to_string()).await? {
+            let Some(error) = &receipt.error else { continue };
+            let Receipt {
+                index, type_key, id, ..
+            } = &receipt;
+            let what = format!(
+                "operation {}  {} {type_key} {id}",
+                count(*index),
+                receipt.action.name()
+            );
+            output.note(format_args!("{what}: {} {}", error.code, error.message));
+            fault_lines(error)
+                .iter()
+                .for_each(|fault| output.note(format_args!("    {fault}")));
+        }
+        if counts.failure > FAULTS_SHOWN as u64 {
+            let more = count(counts.failure - FAULTS_SHOWN as u64);
+            let all = format!("granary receipts --source {} {id} --failures", source.key());
+            output.note(format_args!("… and {more} more; see all with `{all}`"));
+        }
+    }
+    Ok(ended(task))
+}
+
+async fn first_failures(source: &SourceClient, id: &str) -> anyhow::Result<Vec<Receipt>> {
+    let query = ReceiptsQuery {
+        status: Some(ReceiptStatus::Failure),
+        limit: Some(FAULTS_SHOWN as u64),
+        ..Default::default()
+    };
+    Ok(source.receipts(id, &query).await?.data)
+}
+
+/// What a task became, in a few words.
+pub(crate) fn summary(task: &Shown) -> String {
+    let Shown { counts, .. } = task;
+    let time = took(task);
+    let speed = time
+        .and_then(|time| rate(counts.total, time))
+        .map(|rate| format!(" ({rate}/s)"))
+        .unwrap_or_default();
+    let time = time
+        .map(|time| format!(" in {}", elapsed(time)))
+        .unwrap_or_default();
+    let all = counted(counts.total, "operation");
+    let outcome = match task.outcome {
+        Some(_) => coloured_outcome(task),
+        None => word(&task.status),
+    };
+    match counts.success == counts.total {
+        true => format!("{outcome}  {all}{time}{speed}"),
+        false => format!(
+            "{outcome}  {} of {all} succeeded{time}{speed}",
+            count(counts.success)
+        ),
+    }
+}

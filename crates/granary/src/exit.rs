@@ -1,0 +1,63 @@
+//! How the process ends: its exit codes, and the last words of one that failed.
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+
+use crate::output::Output;
+
+/// How a command ended that could do what was asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Ended {
+    /// All well.
+    #[default]
+    Well,
+    /// Some operations of a task failed or were cancelled.
+    SomeFailed,
+    /// A bulk request was rejected.
+    Rejected,
+    /// Not well, and all has been said about it.
+    Badly,
+}
+
+impl Ended {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Well => 0,
+            Self::Badly => 1,
+            Self::SomeFailed => 2,
+            Self::Rejected => 3,
+        }
+    }
+}
+
+/// The exit code of a command; says why, if it failed.
+pub(crate) fn code(ended: anyhow::Result<Ended>, output: &mut Output) -> ExitCode {
+    let ended = ended.and_then(|ended| output.flush().map(|()| ended));
+    match ended {
+        Ok(ended) => ended.code().into(),
+        // Whoever read our output has read enough, as in `granary receipts … | head`.
+        Err(error) if closed_by_reader(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Lines already written stand before the error, not after it.
+            let _ = output.flush();
+            output.error(&error);
+            Ended::Badly.code().into()
+        }
+    }
+}
+
+fn closed_by_reader(error: &anyhow::Error) -> bool {
+    let broken_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    error.downcast_ref::<io::Error>().is_some_and(broken_pipe)
+}
+
+/// Shows help, the version, or what is wrong with the command line. `clap` itself would exit with 2, which is taken.
+pub(crate) fn wrong_command_line(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => Ended::Badly.code().into(),
+    }
+}

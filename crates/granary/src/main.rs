@@ -1,0 +1,172 @@
+//! The binary `granary`: the server and its command line. Results go to stdout, all else to stderr.
+
+mod commands;
+mod exit;
+mod input;
+mod output;
+mod progress;
+mod start;
+
+use clap::{Args, Parser, Subcommand};
+
+use commands::{bulk, definition, demo, get, receipts, serve, source, task};
+use exit::Ended;
+use output::Output;
+
+/// A registry for very large volumes of records
+///
+/// Resources and relationships are created, upserted and deleted in bulk, checked against the profiles of their
+/// source. A bulk request is checked whole before it is accepted, and then applied in order by a task, whose receipts
+/// say what became of every operation.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    arg_required_else_help = true,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    styles = output::HELP,
+    after_help = "Try `granary demo` first. Exit codes and environment variables are in `granary --help`.",
+    after_long_help = AFTER_HELP,
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  all that was asked for was done
+  1  anything not named here: no server, a refused call, a wrong command line
+  2  some operations of a task failed or were cancelled
+  3  a bulk request was rejected; nothing of it was stored
+
+Output:
+  Results go to stdout, everything else to stderr. With --json every result is one JSON value a line, also of
+  lists, as `jq` likes it. Progress bars are drawn only on a terminal. NO_COLOR=1 turns colours off.
+
+Environment:
+  Every flag has a variable, GRANARY_ and its name in capitals: GRANARY_SERVER, GRANARY_SOURCE, GRANARY_JSON=1.
+  The flag wins. Those of `demo` start with GRANARY_DEMO_.
+
+Examples:
+  granary demo                                               see it all, on real data
+  granary serve --data ./data                                start a server
+  granary source apply library
+  granary profile apply --source library -f book.json
+  granary bulk books.ndjson --source library --type book --wait
+  granary receipts --source library bk_2eVocVVgjAWYJ74DifXluwVtSYs --failures";
+
+/// What every subcommand takes.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// The server to talk to
+    #[arg(
+        long,
+        global = true,
+        env = "GRANARY_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    server: String,
+    /// Write results as JSON, one value a line
+    #[arg(long, global = true, env = "GRANARY_JSON", value_parser = commands::switch())]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Demo(demo::Demo),
+    Bulk(bulk::Bulk),
+    #[command(subcommand)]
+    Task(task::Task),
+    Receipts(receipts::Receipts),
+    Get(get::Get),
+    #[command(subcommand)]
+    Source(source::Source),
+    /// Profiles: what a resource of a type looks like
+    #[command(subcommand)]
+    Profile(definition::Definition),
+    /// Relationship definitions: what a relationship of a type joins
+    #[command(subcommand)]
+    RelationshipDefinition(definition::Definition),
+}
+
+fn main() -> std::process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::wrong_command_line(&error),
+    };
+    let mut output = Output::new(cli.global.json);
+    let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let ended = runtime.block_on(run(cli, &mut output));
+            // A read of stdin that is under way cannot be called off, and is no reason to stay.
+            runtime.shutdown_background();
+            ended
+        }
+        Err(error) => Err(error.into()),
+    };
+    exit::code(ended, &mut output)
+}
+
+async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ended> {
+    use granary_client::DefinitionKind::{Profile, RelationshipDefinition};
+    let Global { server, .. } = &cli.global;
+    let client = || granary_client::Client::new(server);
+    match cli.command {
+        Command::Serve(command) => command.run(output).await,
+        Command::Demo(command) => command.run(output).await,
+        Command::Bulk(command) => command.run(&client()?, output).await,
+        Command::Task(command) => command.run(&client()?, output).await,
+        Command::Receipts(command) => command.run(&client()?, output).await,
+        Command::Get(command) => command.run(&client()?, output).await,
+        Command::Source(command) => command.run(&client()?, output).await,
+        Command::Profile(command) => command.run(Profile, &client()?, output).await,
+        Command::RelationshipDefinition(command) => {
+            command.run(RelationshipDefinition, &client()?, output).await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_a_variable_and_a_description() {
+        fn walk(command: &clap::Command, path: &str) {
+            for arg in command.get_arguments().filter(|arg| !arg.is_positional()) {
+                let Some(long) = arg.get_long().filter(|long| !matches!(*long, "help" | "version")) else {
+                    continue;
+                };
+                let demo = if path.ends_with("demo") { "DEMO_" } else { "" };
+                let variable = format!("GRANARY_{demo}{}", long.to_uppercase().replace('-', "_"));
+                let env = arg.get_env().and_then(|env| env.to_str());
+                if !arg.is_global_set() {
+                    assert_eq!(env, Some(variable.as_str()), "{path} --{long}");
+                }
+                assert!(arg.get_help().is_some(), "{path} --{long} says nothing");
+            }
+            for inner in command.get_subcommands() {
+                assert!(
+                    inner.get_about().is_some(),
+                    "{path} {} says nothing",
+                    inner.get_name()
+                );
+                walk(inner, &format!("{path} {}", inner.get_name()));
+            }
+        }
+        walk(&Cli::command(), "granary");
+    }
+}
