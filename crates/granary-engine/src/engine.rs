@@ -1,0 +1,160 @@
+//! The engine: what the parts of it share, and its start and end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use granary_core::error::{ErrorObject, ErrorType};
+use granary_core::keys::Key;
+use granary_core::limits::Limits;
+use granary_store::{Source, Store, StoreError};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::error::{error_object, unavailable};
+use crate::schemas::CompiledSchema;
+
+/// How an engine runs. What a client can meet is in [`Limits`].
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Workers that carry out tasks. 0: none, for a node that only takes in.
+    pub workers: usize,
+    /// Runs of operations of one bulk request that are checked at once.
+    pub checks_in_flight: usize,
+    /// How long a worker stays with a lane while others wait.
+    pub quantum: Duration,
+    /// How long a chunk should take; its number of operations follows.
+    pub chunk_time: Duration,
+    /// How often workers look for work that nothing woke them for.
+    pub poll_every: Duration,
+    /// Where the failures of rejected requests go while they are being answered. Nothing is left there.
+    pub scratch_dir: PathBuf,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            workers: cores,
+            checks_in_flight: cores + 1,
+            quantum: Duration::from_millis(100),
+            chunk_time: Duration::from_millis(20),
+            poll_every: Duration::from_secs(1),
+            scratch_dir: std::env::temp_dir(),
+        }
+    }
+}
+
+/// A place among the requests in flight (limit `requestsInFlight`), given back when it is dropped.
+#[derive(Debug)]
+pub struct InFlight {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The engine. Cheap to clone: every clone is the same one.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    pub(crate) options: EngineOptions,
+    /// Wakes a worker: something was accepted.
+    pub(crate) accepted: Notify,
+    /// Acceptances and writes that have begun, waited for or not.
+    pub(crate) writes: TaskTracker,
+    in_flight: Arc<Semaphore>,
+    stop: CancellationToken,
+    workers: TaskTracker,
+}
+
+impl Engine {
+    /// Starts the workers. To be called inside a tokio runtime.
+    pub fn start(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+        options: EngineOptions,
+    ) -> Self {
+        let in_flight = usize::try_from(limits.requests_in_flight).unwrap_or(usize::MAX);
+        let inner = Inner {
+            in_flight: Arc::new(Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS))),
+            store,
+            clock,
+            limits,
+            options,
+            accepted: Notify::new(),
+            writes: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            workers: TaskTracker::new(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Stops: takes in nothing new, lets what has begun end, has the workers give their lanes back after the chunk
+    /// they are at. The store stays open.
+    pub async fn stop(&self) {
+        self.inner.stop.cancel();
+        self.inner.writes.close();
+        self.inner.writes.wait().await;
+        self.inner.workers.close();
+        self.inner.workers.wait().await;
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// True once the engine is stopping.
+    pub fn stopping(&self) -> bool {
+        self.inner.stop.is_cancelled()
+    }
+
+    /// Takes a place among the requests in flight, before the body of a single write is read into memory. A bulk
+    /// request takes its own.
+    pub fn admit(&self) -> Result<InFlight, ErrorObject> {
+        if self.stopping() {
+            return Err(unavailable("the server was stopping; send the request again"));
+        }
+        match Arc::clone(&self.inner.in_flight).try_acquire_owned() {
+            Ok(permit) => Ok(InFlight { _permit: permit }),
+            Err(_) => Err(ErrorObject::new(
+                ErrorType::ResourceExhausted,
+                format!(
+                    "{} requests are in flight, which is the limit requestsInFlight; send the request again later",
+                    self.inner.limits.requests_in_flight
+                ),
+            )),
+        }
+    }
+
+    /// The source with this key, or `NOT_FOUND`.
+    pub async fn source(&self, key: &Key) -> Result<Source, ErrorObject> {
+        let found = self.inner.store.source(key).await.map_err(error_object)?;
+        found.ok_or_else(|| error_object(StoreError::source_gone(key.as_str())))
+    }
+
+    /// The definitions of a source that are in force, compiled.
+    pub async fn schema(&self, source: &Source) -> Result<Arc<CompiledSchema>, ErrorObject> {
+        let _ = source;
+        Err(ErrorObject::invalid("not yet"))
+    }
+}

@@ -1,0 +1,23 @@
+//! What happens between a request and the store: bulk requests are split, checked and spooled ([`Engine::bulk`]),
+//! single writes and definitions are checked and written, and workers carry out what was accepted, lane by lane.
+//! Knows nothing of HTTP, and of the store only its trait.
+
+mod clock;
+mod definitions;
+mod engine;
+mod error;
+mod intake;
+mod lanes;
+mod random;
+mod rejection;
+mod schemas;
+mod single;
+pub mod split;
+
+pub use clock::{Clock, HandClock, SystemClock};
+pub use engine::{Engine, EngineOptions, InFlight};
+pub use error::error_object;
+pub use intake::{BodyError, BodyFormat, BulkRequest, Intake};
+pub use rejection::{ReceiptsShown, Rejection};
+pub use schemas::CompiledSchema;
+pub use single::{Persisted, WriteOutcome};
