@@ -1,0 +1,28 @@
+//! `cargo xtask`: what the project does to itself. Kept to `granary-core`, so that it builds in seconds.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line")]
+
+mod docs;
+mod test;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+cargo xtask test              build, lint and test everything; what CI runs
+cargo xtask docs [--check]    write the generated pages of docs/, or fail where one is stale
+cargo xtask crash ARGS…       kill a server many times over: --deaths N --seed S --minutes M
+cargo xtask bench ARGS…       measure; see `cargo xtask bench --help`";
+
+fn main() -> Result<()> {
+    std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["test"] => test::everything(),
+        ["docs"] => docs::write(),
+        ["docs", "--check"] => docs::check(),
+        ["crash", rest @ ..] => test::crash(rest),
+        ["bench", rest @ ..] => test::bench(rest),
+        _ => bail!("{USAGE}"),
+    }
+}
