@@ -94,7 +94,8 @@ impl Faults {
         Self {
             details: Vec::new(),
             total: 0,
-            details_max,
+            // An error shows one fault at least.
+            details_max: details_max.max(1),
             comparisons_left: 100_000,
         }
     }
@@ -154,12 +155,22 @@ impl Faults {
         }
     }
 
-    pub(crate) fn any(&self) -> bool {
-        self.total > 0
+    /// Adds a fault whose pointer was made before.
+    #[cold]
+    pub(crate) fn add_at(&mut self, pointer: String, rule: &str, message: impl FnOnce() -> String) {
+        self.total += 1;
+        if self.total <= self.details_max {
+            self.details.push(Detail {
+                error_type: ErrorType::InvalidArgument,
+                message: message(),
+                path: Some(pointer),
+                rule: Some(rule.to_owned()),
+            });
+        }
     }
 
-    pub(crate) fn total(&self) -> u64 {
-        self.total
+    pub(crate) fn any(&self) -> bool {
+        self.total > 0
     }
 
     /// One error of all faults; `None` if there are none. Its type is that of the faults where they agree; a limit
@@ -175,16 +186,19 @@ impl Faults {
         } else {
             ErrorType::InvalidArgument
         };
+        let shown = self
+            .details
+            .iter()
+            .find(|d| d.error_type == error_type)
+            .unwrap_or(first);
+        let place = match shown.path.as_deref() {
+            None | Some("") => String::new(),
+            Some(path) => format!("{path}: "),
+        };
         let message = match self.total {
-            1 => first.message.clone(),
-            n => {
-                let first = self
-                    .details
-                    .iter()
-                    .find(|d| d.error_type == error_type)
-                    .unwrap_or(first);
-                format!("{n} faults, first: {}", first.message)
-            }
+            1 => format!("{place}{}", shown.message),
+            n if place.is_empty() => format!("{n} faults, the first: {}", shown.message),
+            n => format!("{n} faults, the first at {place}{}", shown.message),
         };
         let mut error = ErrorObject::new(error_type, message);
         error.details_total = (self.total > self.details.len() as u64).then_some(self.total);
@@ -259,7 +273,7 @@ mod tests {
         }
         let error = faults.into_error().unwrap();
         assert_eq!((error.details.len(), error.details_total), (2, Some(5)));
-        assert_eq!(error.message, "5 faults, first: fault 0");
+        assert_eq!(error.message, "5 faults, the first at /0: fault 0");
     }
 
     #[test]

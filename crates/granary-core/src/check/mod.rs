@@ -1,11 +1,30 @@
 //! The check of operations: one pass over the bytes of each, driven by the compiled definitions of its type.
+//!
+//! While nothing is wrong, nothing is allocated but the ids: places are a list on the stack, names are looked up in
+//! tables, and the body is copied in runs. Every fault is collected with its pointer; the number that is kept is
+//! bounded by `detailsPerError`. What depends on stored records is not looked at here.
+//!
+//! Members may come in any order. Where `data` or `contained` come before the `type` that says what they must be, the
+//! rest of the object is skipped once to find it, and then the check goes on from where it was.
 
-use crate::error::ErrorObject;
+mod contained;
+mod content;
+mod envelope;
+mod relationship;
+mod resource;
+mod value;
+
+use crate::error::{ErrorObject, ErrorType};
+use crate::fault::{Faults, Path};
+use crate::json::{Halt, Scanner};
 use crate::keys::ResourceId;
 use crate::limits::Limits;
 use crate::operation::{Action, Operation, TargetType};
 use crate::schema::Schema;
 use crate::time::Timestamp;
+
+/// The deepest nesting that is checked, whatever `jsonDepth` says: the check recurses into what the profiles name.
+pub const DEPTH_MAX: u64 = 512;
 
 /// What the checks of one request have in common.
 pub struct Checker<'a> {
@@ -40,9 +59,12 @@ pub enum Rejection {
 impl Checker<'_> {
     /// Checks one operation of a bulk request; `bytes` is exactly one JSON value. Appends the body of the record to
     /// `body`; leaves it as it was if the operation does not pass.
+    ///
+    /// The body is one compact JSON object: `{"data":{…}}` or `{"data":{…},"contained":{…}}`, nothing for an edge
+    /// without data and for a delete. Both are as they were sent, less the white space between tokens; contained
+    /// resources without an id get one.
     pub fn operation(&mut self, bytes: &[u8], body: &mut Vec<u8>) -> Result<Operation, Rejection> {
-        let _ = (bytes, body);
-        Err(Rejection::Invalid(ErrorObject::invalid("not yet")))
+        self.run(bytes, body, |run| run.envelope())
     }
 
     /// Checks the body of a single write of a resource of the type in the path: a create, or an upsert of `path_id`.
@@ -54,8 +76,9 @@ impl Checker<'_> {
         bytes: &[u8],
         body: &mut Vec<u8>,
     ) -> Result<Operation, Rejection> {
-        let _ = (type_index, action, path_id, bytes, body);
-        Err(Rejection::Invalid(ErrorObject::invalid("not yet")))
+        self.run(bytes, body, |run| {
+            run.resource(action, &Path::ROOT, Some(type_index), path_id)
+        })
     }
 
     /// Checks the body of a single create of an edge of the type in the path.
@@ -65,7 +88,70 @@ impl Checker<'_> {
         bytes: &[u8],
         body: &mut Vec<u8>,
     ) -> Result<Operation, Rejection> {
-        let _ = (type_index, bytes, body);
-        Err(Rejection::Invalid(ErrorObject::invalid("not yet")))
+        self.run(bytes, body, |run| {
+            run.relationship(Action::Create, &Path::ROOT, Some(type_index))
+        })
+    }
+
+    fn run<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        body: &mut Vec<u8>,
+        check: impl FnOnce(&mut Run<'_, 'a, '_>) -> Result<Option<Operation>, Halt>,
+    ) -> Result<Operation, Rejection> {
+        let before = body.len();
+        let depth_max = self.limits.json_depth.min(DEPTH_MAX);
+        let mut run = Run {
+            schema: self.schema,
+            target: self.target,
+            hash_key: &self.hash_key,
+            now: self.now,
+            random: self.random,
+            scan: Scanner::new(bytes, depth_max as usize, body),
+            faults: Faults::new(self.limits.details_per_error),
+            generated: Vec::new(),
+            claims: Vec::new(),
+        };
+        let outcome = match check(&mut run) {
+            Ok(operation) => run.scan.finish().map(|()| operation),
+            Err(Halt::TooDeep) => Err(run.scan.check_syntax().err().unwrap_or(Halt::TooDeep)),
+            Err(halt) => Err(halt),
+        };
+        let error = run.faults.into_error();
+        let rejection = match (outcome, error) {
+            (Ok(Some(operation)), None) => return Ok(operation),
+            (Ok(_), Some(error)) => Rejection::Invalid(error),
+            // The caller named a type that is not one of this kind.
+            (Ok(None), None) => Rejection::Invalid(ErrorObject::new(ErrorType::Internal, "no such type")),
+            (Err(Halt::TooDeep), _) => Rejection::Invalid(ErrorObject::over_limit(
+                "the nesting of the JSON",
+                "jsonDepth",
+                depth_max,
+            )),
+            (Err(Halt::Syntax { offset, message }), _) => Rejection::Syntax {
+                offset,
+                message: message.to_owned(),
+            },
+        };
+        body.truncate(before);
+        Err(rejection)
     }
 }
+
+/// The check of one operation.
+struct Run<'c, 'a, 'o> {
+    schema: &'c Schema,
+    target: TargetType,
+    hash_key: &'c [u8; 16],
+    now: Timestamp,
+    random: &'c mut dyn FnMut() -> [u8; 16],
+    scan: Scanner<'a, 'o>,
+    faults: Faults,
+    /// Where in the output the ids stand that were generated for contained resources.
+    generated: Vec<std::ops::Range<usize>>,
+    /// The root ids that contained ids in path form name, and where.
+    claims: Vec<(String, String)>,
+}
+
+#[cfg(test)]
+mod tests;

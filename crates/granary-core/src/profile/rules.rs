@@ -233,10 +233,14 @@ impl Options {
                         shown(near)
                     );
                 }
-                let quoted = |known: &Box<str>| format!("'{}'", shown(known));
+
                 (
                     format!("'{}'", shown(text)),
-                    all.given.iter().take(SHOWN).map(quoted).collect(),
+                    all.given
+                        .iter()
+                        .take(SHOWN)
+                        .map(|known| format!("'{}'", shown(known)))
+                        .collect(),
                 )
             }
             (Self::Integers(all), Judged::Integer(value)) => (

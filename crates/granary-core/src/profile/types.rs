@@ -2,13 +2,16 @@
 
 use super::value;
 
+/// Tells what a text that does not have the form should look like.
+pub type Form = fn(&str) -> Result<(), &'static str>;
+
 /// A type whose values are JSON strings.
 #[derive(Debug)]
 pub struct TextType {
     /// Its name, such as `code`.
     pub name: &'static str,
     /// What a text must look like beyond being text.
-    pub form: Option<fn(&str) -> Result<(), &'static str>>,
+    pub form: Option<Form>,
     /// The fewest characters that fit the form.
     pub chars_min: u64,
     /// The most characters that fit the form.

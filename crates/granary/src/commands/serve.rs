@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::exit::Ended;
 use crate::output::Output;
-use crate::start::start_server;
+use crate::start::{start_log, start_server};
 
 /// Start a server
 ///
@@ -36,6 +36,7 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) async fn run(self, output: &mut Output) -> anyhow::Result<Ended> {
+        start_log();
         // Asked for before the server starts, so that a signal during the start is not lost.
         let stop = stop_signal()?;
         let cannot = || format!("cannot serve {} at {}", self.data.display(), self.listen);

@@ -1,0 +1,97 @@
+//! The body of a record and its hash.
+
+use std::hash::Hasher;
+use std::ops::Range;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use super::Run;
+use crate::ksuid::Ksuid;
+use crate::operation::ContentHash;
+
+const DATA: &[u8] = b"{\"data\":";
+const CONTAINED: &[u8] = b",\"contained\":";
+
+/// Where in the output the parts of a body are that was read so far.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pub(super) data: Option<Range<usize>>,
+    pub(super) contained: Option<Range<usize>>,
+}
+
+impl Run<'_, '_, '_> {
+    /// Copies the value that is next as `data` while `check` takes it.
+    pub(super) fn keep_data<T>(&mut self, content: &mut Content, check: impl FnOnce(&mut Self) -> T) -> T {
+        self.scan.out().extend_from_slice(DATA);
+        let (range, result) = self.keep(check);
+        content.data = Some(range);
+        result
+    }
+
+    /// Copies the value that is next as `contained` while `check` takes it.
+    pub(super) fn keep_contained<T>(
+        &mut self,
+        content: &mut Content,
+        check: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        if content.data.is_some() {
+            self.scan.out().extend_from_slice(CONTAINED);
+        }
+        let (range, result) = self.keep(check);
+        content.contained = Some(range);
+        result
+    }
+
+    fn keep<T>(&mut self, check: impl FnOnce(&mut Self) -> T) -> (Range<usize>, T) {
+        let start = self.scan.out().len();
+        self.scan.start_copy();
+        let result = check(self);
+        self.scan.stop_copy();
+        (start..self.scan.out().len(), result)
+    }
+
+    /// Completes the body in the output and tells the hash of what was sent. Generated ids do not count: they differ
+    /// each time the same is sent.
+    pub(super) fn finish_body(&mut self, mut content: Content) -> ContentHash {
+        let out = self.scan.out();
+        if let (Some(data), Some(contained)) = (&mut content.data, &mut content.contained)
+            && contained.start < data.start
+        {
+            // Contained came first: {contained}{"data":…} becomes {"data":…,"contained":}{contained}.
+            out.extend_from_slice(CONTAINED);
+            let (first, length) = (contained.start, contained.len());
+            if let Some(parts) = out.get_mut(first..) {
+                parts.rotate_left(length);
+            }
+            *data = data.start - length..data.end - length;
+            *contained = out.len() - length..out.len();
+            let moved = contained.start - first;
+            for range in &mut self.generated {
+                *range = range.start + moved..range.end + moved;
+            }
+        }
+        let part = |range: Range<usize>| out.get(range).unwrap_or_default();
+        let data = part(content.data.clone().unwrap_or_default());
+        let mut hasher = SipHasher24::new_with_key(self.hash_key);
+        // The length keeps the two apart.
+        hasher.write(&(data.len() as u64).to_le_bytes());
+        hasher.write(data);
+        if let Some(contained) = content.contained {
+            let mut from = contained.start;
+            for range in &self.generated {
+                hasher.write(part(from..range.start));
+                from = range.end;
+            }
+            hasher.write(part(from..contained.end));
+        }
+        if content.data.is_some() {
+            out.push(b'}');
+        }
+        ContentHash(hasher.finish128().as_bytes())
+    }
+
+    /// A new id.
+    pub(super) fn new_id(&mut self) -> [u8; Ksuid::LEN] {
+        Ksuid::from_parts(self.now, (self.random)()).to_text()
+    }
+}

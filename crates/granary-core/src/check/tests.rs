@@ -1,0 +1,6 @@
+mod bodies;
+mod edges;
+mod faults;
+mod helpers;
+mod random;
+mod singles;

@@ -1,0 +1,269 @@
+//! The check of properties against their compiled types and rules, and the small steps that all checks are made of.
+
+use super::Run;
+use crate::fault::{Path, shown};
+use crate::json::{Halt, Kind, Text};
+use crate::profile::document::lone_surrogate;
+use crate::profile::fields::{Fields, Value, ValueType};
+use crate::profile::rules::Judged;
+use crate::profile::value::{Decimal, integer};
+
+/// Which places of a table were seen; without allocation for the first 256.
+#[derive(Default)]
+pub(super) struct Seen {
+    first: [u64; 4],
+    more: Vec<u64>,
+}
+
+impl Seen {
+    /// Marks the place; false if it was marked before.
+    #[inline]
+    pub(super) fn mark(&mut self, place: usize) -> bool {
+        let (word, bit) = (place / 64, 1 << (place % 64));
+        let word = match self.first.get_mut(word) {
+            Some(word) => word,
+            None => {
+                let word = word - self.first.len();
+                if self.more.len() <= word {
+                    self.more.resize(word + 1, 0);
+                }
+                &mut self.more[word]
+            }
+        };
+        let new = *word & bit == 0;
+        *word |= bit;
+        new
+    }
+
+    #[inline]
+    pub(super) fn has(&self, place: usize) -> bool {
+        let (word, bit) = (place / 64, 1 << (place % 64));
+        let words = match self.first.get(word) {
+            Some(word) => Some(word),
+            None => self.more.get(word - self.first.len()),
+        };
+        words.is_some_and(|word| word & bit != 0)
+    }
+}
+
+impl<'a> Run<'_, 'a, '_> {
+    /// Takes the object that is next, whose members are these properties.
+    pub(super) fn fields(&mut self, fields: &Fields, path: &Path<'_>) -> Result<(), Halt> {
+        self.scan.open()?;
+        let mut seen = Seen::default();
+        let mut guess = 0;
+        let mut first = true;
+        while let Some(name) = self.scan.member(first)? {
+            first = false;
+            let found = match name.plain() {
+                Some(plain) => fields.names.find_at(guess, plain),
+                None => fields.names.find(&name.decode()),
+            };
+            let Some(place) = found else {
+                let name = name.decode();
+                let known = fields.names.iter();
+                self.faults
+                    .add_unknown(&path.name(&name), "unknown", "property", &name, known);
+                self.scan.skip()?;
+                continue;
+            };
+            guess = place + 1;
+            let here = path.name(fields.names.get(place));
+            if !seen.mark(place) {
+                self.second(&here, fields.names.get(place))?;
+                continue;
+            }
+            let property = &fields.properties[place];
+            if self.scan.peek()? == Kind::Null {
+                self.scan.literal(Kind::Null)?;
+                if property.required {
+                    let name = fields.names.get(place);
+                    let message = || format!("property '{name}' is required, null counts as absent");
+                    self.faults.add(&here, "required", message);
+                }
+                continue;
+            }
+            self.value(&property.value, &here)?;
+        }
+        for place in &fields.required {
+            if !seen.has(*place as usize) {
+                let name = fields.names.get(*place as usize);
+                self.faults.add(&path.name(name), "required", || {
+                    format!("property '{name}' is required")
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the value that is next.
+    fn value(&mut self, value: &Value, path: &Path<'_>) -> Result<(), Halt> {
+        match (&value.value_type, self.scan.peek()?) {
+            (ValueType::Text(text_type), Kind::String) => {
+                let text = self.scan.string()?;
+                if text.lone_surrogate() {
+                    self.faults.add(path, "type", lone_surrogate);
+                } else if text_type.form.is_some() || !value.rules.is_empty() {
+                    let text = text.decode();
+                    match text_type.form.map(|form| form(&text)) {
+                        Some(Err(wrong)) => {
+                            self.faults
+                                .add(path, "type", || format!("'{}': {wrong}", shown(&text)));
+                        }
+                        _ => self.rules(value, &Judged::Text(&text), path),
+                    }
+                }
+            }
+            (ValueType::Boolean, kind @ (Kind::True | Kind::False)) => self.scan.literal(kind)?,
+            (ValueType::Integer, Kind::Number) => {
+                let raw = self.scan.number()?;
+                match integer(raw) {
+                    Ok(number) => self.rules(value, &Judged::Integer(number), path),
+                    Err(wrong) => self
+                        .faults
+                        .add(path, "type", || format!("{}: {wrong}", shown(raw))),
+                }
+            }
+            (ValueType::Decimal, Kind::Number) => {
+                let raw = self.scan.number()?;
+                match Decimal::parse(raw) {
+                    Ok(number) => self.rules(value, &Judged::Decimal(raw, number), path),
+                    Err(wrong) => self
+                        .faults
+                        .add(path, "type", || format!("{}: {wrong}", shown(raw))),
+                }
+            }
+            (ValueType::Array(items), Kind::Array) => {
+                self.scan.open()?;
+                let mut count = 0;
+                while self.scan.element(count == 0)? {
+                    self.value(items, &path.index(count))?;
+                    count += 1;
+                }
+                self.rules(value, &Judged::Elements(count as u64), path);
+            }
+            (ValueType::Object(fields), Kind::Object) => self.fields(fields, path)?,
+            (value_type, found) => self.wrong_value(value_type, found, path)?,
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn rules(&mut self, value: &Value, judged: &Judged<'_>, path: &Path<'_>) {
+        for rule in &value.rules {
+            if !rule.holds(judged) {
+                self.faults.add(path, rule.name(), || rule.complaint(judged));
+            }
+        }
+    }
+
+    #[cold]
+    fn wrong_value(&mut self, value_type: &ValueType, found: Kind, path: &Path<'_>) -> Result<(), Halt> {
+        self.faults.add(path, "type", || {
+            let hint = match (value_type, found) {
+                (_, Kind::Null) => "; an array holds no null elements",
+                (ValueType::Boolean | ValueType::Integer | ValueType::Decimal, Kind::String) => {
+                    "; write it without quotes"
+                }
+                (ValueType::Text(_), Kind::Number | Kind::True | Kind::False) => "; write it in quotes",
+                (ValueType::Array(_), _) => "; write it in brackets",
+                _ => "",
+            };
+            let (json, name) = (value_type.json(), value_type.name());
+            match json.ends_with(name) {
+                true => format!("expected {json}, found {}{hint}", found.name()),
+                false => format!("expected {json} ({name}), found {}{hint}", found.name()),
+            }
+        });
+        self.scan.skip()
+    }
+
+    // --- small steps ---
+
+    /// Enters the object that is next; if another value is, that is a fault and it is skipped.
+    pub(super) fn enter_object(&mut self, path: &Path<'_>, expected: &str) -> Result<bool, Halt> {
+        match self.scan.peek()? {
+            Kind::Object => {
+                self.scan.open()?;
+                Ok(true)
+            }
+            found => {
+                self.wrong_kind(path, expected, found)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// True where null is next, which counts as absent; takes it.
+    pub(super) fn absent(&mut self) -> Result<bool, Halt> {
+        let null = self.scan.peek()? == Kind::Null;
+        if null {
+            self.scan.literal(Kind::Null)?;
+        }
+        Ok(null)
+    }
+
+    /// Takes the string that is next; `None` if another value is, or one that is no text, which are faults.
+    pub(super) fn text(&mut self, path: &Path<'_>) -> Result<Option<Text<'a>>, Halt> {
+        match self.scan.peek()? {
+            Kind::String => {
+                let text = self.scan.string()?;
+                if text.lone_surrogate() {
+                    self.faults.add(path, "type", lone_surrogate);
+                    return Ok(None);
+                }
+                Ok(Some(text))
+            }
+            found => {
+                self.wrong_kind(path, "a string", found)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Skips the value that is next, which is of another kind than expected.
+    #[cold]
+    pub(super) fn wrong_kind(&mut self, path: &Path<'_>, expected: &str, found: Kind) -> Result<(), Halt> {
+        self.faults.add(path, "type", || {
+            format!("expected {expected}, found {}", found.name())
+        });
+        self.scan.skip()
+    }
+
+    /// Skips the value of a member that was given before.
+    #[cold]
+    pub(super) fn second(&mut self, path: &Path<'_>, name: &str) -> Result<(), Halt> {
+        self.faults
+            .add(path, "duplicate", || format!("'{}' is given twice", shown(name)));
+        self.scan.skip()
+    }
+
+    #[cold]
+    pub(super) fn required(&mut self, path: &Path<'_>, name: &str) {
+        self.faults
+            .add(&path.name(name), "required", || format!("'{name}' is required"));
+    }
+
+    /// The text of the member `type` that comes later in this object, whose value that is next belongs to another
+    /// member. Goes on from here afterwards.
+    #[cold]
+    pub(super) fn type_ahead(&mut self) -> Result<Option<Text<'a>>, Halt> {
+        let copying = self.scan.copying();
+        self.scan.stop_copy();
+        let place = self.scan.place();
+        let mut found = None;
+        self.scan.skip()?;
+        while let Some(name) = self.scan.member(false)? {
+            if name.decode() == "type" && self.scan.peek()? == Kind::String {
+                found = Some(self.scan.string()?);
+                break;
+            }
+            self.scan.skip()?;
+        }
+        self.scan.go_back(place);
+        if copying {
+            self.scan.start_copy();
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,3 @@
+//! The engine over the reference store.
+
+mod split;
