@@ -22,7 +22,6 @@ use output::Output;
 #[command(
     version,
     arg_required_else_help = true,
-    propagate_version = true,
     disable_help_subcommand = true,
     styles = output::HELP,
     after_help = "Try `granary demo` first. Exit codes and environment variables are in `granary --help`.",
@@ -47,8 +46,8 @@ Output:
   lists, as `jq` likes it. Progress bars are drawn only on a terminal. NO_COLOR=1 turns colours off.
 
 Environment:
-  Every flag has a variable, GRANARY_ and its name in capitals: GRANARY_SERVER, GRANARY_SOURCE, GRANARY_JSON=1.
-  The flag wins. Those of `demo` start with GRANARY_DEMO_.
+  Every flag has a variable, GRANARY_ and its name in capitals: GRANARY_SOURCE for --source, GRANARY_JSON=1 for
+  --json. The flag wins. Those of `demo` start with GRANARY_DEMO_.
 
 Examples:
   granary demo                                               see it all, on real data

@@ -75,6 +75,8 @@ impl From<ActionFlag> for Action {
 
 impl Bulk {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> anyhow::Result<Ended> {
+        // A source that is not there is found out before gigabytes are sent to it.
+        client.get_source(&self.within.source).await?;
         let source = client.source(&*self.within.source);
         let mut ended = Ended::Well;
         let mut tasks = Vec::new();

@@ -82,3 +82,10 @@ pub(crate) const CONFLICTS_CODES: [u16; 5] = [409, 404, 0, 0, 0];
 pub(crate) const PROVIDER: File = example!("providers/profiles", "provider.json");
 /// Its examples: a create, an upsert and a delete.
 pub(crate) const PROVIDERS: File = example!("providers", "bulk.json");
+
+/// The licences that the data is under, which go where it goes.
+pub(crate) const LICENSES: [File; 3] = [
+    example!("airports", "LICENSE-airportsdata.txt"),
+    example!("airports", "LICENSE-iso3166.txt"),
+    example!("airports", "LICENSE-cldr.txt"),
+];

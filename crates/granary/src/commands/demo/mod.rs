@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::serve::stop_signal;
 use super::switch;
 use crate::exit::Ended;
-use crate::output::{BAD, GOOD, NAME, Output, counted};
+use crate::output::{BAD, BOLD, GOOD, NAME, Output, counted};
 use crate::start::start_server;
 use steps::{Seen, Show};
 
@@ -25,6 +25,8 @@ use steps::{Seen, Show};
 /// until Ctrl-C, to try it by hand.
 ///
 /// Everything shown is checked as well: the exit code is 1 if anything is not as it should be.
+///
+/// The data comes from airportsdata, iso3166 and the Unicode CLDR; see --licenses.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// An empty folder to keep the data in; else a temporary one, removed at the end
@@ -41,6 +43,9 @@ pub(crate) struct Demo {
     /// End when all has been shown
     #[arg(long, env = "GRANARY_DEMO_EXIT", value_parser = switch())]
     exit: bool,
+    /// Print the licences of the data, and nothing else
+    #[arg(long, env = "GRANARY_DEMO_LICENSES", value_parser = switch())]
+    licenses: bool,
 }
 
 /// What the demo found, for `--json`.
@@ -54,6 +59,9 @@ struct Found<'a> {
 
 impl Demo {
     pub(crate) async fn run(self, output: &mut Output) -> anyhow::Result<Ended> {
+        if self.licenses {
+            return licenses(output);
+        }
         let temporary;
         let data = match &self.data {
             Some(data) => {
@@ -125,6 +133,15 @@ impl Demo {
             Ended::Badly
         })
     }
+}
+
+fn licenses(output: &mut Output) -> anyhow::Result<Ended> {
+    for file in examples::LICENSES {
+        output.line(format_args!("{BOLD}{}{BOLD:#}\n", file.name))?;
+        output.raw(file.bytes)?;
+        output.line("")?;
+    }
+    Ok(Ended::Well)
 }
 
 fn stopped_by_itself(died: anyhow::Result<()>) -> anyhow::Result<Ended> {
