@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use granary_core::error::ErrorObject;
 use granary_core::keys::Key;
-use granary_core::schema::{DefinitionKind, StoredDefinition};
-use granary_store::Stored;
+use granary_core::schema::{self, DefinitionKind, StoredDefinition};
+use granary_store::{StoreError, Stored};
 
-use crate::engine::Engine;
+use crate::engine::{CHANGED_TRIES_MAX, Engine, without_bom};
+use crate::error::{error_object, internal};
 
 impl Engine {
     /// Creates or replaces a definition.
@@ -17,8 +18,28 @@ impl Engine {
         key: &Key,
         json: Bytes,
     ) -> Result<(StoredDefinition, Stored), ErrorObject> {
-        let _ = (source, kind, key, json);
-        Err(ErrorObject::invalid("not yet"))
+        let (engine, source, key) = (self.clone(), source.clone(), key.clone());
+        self.to_its_end(async move {
+            let source = engine.source(&source).await?;
+            let store = engine.store();
+            for _ in 0..CHANGED_TRIES_MAX {
+                let seen = store.definitions(&source).await.map_err(error_object)?;
+                let (inner, key, json) = (engine.inner.clone(), key.clone(), json.clone());
+                // Patterns are compiled, and the others are read: too long for a thread that serves others.
+                let accepting = tokio::task::spawn_blocking(move || {
+                    schema::accept(kind, &key, without_bom(&json), &seen.list, &inner.limits)
+                        .map(|accepted| (accepted, seen.revision))
+                });
+                let (accepted, revision) = accepting.await.map_err(|_| internal())??;
+                let now = engine.inner.clock.now();
+                match store.put_definition(&source, &accepted, revision, now).await {
+                    Err(StoreError::DefinitionsChanged) => {}
+                    done => return done.map_err(error_object),
+                }
+            }
+            Err(error_object(StoreError::DefinitionsChanged))
+        })
+        .await
     }
 
     /// Deletes a definition, unless a record, another definition or a task not yet ended names it.
@@ -28,7 +49,44 @@ impl Engine {
         kind: DefinitionKind,
         key: &Key,
     ) -> Result<(), ErrorObject> {
-        let _ = (source, kind, key);
-        Err(ErrorObject::invalid("not yet"))
+        let (engine, source, key) = (self.clone(), source.clone(), key.clone());
+        self.to_its_end(async move {
+            let source = engine.source(&source).await?;
+            let store = engine.store();
+            for _ in 0..CHANGED_TRIES_MAX {
+                let seen = store.definitions(&source).await.map_err(error_object)?;
+                if !seen
+                    .list
+                    .iter()
+                    .any(|known| known.kind == kind && known.key == key)
+                {
+                    let what = name(kind);
+                    return Err(ErrorObject::not_found(format!("{what} '{key}' does not exist")));
+                }
+                if kind == DefinitionKind::Profile
+                    && let Some(found) = schema::who_uses(&key, &seen.list)
+                {
+                    return Err(ErrorObject::failed_precondition(format!(
+                        "profile '{key}' is in use: {} '{}' names it at {}; change that first",
+                        name(found.kind),
+                        found.key,
+                        found.path
+                    )));
+                }
+                match store.delete_definition(&source, kind, &key, seen.revision).await {
+                    Err(StoreError::DefinitionsChanged) => {}
+                    done => return done.map_err(error_object),
+                }
+            }
+            Err(error_object(StoreError::DefinitionsChanged))
+        })
+        .await
+    }
+}
+
+fn name(kind: DefinitionKind) -> &'static str {
+    match kind {
+        DefinitionKind::Profile => "profile",
+        DefinitionKind::RelationshipDefinition => "relationship definition",
     }
 }

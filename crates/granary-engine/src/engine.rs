@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use granary_core::error::{ErrorObject, ErrorType};
@@ -11,10 +12,20 @@ use granary_store::{Source, Store, StoreError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::error;
 
 use crate::clock::Clock;
-use crate::error::{error_object, unavailable};
-use crate::schemas::CompiledSchema;
+use crate::error::{error_object, internal, unavailable};
+use crate::lanes::Lanes;
+use crate::schemas::{CompiledSchema, Schemas, compile};
+
+/// How often a write is tried again because the definitions changed under it.
+pub(crate) const CHANGED_TRIES_MAX: u32 = 10;
+
+/// A body without its leading byte order mark, which is ignored.
+pub(crate) fn without_bom(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
+}
 
 /// How an engine runs. What a client can meet is in [`Limits`].
 #[derive(Clone, Debug)]
@@ -23,6 +34,8 @@ pub struct EngineOptions {
     pub workers: usize,
     /// Runs of operations of one bulk request that are checked at once.
     pub checks_in_flight: usize,
+    /// Runs that are checked at once over all requests.
+    pub checks: usize,
     /// How long a worker stays with a lane while others wait.
     pub quantum: Duration,
     /// How long a chunk should take; its number of operations follows.
@@ -39,6 +52,7 @@ impl Default for EngineOptions {
         Self {
             workers: cores,
             checks_in_flight: cores + 1,
+            checks: cores,
             quantum: Duration::from_millis(100),
             chunk_time: Duration::from_millis(20),
             poll_every: Duration::from_secs(1),
@@ -68,6 +82,12 @@ pub(crate) struct Inner {
     pub(crate) accepted: Notify,
     /// Acceptances and writes that have begun, waited for or not.
     pub(crate) writes: TaskTracker,
+    pub(crate) hash_key: [u8; 16],
+    pub(crate) schemas: Schemas,
+    /// Places for checks that run at once.
+    pub(crate) checks: Semaphore,
+    /// Bytes of scratch files.
+    pub(crate) scratch_bytes: Arc<AtomicU64>,
     in_flight: Arc<Semaphore>,
     stop: CancellationToken,
     workers: TaskTracker,
@@ -83,6 +103,10 @@ impl Engine {
     ) -> Self {
         let in_flight = usize::try_from(limits.requests_in_flight).unwrap_or(usize::MAX);
         let inner = Inner {
+            hash_key: store.hash_key(),
+            schemas: Schemas::default(),
+            checks: Semaphore::new(options.checks.max(1)),
+            scratch_bytes: Arc::default(),
             in_flight: Arc::new(Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS))),
             store,
             clock,
@@ -93,9 +117,12 @@ impl Engine {
             stop: CancellationToken::new(),
             workers: TaskTracker::new(),
         };
-        Self {
+        let engine = Self {
             inner: Arc::new(inner),
-        }
+        };
+        let lanes = Lanes::new(Arc::clone(&engine.inner), engine.inner.stop.clone());
+        engine.inner.workers.spawn(lanes.run());
+        engine
     }
 
     /// Stops: takes in nothing new, lets what has begun end, has the workers give their lanes back after the chunk
@@ -154,7 +181,34 @@ impl Engine {
 
     /// The definitions of a source that are in force, compiled.
     pub async fn schema(&self, source: &Source) -> Result<Arc<CompiledSchema>, ErrorObject> {
-        let _ = source;
-        Err(ErrorObject::invalid("not yet"))
+        let store = &self.inner.store;
+        let revision = store.definitions_revision(source).await.map_err(error_object)?;
+        if let Some(last) = self.inner.schemas.last(source)
+            && last.revision == revision
+        {
+            return Ok(last);
+        }
+        let definitions = store.definitions(source).await.map_err(error_object)?;
+        let compiling = tokio::task::spawn_blocking(move || compile(&definitions));
+        let schema = Arc::new(compiling.await.map_err(|_| internal())??);
+        self.inner.schemas.keep(source, Arc::clone(&schema));
+        Ok(schema)
+    }
+
+    /// Bytes on disk that hold the failures of rejected requests until they are answered.
+    pub fn scratch_bytes(&self) -> u64 {
+        self.inner.scratch_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Runs a write that must not stop half way: it goes on even if nobody waits for it any more, and the engine
+    /// does not stop before it has ended.
+    pub(crate) async fn to_its_end<T: Send + 'static>(
+        &self,
+        write: impl Future<Output = Result<T, ErrorObject>> + Send + 'static,
+    ) -> Result<T, ErrorObject> {
+        self.inner.writes.spawn(write).await.unwrap_or_else(|failure| {
+            error!(%failure, "a write failed");
+            Err(internal())
+        })
     }
 }

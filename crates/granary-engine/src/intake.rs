@@ -1,14 +1,29 @@
 //! The way of a bulk request: split, check, spool, accept (`DESIGN`, section 2).
 
+use std::collections::VecDeque;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::keys::Key;
 use granary_core::operation::TargetType;
-use granary_store::StoredTask;
+use granary_core::task::TaskKind;
+use granary_core::time::Timestamp;
+use granary_store::{StoredTask, Upload};
+use tokio::task::JoinHandle;
+use tracing::error;
 
-use crate::engine::Engine;
-use crate::rejection::{ReceiptsShown, Rejection};
+use crate::check::{CheckedRun, Checks};
+use crate::engine::{Engine, Inner};
+use crate::error::{error_object, internal, unavailable};
+use crate::random::task_id;
+use crate::rejection::{Failures, ReceiptsShown, Rejection};
+use crate::schemas::CompiledSchema;
+use crate::split::{JsonSplitter, NdjsonSplitter, Run, SplitError, Splitter};
 
 /// How the operations stand in the body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +89,253 @@ impl Engine {
         request: BulkRequest,
         body: impl Stream<Item = Result<Bytes, BodyError>> + Send,
     ) -> Result<Intake, ErrorObject> {
-        let _ = (request, body);
-        Err(ErrorObject::new(ErrorType::Unimplemented, "not yet"))
+        let _place = self.admit()?;
+        let source = self.source(&request.source).await?;
+        let schema = self.schema(&source).await?;
+        let now = self.inner.clock.now();
+        let upload = if request.validate_only {
+            None
+        } else {
+            let id = task_id(TaskKind::Bulk, now);
+            let types = Arc::clone(&schema.types);
+            let begun = self.inner.store.begin_upload(&source, id, request.target, types);
+            Some(begun.await.map_err(error_object)?)
+        };
+        let revision = schema.revision;
+        let mut reading = Reading::new(&self.inner, &request, schema, upload, now);
+        reading.read(pin!(body)).await?;
+        match reading.finish().await? {
+            Read::Rejected(rejection) => Ok(Intake::Rejected(Box::new(rejection))),
+            Read::Right { upload: None, count } => Ok(Intake::Valid { count }),
+            Read::Right {
+                upload: Some(upload), ..
+            } => Ok(Intake::Accepted(Box::new(self.accept(upload, revision).await?))),
+        }
     }
+
+    /// Makes the request a task. Runs to its end even if nobody waits for it.
+    async fn accept(&self, upload: Box<dyn Upload>, revision: u64) -> Result<StoredTask, ErrorObject> {
+        let inner = Arc::clone(&self.inner);
+        self.to_its_end(async move {
+            let task = upload
+                .accept(revision, inner.clock.now())
+                .await
+                .map_err(error_object)?;
+            inner.accepted.notify_one();
+            Ok(task)
+        })
+        .await
+    }
+}
+
+/// A bulk request while its body is read.
+struct Reading {
+    checks: Arc<Checks>,
+    splitter: Splitter,
+    /// Runs that are being checked, in their order.
+    in_flight: VecDeque<JoinHandle<Result<CheckedRun, ErrorObject>>>,
+    /// Where checked runs go; `None` where they are not wanted, or no longer.
+    upload: Option<Box<dyn Upload>>,
+    failures: Failures,
+    shown: ReceiptsShown,
+    /// Why the body could not be split to its end.
+    split_error: Option<SplitError>,
+    /// The first operation that is not JSON: what comes after it does not matter.
+    not_json: Option<SplitError>,
+}
+
+/// A request that was read whole.
+enum Read {
+    /// Nothing is wrong with it.
+    Right {
+        upload: Option<Box<dyn Upload>>,
+        count: u64,
+    },
+    Rejected(Rejection),
+}
+
+impl Reading {
+    fn new(
+        inner: &Arc<Inner>,
+        request: &BulkRequest,
+        schema: Arc<CompiledSchema>,
+        upload: Option<Box<dyn Upload>>,
+        now: Timestamp,
+    ) -> Self {
+        let limits = &inner.limits;
+        let splitter = match request.format {
+            BodyFormat::Json => Splitter::Json(JsonSplitter::new(
+                limits.operation_bytes,
+                limits.details_per_error,
+            )),
+            BodyFormat::Ndjson => Splitter::Ndjson(NdjsonSplitter::new(limits.operation_bytes)),
+        };
+        let failures = Failures::new(
+            limits.detailed_failures,
+            inner.options.scratch_dir.clone(),
+            Arc::clone(&inner.scratch_bytes),
+        );
+        let checks = Checks {
+            inner: Arc::clone(inner),
+            schema,
+            target: request.target,
+            now,
+            verdicts_only: AtomicBool::new(upload.is_none()),
+        };
+        Self {
+            checks: Arc::new(checks),
+            splitter,
+            in_flight: VecDeque::new(),
+            upload,
+            failures,
+            shown: request.receipts,
+            split_error: None,
+            not_json: None,
+        }
+    }
+
+    /// Reads the body to its end, for the answer begins only then, even where it is known before.
+    async fn read(
+        &mut self,
+        mut body: Pin<&mut (impl Stream<Item = Result<Bytes, BodyError>> + Send)>,
+    ) -> Result<(), ErrorObject> {
+        let max = self.checks.inner.limits.bulk_body_bytes;
+        let mut count = 0;
+        while let Some(piece) = body.next().await {
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(BodyError::Refused(error)) => return Err(error),
+                Err(BodyError::BrokenOff(why) | BodyError::Undecodable(why)) => {
+                    if !self.over() {
+                        self.split_error = Some(self.splitter.broken_off(&why));
+                    }
+                    break;
+                }
+            };
+            count += piece.len() as u64;
+            if count > max {
+                let what = "the body of the bulk request";
+                return Err(ErrorObject::over_limit(what, "bulkBodyBytes", max));
+            }
+            self.split(&piece).await?;
+            while self.in_flight.front().is_some_and(JoinHandle::is_finished) {
+                self.take_next().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// True once nothing more of the body is looked at.
+    fn over(&self) -> bool {
+        self.split_error.is_some() || self.not_json.is_some()
+    }
+
+    async fn split(&mut self, mut piece: &[u8]) -> Result<(), ErrorObject> {
+        while !piece.is_empty() && !self.over() {
+            match self.splitter.feed(&mut piece) {
+                Ok(Some(run)) => self.check(run).await?,
+                Ok(None) => {}
+                Err(error) => self.split_error = Some(error),
+            }
+        }
+        if self.splitter.faulty() {
+            self.stop_spooling();
+        }
+        Ok(())
+    }
+
+    /// Hands a run to the pool, once there is room for it.
+    async fn check(&mut self, run: Run) -> Result<(), ErrorObject> {
+        while self.in_flight.len() >= self.checks.inner.options.checks_in_flight.max(1) {
+            self.take_next().await?;
+        }
+        if self.not_json.is_none() {
+            self.in_flight.push_back(self.checks.start(run));
+        }
+        Ok(())
+    }
+
+    /// Waits for the first of the runs in flight and takes in what became of it.
+    async fn take_next(&mut self) -> Result<(), ErrorObject> {
+        let Some(checked) = self.in_flight.pop_front() else {
+            return Ok(());
+        };
+        let checked = checked.await.map_err(|_| internal())??;
+        for (index, error) in checked.failures {
+            self.fail(index, error).await?;
+        }
+        match (checked.batch, &mut self.upload) {
+            (Some(batch), Some(upload)) => upload.push(batch).await.map_err(error_object)?,
+            _ => self.stop_spooling(),
+        }
+        if checked.not_json.is_some() {
+            self.not_json = checked.not_json;
+            self.in_flight.clear();
+        }
+        Ok(())
+    }
+
+    /// The first fault stops the spooling, not the checking.
+    fn stop_spooling(&mut self) {
+        self.upload = None;
+        self.checks.verdicts_only.store(true, Ordering::Relaxed);
+    }
+
+    async fn fail(&mut self, index: u64, error: ErrorObject) -> Result<(), ErrorObject> {
+        let inner = &self.checks.inner;
+        let to_disk = self.failures.push(index, error).await.map_err(scratch_failed)?;
+        let taken = || inner.store.spooled_bytes() + inner.scratch_bytes.load(Ordering::Relaxed);
+        if to_disk && taken() > inner.limits.spool_bytes {
+            return Err(ErrorObject::new(
+                ErrorType::ResourceExhausted,
+                format!(
+                    "spooled requests and answers took more than the limit spoolBytes of {}; send the request \
+                     again later",
+                    inner.limits.spool_bytes
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The body has ended: checks what is left of it and sums up.
+    async fn finish(mut self) -> Result<Read, ErrorObject> {
+        if !self.over() {
+            self.split_error = self.splitter.finish().err();
+        }
+        if let Some(run) = self.splitter.rest() {
+            self.check(run).await?;
+        }
+        while !self.in_flight.is_empty() {
+            self.take_next().await?;
+        }
+        let mut count = self.splitter.operations();
+        let error = if let Some(error) = &self.not_json {
+            count = error.place.operation + 1;
+            Some(error.into())
+        } else if let Some(error) = self.split_error.take() {
+            let object = ErrorObject::from(&error);
+            if error.in_operation {
+                // What there is of it was not given to the check; it is an operation all the same.
+                self.fail(count, object.clone()).await?;
+                count += 1;
+            }
+            Some(object)
+        } else {
+            self.splitter.faults()
+        };
+        if error.is_none() && self.failures.count() == 0 {
+            return Ok(Read::Right {
+                upload: self.upload,
+                count,
+            });
+        }
+        let rejection = self.failures.reject(error, count, self.shown);
+        rejection.map(Read::Rejected).map_err(scratch_failed)
+    }
+}
+
+fn scratch_failed(failure: io::Error) -> ErrorObject {
+    error!(%failure, "the failures of a rejected request could not be written to or read from scratch");
+    unavailable("there was no room for the answer; send the request again later")
 }

@@ -2,6 +2,7 @@
 //! single writes and definitions are checked and written, and workers carry out what was accepted, lane by lane.
 //! Knows nothing of HTTP, and of the store only its trait.
 
+mod check;
 mod clock;
 mod definitions;
 mod engine;
@@ -11,6 +12,7 @@ mod lanes;
 mod random;
 mod rejection;
 mod schemas;
+mod scratch;
 mod single;
 pub mod split;
 

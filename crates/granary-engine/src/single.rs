@@ -1,12 +1,24 @@
 //! Single writes: one operation, checked like those of a bulk request, written at once.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use granary_core::check::{Checker, Rejection};
+use granary_core::decide::Verdict;
 use granary_core::error::ErrorObject;
 use granary_core::keys::{Key, RelationshipId, ResourceId};
-use granary_core::task::TaskId;
-use granary_store::Record;
+use granary_core::operation::{Action, Operation, RecordId, TargetType};
+use granary_core::task::{TaskId, TaskKind};
+use granary_core::time::Timestamp;
+use granary_store::{CheckedBatch, Record, StoreError, Write, Written};
 
-use crate::engine::{Engine, InFlight};
+use crate::engine::{CHANGED_TRIES_MAX, Engine, InFlight, without_bom};
+use crate::error::{error_object, internal};
+use crate::random::{random_bytes, task_id};
+use crate::schemas::CompiledSchema;
+
+/// Bodies up to this size are checked where they are; larger ones would keep a thread from others for too long.
+const INLINE_BYTES: usize = 64 * 1024;
 
 /// What a single write did to its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +42,14 @@ pub struct Persisted {
     pub record: Option<Record>,
 }
 
+/// What a single write is to do.
+#[derive(Clone, Debug)]
+enum Wanted {
+    Create(Bytes),
+    Upsert(ResourceId, Bytes),
+    Delete(RecordId),
+}
+
 impl Engine {
     /// Creates a resource of the type in the path from the body of the call.
     pub async fn create_resource(
@@ -39,8 +59,9 @@ impl Engine {
         type_key: &str,
         body: Bytes,
     ) -> Result<Persisted, ErrorObject> {
-        let _ = (place, source, type_key, body);
-        Err(ErrorObject::invalid("not yet"))
+        let wanted = Wanted::Create(body);
+        self.write(place, source, TargetType::Resource, type_key, wanted)
+            .await
     }
 
     /// Stores a resource under the id in the path, replacing the one that exists.
@@ -52,8 +73,9 @@ impl Engine {
         id: &ResourceId,
         body: Bytes,
     ) -> Result<Persisted, ErrorObject> {
-        let _ = (place, source, type_key, id, body);
-        Err(ErrorObject::invalid("not yet"))
+        let wanted = Wanted::Upsert(id.clone(), body);
+        self.write(place, source, TargetType::Resource, type_key, wanted)
+            .await
     }
 
     /// Deletes a resource with its edges.
@@ -64,8 +86,9 @@ impl Engine {
         type_key: &str,
         id: &ResourceId,
     ) -> Result<Persisted, ErrorObject> {
-        let _ = (place, source, type_key, id);
-        Err(ErrorObject::invalid("not yet"))
+        let wanted = Wanted::Delete(RecordId::Resource(id.clone()));
+        self.write(place, source, TargetType::Resource, type_key, wanted)
+            .await
     }
 
     /// Creates an edge of the type in the path from the body of the call.
@@ -76,8 +99,9 @@ impl Engine {
         type_key: &str,
         body: Bytes,
     ) -> Result<Persisted, ErrorObject> {
-        let _ = (place, source, type_key, body);
-        Err(ErrorObject::invalid("not yet"))
+        let wanted = Wanted::Create(body);
+        self.write(place, source, TargetType::Relationship, type_key, wanted)
+            .await
     }
 
     /// Deletes an edge.
@@ -88,7 +112,196 @@ impl Engine {
         type_key: &str,
         id: &RelationshipId,
     ) -> Result<Persisted, ErrorObject> {
-        let _ = (place, source, type_key, id);
-        Err(ErrorObject::invalid("not yet"))
+        let wanted = Wanted::Delete(RecordId::Relationship {
+            from: id.from.clone(),
+            to: id.to.clone(),
+        });
+        self.write(place, source, TargetType::Relationship, type_key, wanted)
+            .await
+    }
+
+    /// Once begun it runs to its end, even if nobody waits for it any more.
+    async fn write(
+        &self,
+        place: InFlight,
+        source: &Key,
+        target: TargetType,
+        type_key: &str,
+        wanted: Wanted,
+    ) -> Result<Persisted, ErrorObject> {
+        if let Wanted::Create(body) | Wanted::Upsert(_, body) = &wanted
+            && body.len() as u64 > self.inner.limits.single_body_bytes
+        {
+            let limit = self.inner.limits.single_body_bytes;
+            return Err(ErrorObject::over_limit("the body", "singleBodyBytes", limit));
+        }
+        let single = Single {
+            engine: self.clone(),
+            source: source.clone(),
+            target,
+            type_key: type_key.to_owned(),
+            wanted,
+        };
+        self.to_its_end(async move {
+            let _place = place;
+            single.write().await
+        })
+        .await
+    }
+}
+
+/// One single write.
+#[derive(Clone)]
+struct Single {
+    engine: Engine,
+    source: Key,
+    target: TargetType,
+    type_key: String,
+    wanted: Wanted,
+}
+
+impl Single {
+    async fn write(&self) -> Result<Persisted, ErrorObject> {
+        let engine = &self.engine;
+        let source = engine.source(&self.source).await?;
+        // The schema that was used last is nearly always the one in force; the store says if not. Only a refusal must
+        // not rest on it.
+        let (mut schema, mut in_force) = match engine.inner.schemas.last(&source) {
+            Some(last) => (last, false),
+            None => (engine.schema(&source).await?, true),
+        };
+        for _ in 0..CHANGED_TRIES_MAX {
+            let now = engine.inner.clock.now();
+            let batch = match self.check(&schema, now).await {
+                Ok(batch) => batch,
+                Err(error) if in_force => return Err(error),
+                Err(error) => {
+                    let current = engine.schema(&source).await?;
+                    if current.revision == schema.revision {
+                        return Err(error);
+                    }
+                    (schema, in_force) = (current, true);
+                    continue;
+                }
+            };
+            let task_id = task_id(TaskKind::Single, now);
+            let write = Write {
+                source: source.clone(),
+                task_id,
+                target_type: Some(self.target),
+                types: Arc::clone(&schema.types),
+                batch,
+                definitions_revision: schema.revision,
+            };
+            match engine.inner.store.write(write, now).await {
+                Err(StoreError::DefinitionsChanged) => {
+                    (schema, in_force) = (engine.schema(&source).await?, true);
+                }
+                Err(failure) => return Err(error_object(failure)),
+                Ok(Written::Refused(verdicts)) => {
+                    let refusal = verdicts.into_iter().find_map(|verdict| match verdict {
+                        Verdict::Failure(error) => Some(error),
+                        Verdict::Success { .. } => None,
+                    });
+                    return Err(refusal.unwrap_or_else(internal));
+                }
+                Ok(Written::Persisted(records)) => {
+                    let record = records.into_iter().next().flatten();
+                    return Ok(Persisted {
+                        task_id,
+                        outcome: self.outcome(record.as_ref(), now),
+                        record,
+                    });
+                }
+            }
+        }
+        Err(error_object(StoreError::DefinitionsChanged))
+    }
+
+    fn outcome(&self, record: Option<&Record>, now: Timestamp) -> WriteOutcome {
+        match (&self.wanted, record) {
+            (Wanted::Delete(_), _) | (_, None) => WriteOutcome::Deleted,
+            (Wanted::Create(_), Some(_)) => WriteOutcome::Created,
+            (Wanted::Upsert(..), Some(record)) => {
+                if record.head.version == 1 && record.head.created_at == now {
+                    WriteOutcome::Created
+                } else {
+                    WriteOutcome::Replaced
+                }
+            }
+        }
+    }
+
+    /// The operation with its body, if it is right.
+    async fn check(&self, schema: &Arc<CompiledSchema>, now: Timestamp) -> Result<CheckedBatch, ErrorObject> {
+        let (found, what) = match self.target {
+            TargetType::Resource => (schema.resource_type(&self.type_key), "resource"),
+            TargetType::Relationship => (schema.relationship_type(&self.type_key), "relationship"),
+        };
+        let Some(type_index) = found else {
+            let shown: String = self.type_key.chars().take(Key::LEN_MAX).collect();
+            return Err(ErrorObject::not_found(format!(
+                "{what} type '{shown}' does not exist"
+            )));
+        };
+        let body = match &self.wanted {
+            Wanted::Create(body) | Wanted::Upsert(_, body) => body,
+            Wanted::Delete(id) => {
+                let mut batch = CheckedBatch::default();
+                batch.push(Operation {
+                    action: Action::Delete,
+                    type_index,
+                    id: id.clone(),
+                    hash: None,
+                });
+                return Ok(batch);
+            }
+        };
+        if body.len() <= INLINE_BYTES {
+            return self.check_body(schema, type_index, body, now);
+        }
+        let (single, schema, body) = (self.clone(), Arc::clone(schema), body.clone());
+        let checking =
+            tokio::task::spawn_blocking(move || single.check_body(&schema, type_index, &body, now));
+        checking.await.map_err(|_| internal())?
+    }
+
+    fn check_body(
+        &self,
+        schema: &CompiledSchema,
+        type_index: u32,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<CheckedBatch, ErrorObject> {
+        let inner = &self.engine.inner;
+        let mut random = random_bytes;
+        let mut checker = Checker {
+            schema,
+            target: self.target,
+            limits: &inner.limits,
+            hash_key: inner.hash_key,
+            now,
+            random: &mut random,
+        };
+        let mut batch = CheckedBatch::default();
+        let json = without_bom(body);
+        let checked = match (&self.wanted, self.target) {
+            (Wanted::Upsert(id, _), _) => {
+                checker.resource(type_index, Action::Upsert, Some(id), json, &mut batch.bodies)
+            }
+            (_, TargetType::Resource) => {
+                checker.resource(type_index, Action::Create, None, json, &mut batch.bodies)
+            }
+            (_, TargetType::Relationship) => checker.relationship(type_index, json, &mut batch.bodies),
+        };
+        let operation = checked.map_err(|rejection| match rejection {
+            Rejection::Invalid(error) => error,
+            Rejection::Syntax { offset, message } => {
+                let byte = offset + body.len() - json.len();
+                ErrorObject::invalid(format!("the body is not JSON at byte {byte}: {message}"))
+            }
+        })?;
+        batch.push(operation);
+        Ok(batch)
     }
 }

@@ -176,6 +176,11 @@ pub trait Store: Send + Sync + 'static {
     /// The definitions of a source.
     async fn definitions(&self, source: &Source) -> Result<Definitions>;
 
+    /// The revision of the definitions of a source: what tells whether a compiled schema is still the one in force.
+    async fn definitions_revision(&self, source: &Source) -> Result<u64> {
+        Ok(self.definitions(source).await?.revision)
+    }
+
     /// Stores a definition that was accepted beside the definitions of revision `seen`;
     /// [`StoreError::DefinitionsChanged`] when they are not the ones in force.
     async fn put_definition(

@@ -391,6 +391,10 @@ impl Store for MemoryStore {
         Ok(self.state().of(source)?.definitions.clone())
     }
 
+    async fn definitions_revision(&self, source: &Source) -> Result<u64> {
+        Ok(self.state().of(source)?.definitions.revision)
+    }
+
     async fn put_definition(
         &self,
         source: &Source,

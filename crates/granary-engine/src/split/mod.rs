@@ -160,6 +160,11 @@ impl Splitter {
         each!(self, splitter => splitter.run.found())
     }
 
+    /// True once something is known to be wrong with the request beside its operations.
+    pub fn faulty(&self) -> bool {
+        each!(self, splitter => splitter.faults().total > 0)
+    }
+
     /// What is wrong with the request beside its operations: told once the body has ended.
     pub fn faults(&self) -> Option<ErrorObject> {
         each!(self, splitter => splitter.faults().error())
