@@ -56,8 +56,12 @@ pub(crate) async fn start_server(data: &Path, listen: SocketAddr) -> anyhow::Res
     let (folder, store_limits) = (data.to_owned(), StoreLimits::from(&limits));
     let store = tokio::task::spawn_blocking(move || EmbeddedStore::open(&folder, store_limits)).await??;
     let store: Arc<dyn Store> = Arc::new(store);
-    let engine =
-        Engine::start(Arc::clone(&store), Arc::new(SystemClock::default()), limits, EngineOptions::default());
+    let engine = Engine::start(
+        Arc::clone(&store),
+        Arc::new(SystemClock::default()),
+        limits,
+        EngineOptions::default(),
+    );
     let stopping = CancellationToken::new();
     let serving = granary_server::serve(listener, engine.clone(), stopping.clone());
     let server = tokio::spawn(async move {
@@ -67,7 +71,11 @@ pub(crate) async fn start_server(data: &Path, listen: SocketAddr) -> anyhow::Res
         store.close().await?;
         Ok(outcome?)
     });
-    Ok(Running { addr, stopping, server })
+    Ok(Running {
+        addr,
+        stopping,
+        server,
+    })
 }
 
 /// The limits in force: those of the contract, but for what `GRANARY_LIMIT_…` says.
@@ -77,7 +85,9 @@ fn limits() -> anyhow::Result<Limits> {
         let variable = limit_variable(row.name);
         if let Ok(value) = std::env::var(&variable) {
             let wrong = || format!("{variable} is '{value}'; give it a whole number from 1 on");
-            limits.set(row.name, value.parse().with_context(wrong)?).with_context(wrong)?;
+            limits
+                .set(row.name, value.parse().with_context(wrong)?)
+                .with_context(wrong)?;
         }
     }
     Ok(limits)
@@ -102,7 +112,9 @@ pub(crate) fn start_log() {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none())
+        .with_ansi(
+            std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none(),
+        )
         .init();
 }
 
@@ -112,6 +124,9 @@ mod tests {
 
     #[test]
     fn each_limit_has_its_variable() {
-        assert_eq!(limit_variable("tasksWaitingPerSource"), "GRANARY_LIMIT_TASKS_WAITING_PER_SOURCE");
+        assert_eq!(
+            limit_variable("tasksWaitingPerSource"),
+            "GRANARY_LIMIT_TASKS_WAITING_PER_SOURCE"
+        );
     }
 }

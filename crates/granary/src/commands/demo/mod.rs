@@ -1,6 +1,7 @@
 //! `granary demo`: the main job on real data. It checks what it shows, so it is a test as well.
 
 mod examples;
+mod show;
 mod steps;
 
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ use super::switch;
 use crate::exit::Ended;
 use crate::output::{BAD, BOLD, GOOD, NAME, Output, counted};
 use crate::start::start_server;
-use steps::{Seen, Show};
+use show::{Seen, Show};
 
 /// See it all on real data: the airports of the world
 ///

@@ -1,77 +1,34 @@
 //! What the demo shows, step by step.
 
-use std::fmt::Display;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use granary_client::api::bulk::{BulkQuery, ReceiptsShown};
 use granary_client::api::page::PageQuery;
 use granary_client::api::relationships::RelationshipsQuery;
 use granary_client::api::tasks::{Task, TaskQuery};
-use granary_client::{BulkReply, Client, DefinitionKind, SourceClient};
+use granary_client::{BulkReply, DefinitionKind};
 use granary_core::operation::TargetType;
 use granary_core::task::Outcome;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::examples::{self, File};
-use crate::commands::bulk::{Sent, send};
+use super::examples;
+use super::show::{Seen, Show};
+use crate::commands::bulk::send;
 use crate::commands::{receipts, task};
 use crate::input::{Format, Input};
 use crate::output::{
-    BAD, BOLD, DIM, GOOD, NAME, Output, Table, count, counted, elapsed, fault_lines, pretty, rate, size,
-    styled, word,
+    BAD, BOLD, DIM, GOOD, NAME, Table, count, counted, elapsed, fault_lines, pretty, rate, size, styled, word,
 };
-
-/// Something that was looked at.
-#[derive(Debug, Serialize)]
-pub(crate) struct Check {
-    /// What should be so.
-    pub(crate) what: String,
-    /// Whether it is.
-    pub(crate) holds: bool,
-}
-
-/// What the demo has seen.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Seen {
-    /// The tasks of its requests.
-    pub(crate) tasks: Vec<Task>,
-    /// What it looked at.
-    pub(crate) checks: Vec<Check>,
-}
-
-/// The demo, as far as it has come.
-pub(crate) struct Show<'a> {
-    client: Client,
-    airports: SourceClient,
-    providers: SourceClient,
-    url: &'a str,
-    output: &'a mut Output,
-    step: u32,
-    seen: Seen,
-}
 
 /// The airport that is read back, and the subdivision that it is in.
 const AIRPORT: &str = "CYYZ";
 const SUBDIVISION: &str = "CA-ON";
 
-impl<'a> Show<'a> {
-    pub(crate) fn new(url: &'a str, output: &'a mut Output) -> anyhow::Result<Self> {
-        let client = Client::new(url)?;
-        Ok(Self {
-            airports: client.source("airports"),
-            providers: client.source("providers"),
-            client,
-            url,
-            output,
-            step: 0,
-            seen: Seen::default(),
-        })
-    }
-
+impl Show<'_> {
     pub(crate) async fn all(mut self, data: &Path, started: Duration, stays: bool) -> anyhow::Result<Seen> {
         self.serving(data, started).await?;
         self.definitions().await?;
@@ -116,22 +73,6 @@ impl<'a> Show<'a> {
                 self.say(format_args!("{:<24} {NAME}{key}{NAME:#}", kind.name()))?;
             }
         }
-        Ok(())
-    }
-
-    async fn define(
-        &mut self,
-        source: &SourceClient,
-        kind: DefinitionKind,
-        file: File,
-    ) -> anyhow::Result<()> {
-        let put = source.put_definition(kind, file.key(), file.bytes).await;
-        let put = put.with_context(|| format!("cannot store the {} {}", kind.name(), file.key()))?;
-        let fresh = put.created && put.value.key.as_str() == file.key() && put.value.revision == 1;
-        self.check(
-            format_args!("the {} {} is stored as revision 1", kind.name(), file.key()),
-            fresh,
-        );
         Ok(())
     }
 
@@ -196,31 +137,6 @@ impl<'a> Show<'a> {
             "\n{BOLD}{} operations{BOLD:#}, {size}, sent, checked, applied and on disk in {BOLD}{time}{BOLD:#}: {rate} a second",
             count(operations)
         ))
-    }
-
-    /// Sends a request that is right and waits for its task.
-    async fn carried_out(
-        &mut self,
-        source: &SourceClient,
-        file: File,
-        target: TargetType,
-    ) -> anyhow::Result<(Duration, Task)> {
-        let mut input = Input::of(file.name, file.bytes);
-        let format = input.format().await?;
-        let Sent { time, reply, .. } =
-            send(source, input, format, target, None, &BulkQuery::default()).await?;
-        match reply {
-            BulkReply::Accepted(accepted) => {
-                let id = accepted.task_id.to_string();
-                Ok((time, task::watch(source, &id, file.name).await?))
-            }
-            BulkReply::Valid(_) => bail!("{} was not asked to be checked only", file.name),
-            BulkReply::Rejected(rejection) => {
-                let summary = rejection.summary(3).await?;
-                let faults = crate::output::rejected_lines(&summary.first).join("\n  ");
-                bail!("{} is right and was rejected:\n  {faults}", file.name)
-            }
-        }
     }
 
     async fn rejected_request(&mut self) -> anyhow::Result<()> {
@@ -474,28 +390,6 @@ impl<'a> Show<'a> {
             self.say(format_args!("{what:<25} {NAME}{line}{NAME:#}"))?;
         }
         self.say("")
-    }
-
-    fn step(&mut self, title: &str) -> anyhow::Result<()> {
-        self.step += 1;
-        let (step, gap) = (self.step, if self.step > 1 { "\n" } else { "" });
-        self.say(format_args!("{gap}{GOOD}{step}. {title}{GOOD:#}\n"))
-    }
-
-    /// The story is the result; with `--json` the result is what was found.
-    fn say(&mut self, line: impl Display) -> anyhow::Result<()> {
-        match self.output.json {
-            true => self.output.note(line),
-            false => self.output.line(line)?,
-        }
-        Ok(())
-    }
-
-    fn check(&mut self, what: impl Display, holds: bool) {
-        self.seen.checks.push(Check {
-            what: what.to_string(),
-            holds,
-        });
     }
 }
 
