@@ -4,26 +4,26 @@ use super::Run;
 use super::value::Seen;
 use crate::fault::{Path, shown};
 use crate::json::{Halt, Kind};
-use crate::operation::{Action, Operation, TargetType};
+use crate::operation::{Action, TargetType};
 
 const MEMBERS: [&str; 4] = ["action", "create", "upsert", "delete"];
 
 /// What was said of the action.
-enum Given<T> {
+enum Given {
     Absent,
     /// It was, and is a fault already.
     Wrong,
-    As(T),
+    As(Action),
 }
 
 impl Run<'_, '_, '_> {
-    pub(super) fn envelope(&mut self) -> Result<Option<Operation>, Halt> {
+    pub(super) fn envelope(&mut self) -> Result<(), Halt> {
         let path = Path::ROOT;
         if !self.enter_object(&path, "an operation, which is an object")? {
-            return Ok(None);
+            return Ok(());
         }
         let mut action = Given::Absent;
-        let mut payloads: [Option<Option<Operation>>; 3] = [None, None, None];
+        let mut payloads = [false; 3];
         let mut seen = Seen::default();
         let mut first = true;
         while let Some(name) = self.scan.member(first)? {
@@ -49,53 +49,47 @@ impl Run<'_, '_, '_> {
                 continue;
             };
             let action = Action::ALL[place];
-            payloads[place] = Some(match self.target {
+            payloads[place] = true;
+            match self.target {
                 TargetType::Resource => self.resource(action, &here, None, None)?,
                 TargetType::Relationship => self.relationship(action, &here, None)?,
-            });
+            }
         }
-        Ok(self.matching(action, payloads))
+        self.matching(action, payloads);
+        Ok(())
     }
 
-    /// The payload that goes with the action.
-    fn matching(
-        &mut self,
-        action: Given<Action>,
-        mut payloads: [Option<Option<Operation>>; 3],
-    ) -> Option<Operation> {
+    /// The payload must be that of the action, and the only one.
+    fn matching(&mut self, action: Given, payloads: [bool; 3]) {
+        let sent = || {
+            Action::ALL
+                .into_iter()
+                .zip(payloads)
+                .filter(|(_, sent)| *sent)
+                .map(|(action, _)| action)
+        };
         let action = match action {
             Given::As(action) => action,
-            Given::Wrong => return None,
+            Given::Wrong => return,
             Given::Absent => {
-                let mut sent = Action::ALL
-                    .iter()
-                    .zip(&payloads)
-                    .filter(|(_, payload)| payload.is_some());
+                let mut sent = sent();
                 let hint = match (sent.next(), sent.next()) {
-                    (Some((action, _)), None) => format!(", here it is '{}'", action.name()),
+                    (Some(action), None) => format!(", here it is '{}'", action.name()),
                     _ => String::new(),
                 };
                 self.faults.add(&Path::ROOT.name("action"), "required", || {
                     format!("'action' is required{hint}")
                 });
-                return None;
+                return;
             }
         };
-        let place = Action::ALL.iter().position(|known| *known == action)?;
-        let operation = payloads[place].take();
-        // Nothing is allocated where no other payload was sent.
-        let others = Action::ALL
-            .into_iter()
-            .zip(&payloads)
-            .filter(|(_, payload)| payload.is_some());
-        let given: Vec<Action> = others.map(|(other, _)| other).collect();
-        for other in &given {
+        for other in sent().filter(|other| *other != action) {
             self.faults.add(&Path::ROOT.name(other.payload()), "payload", || {
                 let (action, wanted, found) = (action.name(), action.payload(), other.payload());
                 format!("action {action} has its payload in '{wanted}', not in '{found}'")
             });
         }
-        if operation.is_none() && given.is_empty() {
+        if sent().next().is_none() {
             self.faults
                 .add(&Path::ROOT.name(action.payload()), "required", || {
                     format!(
@@ -105,10 +99,9 @@ impl Run<'_, '_, '_> {
                     )
                 });
         }
-        operation.flatten()
     }
 
-    fn action(&mut self, path: &Path<'_>) -> Result<Given<Action>, Halt> {
+    fn action(&mut self, path: &Path<'_>) -> Result<Given, Halt> {
         match self.scan.peek()? {
             Kind::String => {}
             found => {

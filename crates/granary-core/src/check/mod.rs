@@ -97,7 +97,7 @@ impl Checker<'_> {
         &mut self,
         bytes: &'a [u8],
         body: &mut Vec<u8>,
-        check: impl FnOnce(&mut Run<'_, 'a, '_>) -> Result<Option<Operation>, Halt>,
+        check: impl FnOnce(&mut Run<'_, 'a, '_>) -> Result<(), Halt>,
     ) -> Result<Operation, Rejection> {
         let before = body.len();
         let depth_max = self.limits.json_depth.min(DEPTH_MAX);
@@ -111,18 +111,23 @@ impl Checker<'_> {
             faults: Faults::new(self.limits.details_per_error),
             generated: Vec::new(),
             claims: Vec::new(),
+            passed: None,
         };
         let outcome = match check(&mut run) {
-            Ok(operation) => run.scan.finish().map(|()| operation),
+            Ok(()) => run.scan.finish(),
             Err(Halt::TooDeep) => Err(run.scan.check_syntax().err().unwrap_or(Halt::TooDeep)),
             Err(halt) => Err(halt),
         };
-        let error = run.faults.into_error();
-        let rejection = match (outcome, error) {
-            (Ok(Some(operation)), None) => return Ok(operation),
-            (Ok(_), Some(error)) => Rejection::Invalid(error),
+        if outcome.is_ok()
+            && !run.faults.any()
+            && let Some(operation) = run.passed
+        {
+            return Ok(operation);
+        }
+        let rejection = match (outcome, run.faults.into_error()) {
+            (Ok(()), Some(error)) => Rejection::Invalid(error),
             // The caller named a type that is not one of this kind.
-            (Ok(None), None) => Rejection::Invalid(ErrorObject::new(ErrorType::Internal, "no such type")),
+            (Ok(()), None) => Rejection::Invalid(ErrorObject::new(ErrorType::Internal, "no such type")),
             (Err(Halt::TooDeep), _) => Rejection::Invalid(ErrorObject::over_limit(
                 "the nesting of the JSON",
                 "jsonDepth",
@@ -151,6 +156,8 @@ struct Run<'c, 'a, 'o> {
     generated: Vec<std::ops::Range<usize>>,
     /// The root ids that contained ids in path form name, and where.
     claims: Vec<(String, String)>,
+    /// The operation, once a payload was taken without a fault.
+    passed: Option<Operation>,
 }
 
 #[cfg(test)]

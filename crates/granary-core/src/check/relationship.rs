@@ -23,19 +23,18 @@ struct GivenEnd {
 }
 
 impl Run<'_, '_, '_> {
-    /// Takes the payload of an operation on an edge. `fixed_type` is that of the path of a single write. `None` comes
-    /// with a fault.
+    /// Takes the payload of an operation on an edge. `fixed_type` is that of the path of a single write.
     pub(super) fn relationship(
         &mut self,
         action: Action,
         path: &Path<'_>,
         fixed_type: Option<u32>,
-    ) -> Result<Option<Operation>, Halt> {
+    ) -> Result<(), Halt> {
         if fixed_type.is_some_and(|index| self.schema.relationship_shape(index).is_none()) {
-            return self.scan.skip().map(|()| None);
+            return self.scan.skip();
         }
         if !self.enter_object(path, "an object")? {
-            return Ok(None);
+            return Ok(());
         }
         let known: &[&str] = if action == Action::Delete {
             &MEMBERS[..4]
@@ -125,20 +124,19 @@ impl Run<'_, '_, '_> {
             self.id_agrees(id, &from, &to, &path.name("id"));
         }
         if self.faults.any() {
-            return Ok(None);
+            return Ok(());
         }
         let (id_from, id_to) = id.map_or((None, None), |id| (Some(id.from), Some(id.to)));
-        let (Some(type_index), Some(from), Some(to)) =
-            (known_type.index(), from.id.or(id_from), to.id.or(id_to))
-        else {
-            return Ok(None);
-        };
-        Ok(Some(Operation {
-            action,
-            type_index,
-            id: RecordId::Relationship { from, to },
-            hash: (action != Action::Delete).then(|| self.finish_body(content)),
-        }))
+        let (from, to) = (from.id.or(id_from), to.id.or(id_to));
+        if let (Some(type_index), Some(from), Some(to)) = (known_type.index(), from, to) {
+            self.passed = Some(Operation {
+                action,
+                type_index,
+                id: RecordId::Relationship { from, to },
+                hash: (action != Action::Delete).then(|| self.finish_body(content)),
+            });
+        }
+        Ok(())
     }
 
     fn edge_id(&mut self, path: &Path<'_>) -> Result<Option<RelationshipId>, Halt> {

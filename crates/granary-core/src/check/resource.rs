@@ -34,19 +34,19 @@ impl TypeKnown {
 
 impl Run<'_, '_, '_> {
     /// Takes the payload of an operation on a resource. `fixed_type` and `fixed_id` are those of the path of a single
-    /// write. `None` comes with a fault.
+    /// write.
     pub(super) fn resource(
         &mut self,
         action: Action,
         path: &Path<'_>,
         fixed_type: Option<u32>,
         fixed_id: Option<&ResourceId>,
-    ) -> Result<Option<Operation>, Halt> {
+    ) -> Result<(), Halt> {
         if fixed_type.is_some_and(|index| self.schema.resource_shape(index).is_none()) {
-            return self.scan.skip().map(|()| None);
+            return self.scan.skip();
         }
         if !self.enter_object(path, "an object")? {
-            return Ok(None);
+            return Ok(());
         }
         let known: &[&str] = if action == Action::Delete {
             &MEMBERS[..2]
@@ -130,26 +130,21 @@ impl Run<'_, '_, '_> {
                 self.missing_contained(shape, &Seen::default(), &path.name("contained"));
             }
         }
-        let id = fixed_id.or(id.as_ref());
-        self.judge_claims(id);
+        let id = id.or_else(|| fixed_id.cloned());
+        self.judge_claims(id.as_ref());
         if self.faults.any() {
-            return Ok(None);
+            return Ok(());
         }
-        let Some(type_index) = known_type.index() else {
-            return Ok(None);
-        };
-        let id = match id {
-            Some(id) => Some(id.clone()),
-            None => std::str::from_utf8(&self.new_id())
-                .ok()
-                .and_then(|id| ResourceId::parse(id).ok()),
-        };
-        Ok(id.map(|id| Operation {
-            action,
-            type_index,
-            id: RecordId::Resource(id),
-            hash: (action != Action::Delete).then(|| self.finish_body(content)),
-        }))
+        let id = id.or_else(|| ResourceId::parse(std::str::from_utf8(&self.new_id()).ok()?).ok());
+        if let (Some(type_index), Some(id)) = (known_type.index(), id) {
+            self.passed = Some(Operation {
+                action,
+                type_index,
+                id: RecordId::Resource(id),
+                hash: (action != Action::Delete).then(|| self.finish_body(content)),
+            });
+        }
+        Ok(())
     }
 
     /// Takes an `id`, which must be that of the path if there is one.

@@ -2,7 +2,7 @@
 
 use super::Run;
 use crate::fault::{Path, shown};
-use crate::json::{Halt, Kind, Text};
+use crate::json::{Halt, Kind, Member, Text};
 use crate::profile::document::lone_surrogate;
 use crate::profile::fields::{Fields, Value, ValueType};
 use crate::profile::rules::Judged;
@@ -53,20 +53,21 @@ impl<'a> Run<'_, 'a, '_> {
         let mut seen = Seen::default();
         let mut guess = 0;
         let mut first = true;
-        while let Some(name) = self.scan.member(first)? {
+        loop {
+            // Records mostly name their properties in one order, that of the definition.
+            let expected = fields.names.get_or_empty(guess);
+            let place = match self.scan.member_or(first, expected)? {
+                Member::Expected if !expected.is_empty() => guess,
+                Member::End => break,
+                member => match self.place_of(member, fields, path)? {
+                    Some(place) => place,
+                    None => {
+                        first = false;
+                        continue;
+                    }
+                },
+            };
             first = false;
-            let found = match name.plain() {
-                Some(plain) => fields.names.find_at(guess, plain),
-                None => fields.names.find(&name.decode()),
-            };
-            let Some(place) = found else {
-                let name = name.decode();
-                let known = fields.names.iter();
-                self.faults
-                    .add_unknown(&path.name(&name), "unknown", "property", &name, known);
-                self.scan.skip()?;
-                continue;
-            };
             guess = place + 1;
             let here = path.name(fields.names.get(place));
             if !seen.mark(place) {
@@ -94,6 +95,27 @@ impl<'a> Run<'_, 'a, '_> {
             }
         }
         Ok(())
+    }
+
+    /// The place of a property that was not the expected one; skips one that is unknown.
+    fn place_of(
+        &mut self,
+        member: Member<'a>,
+        fields: &Fields,
+        path: &Path<'_>,
+    ) -> Result<Option<usize>, Halt> {
+        let name = match &member {
+            Member::Other(name) => name.decode(),
+            _ => "".into(),
+        };
+        let place = fields.names.find(&name);
+        if place.is_none() {
+            let known = fields.names.iter();
+            self.faults
+                .add_unknown(&path.name(&name), "unknown", "property", &name, known);
+            self.scan.skip()?;
+        }
+        Ok(place)
     }
 
     /// Takes the value that is next.

@@ -11,7 +11,7 @@
 mod scanner;
 mod text;
 
-pub use scanner::{Kind, Place, Scanner};
+pub use scanner::{Kind, Member, Place, Scanner};
 pub use text::Text;
 
 /// Why scanning stopped.

@@ -54,6 +54,17 @@ pub struct Scanner<'a, 'o> {
     run: Option<usize>,
 }
 
+/// The next member of an object of which one was expected.
+#[derive(Clone, Copy, Debug)]
+pub enum Member<'a> {
+    /// The expected one.
+    Expected,
+    /// Another, with this name.
+    Other(Text<'a>),
+    /// There is no more.
+    End,
+}
+
 /// A place to come back to.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -138,13 +149,13 @@ impl<'a, 'o> Scanner<'a, 'o> {
 
     // --- tokens ---
 
-    #[inline]
+    #[inline(always)]
     fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
     /// Passes white space.
-    #[inline]
+    #[inline(always)]
     fn space(&mut self) {
         if self.byte().is_some_and(|b| b <= b' ') {
             self.space_now();
@@ -167,6 +178,7 @@ impl<'a, 'o> Scanner<'a, 'o> {
     }
 
     #[cold]
+    #[inline(never)]
     fn wrong(&self, offset: usize, message: &'static str) -> Halt {
         if offset >= self.text.len() {
             let message = if self.broken_utf8 {
@@ -181,7 +193,7 @@ impl<'a, 'o> Scanner<'a, 'o> {
     }
 
     /// What stands next. Takes white space and nothing else.
-    #[inline]
+    #[inline(always)]
     pub fn peek(&mut self) -> Result<Kind, Halt> {
         self.space();
         match self.byte() {
@@ -211,32 +223,65 @@ impl<'a, 'o> Scanner<'a, 'o> {
     /// bracket. `first` is true where no member was taken yet.
     #[inline]
     pub fn member(&mut self, first: bool) -> Result<Option<Text<'a>>, Halt> {
+        if !self.member_begins(first)? {
+            return Ok(None);
+        }
+        let name = self.string()?;
+        self.colon()?;
+        Ok(Some(name))
+    }
+
+    /// The same for an object whose next member is probably named `expected`: then the name is not read but compared.
+    #[inline(always)]
+    pub fn member_or(&mut self, first: bool, expected: &str) -> Result<Member<'a>, Halt> {
+        if !self.member_begins(first)? {
+            return Ok(Member::End);
+        }
+        let end = self.at + 1 + expected.len();
+        let bytes = self.text.as_bytes();
+        if bytes.get(end) == Some(&b'"') && bytes.get(self.at + 1..end) == Some(expected.as_bytes()) {
+            self.at = end + 1;
+            self.colon()?;
+            return Ok(Member::Expected);
+        }
+        let name = self.string()?;
+        self.colon()?;
+        Ok(Member::Other(name))
+    }
+
+    /// Goes to the quote at which the next member begins; false where it took the closing bracket instead.
+    #[inline(always)]
+    fn member_begins(&mut self, first: bool) -> Result<bool, Halt> {
         self.space();
         match self.byte() {
-            Some(b'}') => {
-                self.at += 1;
-                self.depth -= 1;
-                return Ok(None);
-            }
             Some(b',') if !first => {
                 self.at += 1;
                 self.space();
+                if self.byte() != Some(b'"') {
+                    return Err(self.wrong(self.at, "a member name is expected here"));
+                }
+                Ok(true)
             }
-            Some(b'"') if first => {}
-            _ if first => return Err(self.wrong(self.at, "a member name or '}' is expected here")),
-            _ => return Err(self.wrong(self.at, "',' or '}' is expected here")),
+            Some(b'}') => {
+                self.at += 1;
+                self.depth -= 1;
+                Ok(false)
+            }
+            Some(b'"') if first => Ok(true),
+            _ if first => Err(self.wrong(self.at, "a member name or '}' is expected here")),
+            _ => Err(self.wrong(self.at, "',' or '}' is expected here")),
         }
-        if self.byte() != Some(b'"') {
-            return Err(self.wrong(self.at, "a member name is expected here"));
-        }
-        let name = self.string()?;
+    }
+
+    #[inline(always)]
+    fn colon(&mut self) -> Result<(), Halt> {
         self.space();
         if self.byte() != Some(b':') {
             return Err(self.wrong(self.at, "':' is expected here"));
         }
         self.at += 1;
         self.space();
-        Ok(Some(name))
+        Ok(())
     }
 
     /// True where the array that was entered has another element, which is next; otherwise takes the closing bracket.
@@ -260,7 +305,7 @@ impl<'a, 'o> Scanner<'a, 'o> {
     }
 
     /// Takes the string that is next.
-    #[inline]
+    #[inline(always)]
     pub fn string(&mut self) -> Result<Text<'a>, Halt> {
         let start = self.at + 1;
         let end = find_special(self.text.as_bytes(), start);
@@ -483,7 +528,7 @@ fn digits_end(bytes: &[u8], at: usize) -> usize {
 }
 
 /// The first quote, backslash or control character at or after `at`, or the end.
-#[inline]
+#[inline(always)]
 fn find_special(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = ONES << 7;

@@ -32,6 +32,7 @@ impl<'a> Text<'a> {
     }
 
     /// The text with its escapes resolved; U+FFFD stands for lone surrogates.
+    #[inline(always)]
     pub fn decode(&self) -> Cow<'a, str> {
         match self.plain() {
             Some(text) => Cow::Borrowed(text),
@@ -51,6 +52,7 @@ pub(super) fn hex_unit(raw: &[u8]) -> Option<u16> {
     digits.iter().try_fold(0, |n, b| Some(n << 4 | hex_digit(*b)?))
 }
 
+#[inline(never)]
 fn unescape(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;

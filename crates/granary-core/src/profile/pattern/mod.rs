@@ -12,7 +12,10 @@ use regex::{Regex, RegexBuilder};
 
 /// The sizes that a compiled pattern is tried at. The engine does not tell how large one became, so a pattern counts
 /// as the smallest of these that it fits in; what fits in none is refused.
-const COMPILED_BYTES: [usize; 3] = [1 << 13, 1 << 16, 1 << 20];
+const COMPILED_BYTES: [usize; 4] = [1 << 13, 1 << 16, 1 << 19, COMPILED_BYTES_MAX];
+
+/// The most memory that one compiled pattern may take; `\p{L}{1,100}` fits.
+pub(crate) const COMPILED_BYTES_MAX: usize = 1 << 22;
 
 /// The memory that an engine may use for what it learns while it searches.
 const LEARNED_BYTES_MAX: usize = 1 << 18;
@@ -33,6 +36,8 @@ pub struct BadPattern {
     pub message: String,
     /// The character at which it is wrong, counted from 1.
     pub at: usize,
+    /// True where this was found by compiling it, which may have cost as much as the largest pattern that does.
+    pub compiled: bool,
 }
 
 impl Pattern {
@@ -61,7 +66,11 @@ impl Pattern {
             }
         }
         let message = message.to_owned();
-        Err(BadPattern { message, at: 1 })
+        Err(BadPattern {
+            message,
+            at: 1,
+            compiled: true,
+        })
     }
 
     /// What it takes in memory, at most.

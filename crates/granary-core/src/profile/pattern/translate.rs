@@ -6,6 +6,8 @@ use super::{BadPattern, class};
 pub(super) struct Reader<'s> {
     chars: std::iter::Peekable<std::str::Chars<'s>>,
     at: usize,
+    /// The Unicode properties that the engine is known to have.
+    properties: Vec<String>,
 }
 
 impl<'s> Reader<'s> {
@@ -13,6 +15,7 @@ impl<'s> Reader<'s> {
         Self {
             chars: source.chars().peekable(),
             at: 0,
+            properties: Vec::new(),
         }
     }
 
@@ -49,6 +52,7 @@ impl<'s> Reader<'s> {
         BadPattern {
             message: message.into(),
             at: self.at.max(1),
+            compiled: false,
         }
     }
 
@@ -143,10 +147,11 @@ fn property(reader: &mut Reader<'_>, letter: char) -> Result<String, BadPattern>
     }
     let written = format!("\\{letter}{{{name}}}");
     // The engine has most properties of ECMAScript, not all.
-    if name.is_empty() || regex::Regex::new(&written).is_err() {
-        return Err(reader.wrong(format!(
-            "the Unicode property \\{letter}{{{name}}} is not supported"
-        )));
+    if !reader.properties.contains(&written) {
+        if name.is_empty() || regex::Regex::new(&written).is_err() {
+            return Err(reader.wrong(format!("the Unicode property {written} is not supported")));
+        }
+        reader.properties.push(written.clone());
     }
     Ok(written)
 }
@@ -239,6 +244,7 @@ pub(super) fn translate(source: &str) -> Result<String, BadPattern> {
         Some(at) => Err(BadPattern {
             message: "this group is not closed".into(),
             at,
+            compiled: false,
         }),
         None => Ok(out),
     }

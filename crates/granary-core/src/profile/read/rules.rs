@@ -5,7 +5,7 @@ use crate::error::ErrorType;
 use crate::fault::{Path, shown};
 use crate::profile::document::Node;
 use crate::profile::fields::ValueType;
-use crate::profile::pattern::Pattern;
+use crate::profile::pattern::{COMPILED_BYTES_MAX, Pattern};
 use crate::profile::rules::{Bound, Judged, Options, Rule};
 use crate::profile::value::{self, Decimal};
 
@@ -146,22 +146,24 @@ impl Reading<'_> {
             self.wrong_type(node, path, "a regular expression, which is a string");
             return None;
         };
-        match Pattern::parse(source) {
-            Ok(pattern) if pattern.compiled_bytes_max() <= self.pattern_bytes_left => {
-                self.pattern_bytes_left -= pattern.compiled_bytes_max();
-                Some(pattern)
-            }
-            Ok(_) => {
-                let message =
-                    || "the patterns of this definition are too large together when compiled".to_owned();
-                self.faults.add(path, "pattern", message);
-                None
-            }
-            Err(bad) => {
-                self.faults.add(path, "pattern", || bad.to_string());
-                None
-            }
+        // What turns out too large has cost as much as the largest that is not.
+        let parsed = (self.pattern_bytes_left > 0).then(|| Pattern::parse(source));
+        let cost = match &parsed {
+            Some(Ok(pattern)) => pattern.compiled_bytes_max(),
+            Some(Err(bad)) if bad.compiled => COMPILED_BYTES_MAX,
+            _ => 0,
+        };
+        let affordable = cost <= self.pattern_bytes_left;
+        self.pattern_bytes_left = self.pattern_bytes_left.saturating_sub(cost);
+        match parsed {
+            Some(Ok(pattern)) if affordable => return Some(pattern),
+            Some(Err(bad)) => self.faults.add(path, "pattern", || bad.to_string()),
+            _ => self.faults.add(path, "pattern", || {
+                "not looked at: the patterns of this definition are too large together when compiled"
+                    .to_owned()
+            }),
         }
+        None
     }
 
     fn options(

@@ -67,7 +67,10 @@ fn plain_web_address(text: &str) -> bool {
     else {
         return false;
     };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let end = rest
+        .bytes()
+        .position(|b| matches!(b, b'/' | b'?' | b'#'))
+        .unwrap_or(rest.len());
     let (host, tail) = rest.split_at(end);
     let letter_first = |label: &str| label.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
     let plain = |label: &str| {
