@@ -4,6 +4,7 @@
 pub mod check;
 pub mod decide;
 pub mod error;
+mod fault;
 pub mod json;
 pub mod keys;
 pub mod ksuid;
