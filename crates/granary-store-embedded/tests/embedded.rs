@@ -44,3 +44,8 @@ impl Fixture for OnDisk {
 }
 
 granary_store::behaviours!(OnDisk::default());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_agree_with_the_reference_and_with_decide_alone() {
+    granary_store::suite::history::histories(&OnDisk::default(), 0..300).await;
+}

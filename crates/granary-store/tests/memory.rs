@@ -20,3 +20,8 @@ impl Fixture for InMemory {
 }
 
 granary_store::behaviours!(InMemory);
+
+#[tokio::test]
+async fn histories_agree_with_decide_alone() {
+    granary_store::suite::history::histories(&InMemory, 0..1_000).await;
+}

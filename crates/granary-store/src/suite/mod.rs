@@ -60,11 +60,9 @@ pub trait Fixture: Send + Sync {
 /// Says that a behaviour, or the rest of it, is not asked of a store that keeps nothing.
 pub(crate) fn skip(behaviour: &str) {
     use std::io::Write;
+    let line = format!("skipped: {behaviour}: this store keeps nothing over a reopen\n");
     // The log of a test is what it prints; whether that can be written is not what is tested.
-    let _ = writeln!(
-        std::io::stderr(),
-        "skipped: {behaviour}: this store keeps nothing over a reopen"
-    );
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// Reopens the store of a world, or returns from the behaviour where the store keeps nothing.
