@@ -177,6 +177,8 @@ impl Lanes {
                     return Ok(Turn::Worked);
                 }
             }
+            // A store that never waits would keep the thread from all others, who may want us to stop.
+            tokio::task::yield_now().await;
             if self.stop.is_cancelled() || clock.monotonic() >= until {
                 break;
             }

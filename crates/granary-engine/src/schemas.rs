@@ -146,10 +146,11 @@ mod tests {
         assert!(schemas.last(&source(1)).is_none());
         assert_eq!(schemas.kept().by_source.len(), KEPT_COUNT);
         schemas.keep(&source(0), schema(2, KEPT_BYTES));
-        assert_eq!(
-            (schemas.kept().by_source.len(), schemas.kept().bytes),
-            (1, KEPT_BYTES)
-        );
+        let (count, bytes) = {
+            let kept = schemas.kept();
+            (kept.by_source.len(), kept.bytes)
+        };
+        assert_eq!((count, bytes), (1, KEPT_BYTES));
         schemas.keep(&source(0), schema(1, 5));
         assert_eq!(schemas.last(&source(0)).map(|schema| schema.revision), Some(2));
     }

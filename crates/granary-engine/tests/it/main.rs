@@ -1,3 +1,11 @@
 //! The engine over the reference store.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod definitions;
+mod faulty_store;
+mod intake;
+mod lanes;
+mod single;
 mod split;
+mod world;

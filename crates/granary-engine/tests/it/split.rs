@@ -425,7 +425,7 @@ fn runs_are_bounded_whatever_the_body() {
     let small = format!("{{\"operations\":[{}]}}", vec!["{}"; 5_000].join(","));
     let spaced = format!(
         "{{\"operations\":[{}]}}",
-        vec!["{}"; 5].join(&format!("{blanks},{blanks}"))
+        ["{}"; 5].join(&format!("{blanks},{blanks}"))
     );
     let large = format!(
         "{{\"operations\":[{}]}}",

@@ -1,0 +1,155 @@
+//! A store that does what another does, and tells a test of each chunk before it is applied.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use granary_core::keys::{Key, ResourceId};
+use granary_core::ksuid::Ksuid;
+use granary_core::operation::{RecordId, TargetType, TypeNumber, TypeRef};
+use granary_core::receipt::Receipt;
+use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition};
+use granary_core::task::TaskId;
+use granary_core::time::Timestamp;
+use granary_store::{
+    Budget, Definitions, EdgeFilter, Lane, Record, Result, Source, Step, Store, Stored, StoredTask,
+    TaskFilter, Upload, Write, Written,
+};
+
+/// What happens before a chunk is applied: it may fail instead, or panic.
+pub(crate) type BeforeChunk = dyn Fn(&Lane, Budget) -> Result<()> + Send + Sync;
+/// What happens before a lane is claimed.
+pub(crate) type BeforeClaim = dyn Fn() -> Result<()> + Send + Sync;
+
+pub(crate) struct FaultyStore {
+    pub(crate) inner: Arc<dyn Store>,
+    pub(crate) before_chunk: Box<BeforeChunk>,
+    pub(crate) before_claim: Box<BeforeClaim>,
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    fn hash_key(&self) -> [u8; 16] {
+        self.inner.hash_key()
+    }
+
+    async fn put_source(&self, key: &Key, now: Timestamp) -> Result<(Source, Stored)> {
+        self.inner.put_source(key, now).await
+    }
+
+    async fn source(&self, key: &Key) -> Result<Option<Source>> {
+        self.inner.source(key).await
+    }
+
+    async fn sources(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Source>> {
+        self.inner.sources(after, limit).await
+    }
+
+    async fn delete_source(&self, source: &Source) -> Result<()> {
+        self.inner.delete_source(source).await
+    }
+
+    async fn definitions(&self, source: &Source) -> Result<Definitions> {
+        self.inner.definitions(source).await
+    }
+
+    async fn put_definition(
+        &self,
+        source: &Source,
+        definition: &AcceptedDefinition,
+        seen: u64,
+        now: Timestamp,
+    ) -> Result<(StoredDefinition, Stored)> {
+        self.inner.put_definition(source, definition, seen, now).await
+    }
+
+    async fn delete_definition(
+        &self,
+        source: &Source,
+        kind: DefinitionKind,
+        key: &Key,
+        seen: u64,
+    ) -> Result<()> {
+        self.inner.delete_definition(source, kind, key, seen).await
+    }
+
+    async fn begin_upload(
+        &self,
+        source: &Source,
+        task_id: TaskId,
+        target_type: TargetType,
+        types: Arc<[TypeRef]>,
+    ) -> Result<Box<dyn Upload>> {
+        self.inner.begin_upload(source, task_id, target_type, types).await
+    }
+
+    async fn claim_lane(&self) -> Result<Option<Lane>> {
+        (self.before_claim)()?;
+        self.inner.claim_lane().await
+    }
+
+    async fn release_lane(&self, lane: Lane) {
+        self.inner.release_lane(lane).await;
+    }
+
+    async fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step> {
+        (self.before_chunk)(lane, budget)?;
+        self.inner.apply_chunk(lane, budget, now).await
+    }
+
+    async fn write(&self, write: Write, now: Timestamp) -> Result<Written> {
+        self.inner.write(write, now).await
+    }
+
+    async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>> {
+        self.inner.record(source, number, id).await
+    }
+
+    async fn resources(
+        &self,
+        source: &Source,
+        number: TypeNumber,
+        after: Option<&ResourceId>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        self.inner.resources(source, number, after, limit).await
+    }
+
+    async fn relationships(
+        &self,
+        source: &Source,
+        number: TypeNumber,
+        filter: &EdgeFilter,
+        after: Option<(&ResourceId, &ResourceId)>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        self.inner
+            .relationships(source, number, filter, after, limit)
+            .await
+    }
+
+    async fn task(&self, source: &Source, id: Ksuid) -> Result<Option<StoredTask>> {
+        self.inner.task(source, id).await
+    }
+
+    async fn tasks(
+        &self,
+        source: &Source,
+        filter: &TaskFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<StoredTask>> {
+        self.inner.tasks(source, filter, before, limit).await
+    }
+
+    async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
+        self.inner.receipts(task, from, limit).await
+    }
+
+    fn spooled_bytes(&self) -> u64 {
+        self.inner.spooled_bytes()
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.close().await
+    }
+}

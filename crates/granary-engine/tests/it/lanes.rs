@@ -1,0 +1,289 @@
+//! The workers.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use granary_core::limits::Limits;
+use granary_core::receipt::ReceiptStatus;
+use granary_core::task::TaskStatus;
+use granary_engine::{Engine, EngineOptions, HandClock};
+use granary_store::memory::MemoryStore;
+use granary_store::{Budget, Lane, Result, StoreError, StoreLimits};
+
+use crate::faulty_store::FaultyStore;
+use crate::world::{World, bulk_of, create, options};
+
+type Chunks = Arc<Mutex<Vec<(String, usize)>>>;
+
+/// A store with a hook before each chunk, that notes each chunk, and makes it last a while on the clock.
+struct Hooked {
+    store: Arc<FaultyStore>,
+    /// Source and budget of each chunk.
+    chunks: Chunks,
+    clock: Arc<OnceLock<Arc<HandClock>>>,
+}
+
+impl Hooked {
+    fn new(
+        chunk_time: Duration,
+        before_chunk: impl Fn(&Lane, Budget) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let chunks = Chunks::default();
+        let clock = Arc::new(OnceLock::<Arc<HandClock>>::new());
+        let (noted, moved) = (Arc::clone(&chunks), Arc::clone(&clock));
+        let hook = move |lane: &Lane, budget: Budget| {
+            noted
+                .lock()
+                .unwrap()
+                .push((lane.source.key.to_string(), budget.operations));
+            if let Some(clock) = moved.get() {
+                clock.advance(chunk_time);
+            }
+            before_chunk(lane, budget)
+        };
+        let store = FaultyStore {
+            inner: Arc::new(MemoryStore::new(StoreLimits::from(&Limits::default()))),
+            before_chunk: Box::new(hook),
+            before_claim: Box::new(|| Ok(())),
+        };
+        Self {
+            store: Arc::new(store),
+            chunks,
+            clock,
+        }
+    }
+
+    async fn world(&self, options: EngineOptions) -> World {
+        let world = World::over(self.store.clone(), Limits::default(), options).await;
+        let _ = self.clock.set(Arc::clone(&world.clock));
+        world
+    }
+
+    fn chunks(&self) -> Vec<(String, usize)> {
+        self.chunks.lock().unwrap().clone()
+    }
+}
+
+fn workers(workers: usize) -> EngineOptions {
+    EngineOptions { workers, ..options() }
+}
+
+/// Starts workers over the store of a world.
+fn start_over(world: &World, options: EngineOptions) -> Engine {
+    Engine::start(
+        world.store.clone(),
+        world.clock.clone(),
+        Limits::default(),
+        options,
+    )
+}
+
+fn many(count: usize) -> String {
+    bulk_of((0..count).map(|n| create(&format!("id-{n}"), "A")))
+}
+
+#[tokio::test]
+async fn a_long_task_does_not_starve_another_source() {
+    let hooked = Hooked::new(Duration::from_millis(20), |_, _| Ok(()));
+    let world = hooked.world(workers(0)).await;
+    world.source("other").await;
+    let long = world.accepted("clinics", &many(40_000)).await;
+    let short = world.accepted("other", &many(10)).await;
+    let engine = start_over(&world, workers(1));
+    world.ended(&short).await;
+    world.ended(&long).await;
+    engine.stop().await;
+    let chunks = hooked.chunks();
+    let first_of_other = chunks.iter().position(|(source, _)| source == "other").unwrap();
+    // A quantum of 100 ms holds five chunks of 20 ms.
+    assert_eq!(first_of_other, 5);
+    assert!(chunks.len() > 30, "{}", chunks.len());
+}
+
+#[tokio::test]
+async fn tasks_of_a_source_are_applied_in_the_order_of_acceptance() {
+    let world = World::with(Limits::default(), workers(4)).await;
+    let mut tasks = Vec::new();
+    for round in 0..20 {
+        let operations = (0..300).map(|n| {
+            format!(
+                r#"{{"action":"UPSERT","upsert":{{"id":"id-{n}","type":"provider","data":{{"name":"r{round}"}}}}}}"#
+            )
+        });
+        tasks.push(world.accepted("clinics", &bulk_of(operations)).await);
+    }
+    for task in &tasks {
+        let ended = world.ended(task).await;
+        assert_eq!(
+            (ended.task.status, ended.task.counts.success),
+            (TaskStatus::Success, 300)
+        );
+    }
+    let id = granary_core::operation::RecordId::Resource("id-7".parse().unwrap());
+    let record = world.record("clinics", "provider", &id).await.unwrap();
+    assert_eq!(
+        (record.head.version, record.body.as_ref()),
+        (20, &br#"{"data":{"name":"r19"}}"#[..])
+    );
+    world.engine.stop().await;
+}
+
+#[tokio::test]
+async fn workers_stop_between_chunks_and_others_go_on() {
+    let stop_at = Arc::new(AtomicU32::new(3));
+    let (counted, engine) = (Arc::clone(&stop_at), Arc::new(OnceLock::<Engine>::new()));
+    let stopped = Arc::clone(&engine);
+    let hooked = Hooked::new(Duration::from_millis(20), move |_, _| {
+        if counted.fetch_sub(1, Ordering::Relaxed) == 1
+            && let Some(engine) = stopped.get().cloned()
+        {
+            // Stops while the third chunk is being applied.
+            tokio::spawn(async move { engine.stop().await });
+        }
+        Ok(())
+    });
+    let world = hooked.world(workers(0)).await;
+    let task = world.accepted("clinics", &many(20_000)).await;
+    engine.set(start_over(&world, workers(1))).ok().unwrap();
+    let first = engine.get().unwrap();
+    while !first.stopping() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    first.stop().await;
+    let cursor = world.task(&task).await.cursor;
+    let chunks = hooked.chunks().len();
+    assert!(cursor > 0 && cursor < 20_000, "{cursor}");
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(
+        (world.task(&task).await.cursor, hooked.chunks().len()),
+        (cursor, chunks)
+    );
+
+    let second = start_over(&world, workers(1));
+    let ended = world.ended(&task).await;
+    assert_eq!(ended.task.counts.success, 20_000);
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_lane_that_fails_waits_and_the_others_go_on() {
+    let broken = Arc::new(AtomicBool::new(true));
+    let (breaks, tries) = (Arc::clone(&broken), Arc::new(AtomicU64::new(0)));
+    let counted = Arc::clone(&tries);
+    let hooked = Hooked::new(Duration::ZERO, move |lane, _| {
+        if lane.source.key.as_str() == "clinics" && breaks.load(Ordering::Relaxed) {
+            counted.fetch_add(1, Ordering::Relaxed);
+            return Err(StoreError::Unavailable("for the test".into()));
+        }
+        Ok(())
+    });
+    let world = hooked.world(workers(1)).await;
+    world.source("other").await;
+    let task = world.accepted("clinics", &many(10)).await;
+    let other = world.accepted("other", &many(10)).await;
+    world.ended(&other).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    // The clock stands still, so no pause is over.
+    assert_eq!(tries.load(Ordering::Relaxed), 1);
+    for (tries_then, pause) in [(2, 100), (3, 200), (4, 400)] {
+        world.clock.advance(Duration::from_millis(pause - 1));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(tries.load(Ordering::Relaxed), tries_then - 1);
+        world.clock.advance(Duration::from_millis(1));
+        while tries.load(Ordering::Relaxed) < tries_then {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    broken.store(false, Ordering::Relaxed);
+    while world.task(&task).await.task.status == TaskStatus::Pending {
+        world.clock.advance(Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    world.engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_panic_is_isolated_to_the_operation_that_causes_it() {
+    let broken = Arc::new(AtomicBool::new(true));
+    let (breaks, applied) = (Arc::clone(&broken), Arc::new(AtomicU64::new(0)));
+    let cursor = Arc::clone(&applied);
+    let hooked = Hooked::new(Duration::ZERO, move |lane, budget| {
+        if lane.source.key.as_str() == "clinics" && breaks.load(Ordering::Relaxed) {
+            let at = cursor.load(Ordering::Relaxed);
+            assert!(at + (budget.operations as u64) <= 700, "operation 700 panics");
+            cursor.fetch_add(budget.operations as u64, Ordering::Relaxed);
+        }
+        Ok(())
+    });
+    let world = hooked.world(workers(2)).await;
+    world.source("other").await;
+    let task = world.accepted("clinics", &many(2_000)).await;
+    let other = world.accepted("other", &many(10)).await;
+    world.ended(&other).await;
+    while world.task(&task).await.cursor < 700 {
+        world.clock.advance(Duration::from_millis(100));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(world.task(&task).await.cursor, 700);
+    broken.store(false, Ordering::Relaxed);
+    while world.task(&task).await.task.status == TaskStatus::Pending {
+        world.clock.advance(Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let receipts = world.receipts(&world.task(&task).await).await;
+    assert!(
+        receipts
+            .iter()
+            .all(|receipt| receipt.status == ReceiptStatus::Success)
+    );
+    let budgets: Vec<usize> = hooked
+        .chunks()
+        .iter()
+        .map(|(_, operations)| *operations)
+        .collect();
+    assert!(
+        budgets.contains(&1) && *budgets.last().unwrap() > 1,
+        "whole chunks again at the end"
+    );
+    world.engine.stop().await;
+}
+
+#[tokio::test]
+async fn lanes_that_cannot_be_claimed_are_tried_again_without_spinning() {
+    let tries = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&tries);
+    let store = FaultyStore {
+        inner: Arc::new(MemoryStore::new(StoreLimits::from(&Limits::default()))),
+        before_chunk: Box::new(|_, _| Ok(())),
+        before_claim: Box::new(move || match counted.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(StoreError::Unavailable("for the test".into())),
+            _ => Ok(()),
+        }),
+    };
+    let world = World::over(Arc::new(store), Limits::default(), workers(1)).await;
+    let task = world.accepted("clinics", &many(10)).await;
+    while tries.load(Ordering::Relaxed) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(world.ended(&task).await.task.counts.success, 10);
+    world.engine.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_accepted_wakes_a_worker() {
+    let options = EngineOptions {
+        poll_every: Duration::from_secs(3_600),
+        ..workers(2)
+    };
+    let world = World::with(Limits::default(), options).await;
+    for round in 0..50 {
+        tokio::time::sleep(Duration::from_micros(100 * round)).await;
+        let task = world
+            .accepted("clinics", &bulk_of([create(&format!("id-{round}"), "A")]))
+            .await;
+        world.ended(&task).await;
+    }
+    world.engine.stop().await;
+}
