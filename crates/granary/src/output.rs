@@ -1,5 +1,6 @@
 //! What people and programs get to see: lines, tables, JSON, errors.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::Duration;
@@ -181,8 +182,12 @@ impl Table {
     }
 }
 
-fn visible(cell: &str) -> String {
-    anstream::adapter::strip_str(cell).to_string()
+/// A cell without its colours, which most have none of.
+fn visible(cell: &str) -> Cow<'_, str> {
+    match cell.contains('\x1b') {
+        true => anstream::adapter::strip_str(cell).to_string().into(),
+        false => cell.into(),
+    }
 }
 
 fn width(cell: &str) -> usize {
