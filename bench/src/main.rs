@@ -75,7 +75,10 @@ async fn main() -> Result<()> {
         fsyncs_per_second: machine::fsyncs_per_second(folder)?,
         rounds: Vec::new(),
     };
-    println!("{} cores, {:.0} fsyncs a second", report.cores, report.fsyncs_per_second);
+    println!(
+        "{} cores, {:.0} fsyncs a second",
+        report.cores, report.fsyncs_per_second
+    );
     for number in 1..=arguments.rounds {
         let data = tempfile::tempdir_in(folder)?;
         let round = round(data.path(), &request, arguments.operations).await?;
@@ -94,7 +97,11 @@ async fn main() -> Result<()> {
         );
         report.rounds.push(round);
     }
-    let mut rates: Vec<f64> = report.rounds.iter().map(|round| round.operations_per_second).collect();
+    let mut rates: Vec<f64> = report
+        .rounds
+        .iter()
+        .map(|round| round.operations_per_second)
+        .collect();
     rates.sort_by(f64::total_cmp);
     println!("median: {:.0} operations a second", rates[rates.len() / 2]);
     if let Some(path) = &arguments.report {
@@ -108,19 +115,29 @@ async fn round(data: &Path, request: &Path, operations: u64) -> Result<Round> {
     let client = Client::new(server.url())?;
     client.put_source("bench").await?;
     let source = client.source("bench");
-    source.put_definition(DefinitionKind::Profile, "provider", providers::PROFILE).await?;
+    source
+        .put_definition(DefinitionKind::Profile, "provider", providers::PROFILE)
+        .await?;
     let idle_memory_bytes = server.memory_bytes("VmRSS")?;
     let request_bytes = request.metadata()?.len();
 
     let started = Instant::now();
     let file = tokio::fs::File::open(request).await?;
     let body = BulkBody::json(ReaderStream::with_capacity(file, 256 * 1024)).with_length(request_bytes);
-    let reply = source.send_bulk(TargetType::Resource, &BulkQuery::default(), body).await?;
-    let BulkReply::Accepted(accepted) = reply else { anyhow::bail!("the request was rejected") };
+    let reply = source
+        .send_bulk(TargetType::Resource, &BulkQuery::default(), body)
+        .await?;
+    let BulkReply::Accepted(accepted) = reply else {
+        anyhow::bail!("the request was rejected")
+    };
     let accepted_after = started.elapsed();
     let task = ended(&source, &accepted.task_id.to_string()).await?;
     let took = started.elapsed();
-    ensure!(task.counts.success == operations, "{} of {operations} succeeded", task.counts.success);
+    ensure!(
+        task.counts.success == operations,
+        "{} of {operations} succeeded",
+        task.counts.success
+    );
 
     let round = Round {
         operations,

@@ -26,10 +26,35 @@ pub(crate) const PROFILE: &str = r#"{
 }"#;
 
 const SEED: u64 = 20_260_101;
-const FIRST: [&str; 8] = ["Alice", "Béla", "Chidi", "Dagny", "Emre", "Fatou", "Goran", "Hana"];
-const LAST: [&str; 8] = ["Achterberg", "Bergeron", "Castellanos", "Dvořák", "Eriksen", "Fujimoto", "Gagnon", "Haddad"];
-const CITIES: [&str; 6] = ["Montréal", "Luxembourg", "Lyon", "Portland", "Québec", "Strasbourg"];
-const SPECIALITIES: [&str; 6] = ["pharmacist", "cardiology", "family-medicine", "nursing", "oncology", "radiology"];
+const FIRST: [&str; 8] = [
+    "Alice", "Béla", "Chidi", "Dagny", "Emre", "Fatou", "Goran", "Hana",
+];
+const LAST: [&str; 8] = [
+    "Achterberg",
+    "Bergeron",
+    "Castellanos",
+    "Dvořák",
+    "Eriksen",
+    "Fujimoto",
+    "Gagnon",
+    "Haddad",
+];
+const CITIES: [&str; 6] = [
+    "Montréal",
+    "Luxembourg",
+    "Lyon",
+    "Portland",
+    "Québec",
+    "Strasbourg",
+];
+const SPECIALITIES: [&str; 6] = [
+    "pharmacist",
+    "cardiology",
+    "family-medicine",
+    "nursing",
+    "oncology",
+    "radiology",
+];
 const COUNTRIES: [&str; 4] = ["CA", "FR", "LU", "US"];
 const ID_DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -53,13 +78,22 @@ fn write_create(out: &mut impl Write, rng: &mut StdRng, number: u64) -> std::io:
     fn one<'a>(rng: &mut StdRng, of: &[&'a str]) -> &'a str {
         of[rng.random_range(0..of.len())]
     }
-    let id: String = (0..27).map(|_| char::from(ID_DIGITS[rng.random_range(0..62)])).collect();
+    let id: String = (0..27)
+        .map(|_| char::from(ID_DIGITS[rng.random_range(0..62)]))
+        .collect();
     let (first, last, city) = (one(rng, &FIRST), one(rng, &LAST), one(rng, &CITIES));
     let (one_speciality, another) = (one(rng, &SPECIALITIES), one(rng, &SPECIALITIES));
     let country = one(rng, &COUNTRIES);
-    let (active, year, month) = (rng.random_bool(0.9), rng.random_range(1980..2025), rng.random_range(1..=12));
-    let (rating, street, postal) =
-        (rng.random_range(0..50), rng.random_range(1..9_999), rng.random_range(10_000..99_999));
+    let (active, year, month) = (
+        rng.random_bool(0.9),
+        rng.random_range(1980..2025),
+        rng.random_range(1..=12),
+    );
+    let (rating, street, postal) = (
+        rng.random_range(0..50),
+        rng.random_range(1..9_999),
+        rng.random_range(10_000..99_999),
+    );
     write!(
         out,
         r#"{{"action":"CREATE","create":{{"id":"{id}","type":"provider","data":{{"name":"{first} {last}","practiceNumber":{practice},"specialities":["{one_speciality}","{another}"],"active":{active},"licensedSince":"{year}-{month:02}-15","rating":{}.{}0,"email":"provider{number}@clinic{street}.example","address":{{"line":"{street} Rue de la Grande Fontaine","city":"{city}","postalCode":"{postal}","country":"{country}"}}}}}}}}"#,

@@ -20,7 +20,11 @@ impl Server {
     pub(crate) async fn start(data: &Path) -> Result<Self> {
         let here = std::env::current_exe()?;
         let binary = here.with_file_name("granary");
-        ensure!(binary.exists(), "{} is missing: cargo build --release -p granary", binary.display());
+        ensure!(
+            binary.exists(),
+            "{} is missing: cargo build --release -p granary",
+            binary.display()
+        );
         let mut child = Command::new(binary)
             .args(["serve", "--json", "--listen", "127.0.0.1:0", "--data"])
             .arg(data.join("data"))
@@ -30,9 +34,16 @@ impl Server {
             .kill_on_drop(true)
             .spawn()?;
         let stdout = child.stdout.take().context("the server has no stdout")?;
-        let line = BufReader::new(stdout).lines().next_line().await?.context("the server did not start")?;
+        let line = BufReader::new(stdout)
+            .lines()
+            .next_line()
+            .await?
+            .context("the server did not start")?;
         let started: serde_json::Value = serde_json::from_str(&line)?;
-        let url = started["url"].as_str().context("the server does not say where it serves")?.to_owned();
+        let url = started["url"]
+            .as_str()
+            .context("the server does not say where it serves")?
+            .to_owned();
         let pid = child.id().context("the server has ended")?;
         Ok(Self { child, pid, url })
     }
@@ -44,8 +55,12 @@ impl Server {
     /// A line of `/proc/PID/status` that is in kB: `VmRSS` or `VmHWM`.
     pub(crate) fn memory_bytes(&self, line: &str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
-        let value = status.lines().find_map(|l| l.strip_prefix(line)?.strip_prefix(':'));
-        let kilobytes = value.and_then(|v| v.trim().strip_suffix(" kB")).context("no such line in status")?;
+        let value = status
+            .lines()
+            .find_map(|l| l.strip_prefix(line)?.strip_prefix(':'));
+        let kilobytes = value
+            .and_then(|v| v.trim().strip_suffix(" kB"))
+            .context("no such line in status")?;
         Ok(kilobytes.trim().parse::<u64>()? * 1024)
     }
 
@@ -53,15 +68,23 @@ impl Server {
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
         // In hundredths of a second on Linux; the name of the process may hold blanks, and ends with `)`.
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
-        let fields: Vec<&str> =
-            stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace().collect();
-        let ticks = |at: usize| -> Result<f64> { Ok(fields.get(at).context("a short stat")?.parse::<f64>()?) };
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_ascii_whitespace()
+            .collect();
+        let ticks =
+            |at: usize| -> Result<f64> { Ok(fields.get(at).context("a short stat")?.parse::<f64>()?) };
         Ok((ticks(11)? + ticks(12)?) / 100.0)
     }
 
     /// Asks it to stop, and waits until it has.
     pub(crate) async fn stop(mut self) -> Result<()> {
-        let asked = Command::new("kill").args(["-TERM", &self.pid.to_string()]).status().await?;
+        let asked = Command::new("kill")
+            .args(["-TERM", &self.pid.to_string()])
+            .status()
+            .await?;
         ensure!(asked.success(), "could not send SIGTERM");
         let status = self.child.wait().await?;
         ensure!(status.success(), "it ended with {status}");

@@ -48,7 +48,11 @@ fn errors() -> String {
     for error_type in ErrorType::ALL {
         let row = error_type.spec();
         // Writing to a string does not fail.
-        let _ = writeln!(page, "| `{}` | {} | {} | {} |", row.name, row.code, row.meaning, row.advice);
+        let _ = writeln!(
+            page,
+            "| `{}` | {} | {} | {} |",
+            row.name, row.code, row.meaning, row.advice
+        );
     }
     page
 }

@@ -27,19 +27,50 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
         outcome.with_context(|| format!("failed in part '{name}'"))
     };
     part("format", &[&["fmt", "--all", "--check"]])?;
-    part("build", &[&["build", "--release", "--workspace", "--all-targets"]])?;
-    part("lint", &[&["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"]])?;
+    part(
+        "build",
+        &[&["build", "--release", "--workspace", "--all-targets"]],
+    )?;
+    part(
+        "lint",
+        &[&[
+            "clippy",
+            "--release",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ]],
+    )?;
     part("generated pages", &[&["xtask", "docs", "--check"]])?;
-    part("core, stores, wire", &[&["test", "--release", "--workspace", "--exclude", "granary-tests"]])?;
-    part("conformance and crash", &[&["test", "--release", "--package", "granary-tests"]])?;
-    part("demo", &[&["run", "--release", "--package", "granary", "--", "demo", "--exit"]])?;
+    part(
+        "core, stores, wire",
+        &[&["test", "--release", "--workspace", "--exclude", "granary-tests"]],
+    )?;
+    part(
+        "conformance and crash",
+        &[&["test", "--release", "--package", "granary-tests"]],
+    )?;
+    part(
+        "demo",
+        &[&["run", "--release", "--package", "granary", "--", "demo", "--exit"]],
+    )?;
     part("bench, small", &[&["xtask", "bench", "--operations", "20000"]])
 }
 
 /// Kills a server as often as the arguments say.
 pub(crate) fn crash(arguments: &[&str]) -> Result<()> {
     cargo(&["build", "--release", "--package", "granary"])?;
-    let fixed = ["run", "--release", "--package", "granary-tests", "--bin", "crash", "--"];
+    let fixed = [
+        "run",
+        "--release",
+        "--package",
+        "granary-tests",
+        "--bin",
+        "crash",
+        "--",
+    ];
     cargo(&[&fixed, arguments].concat())
 }
 

@@ -1,5 +1,6 @@
 //! What every call goes through: a request id, a line in the log, and refusals of what is not served.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,11 +9,13 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::ksuid::Ksuid;
 
 use crate::App;
 use crate::reply::Failure;
+use crate::request::shortened;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_LEN_MAX: usize = 128;
@@ -29,15 +32,15 @@ pub(crate) fn around(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App
 async fn no_such_path(request: Request) -> Failure {
     Failure(ErrorObject::not_found(format!(
         "there is no path '{}'",
-        request.uri().path()
+        shortened(request.uri().path())
     )))
 }
 
 async fn no_such_method(request: Request) -> Failure {
     let message = format!(
         "the path '{}' has no method {}",
-        request.uri().path(),
-        request.method()
+        shortened(request.uri().path()),
+        shortened(request.method().as_str())
     );
     Failure(ErrorObject::new(ErrorType::Unimplemented, message).with_code(405))
 }
@@ -53,7 +56,7 @@ async fn each_call(State(app): State<Arc<App>>, request: Request, next: Next) ->
         .map(|path| path.as_str().to_owned());
     let mut response = match refused(&method, request.headers()) {
         Some(error) => Failure(error).into_response(),
-        None => next.run(request).await,
+        None => run(request, next).await,
     };
     let (status, route) = (response.status().as_u16(), route.as_deref().unwrap_or("-"));
     let elapsed_ms = started.elapsed().as_millis() as u64;
@@ -65,6 +68,17 @@ async fn each_call(State(app): State<Arc<App>>, request: Request, next: Next) ->
     }
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+/// A handler that panics has met a fault of ours: its caller is told so, and the connection goes on.
+async fn run(request: Request, next: Next) -> Response {
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(_) => {
+            let message = "something went wrong inside the server";
+            Failure(ErrorObject::new(ErrorType::Internal, message)).into_response()
+        }
+    }
 }
 
 /// The id that was sent, if it is one; else a new one.

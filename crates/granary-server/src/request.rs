@@ -1,11 +1,15 @@
 //! What a call carries: names in its path, its query, its body.
 
-use axum::extract::{FromRequestParts, Query, Request};
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{self, FromRequestParts, Query, Request};
 use axum::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
+use futures::{Stream, StreamExt, stream};
 use granary_api::{JSON, NDJSON};
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::keys::Key;
@@ -38,6 +42,37 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     }
 }
 
+/// The query of a call that has none: a parameter that would do nothing is refused too.
+pub(crate) struct NoQuery;
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        match parts.uri.query().unwrap_or_default() {
+            "" => Ok(Self),
+            query => {
+                let message = format!("this call has no query, leave '?{}' out", shortened(query));
+                Err(ErrorObject::invalid(message).into())
+            }
+        }
+    }
+}
+
+/// The names in the path of a call.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        match extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(extract::Path(names)) => Ok(Self(names)),
+            Err(_) => Err(ErrorObject::invalid("the path of the URL is not UTF-8 once it is decoded").into()),
+        }
+    }
+}
+
 /// The key of something that may exist: a name that is no key names nothing.
 pub(crate) fn existing(what: &str, raw: &str) -> Result<Key, ErrorObject> {
     Key::parse(raw).map_err(|_| ErrorObject::not_found(format!("{what} '{}' does not exist", shortened(raw))))
@@ -56,6 +91,11 @@ pub(crate) fn page_limit(asked: Option<u64>, limits: &Limits) -> Result<usize, E
         return Err(ErrorObject::invalid(message));
     }
     Ok(limit as usize)
+}
+
+/// How many a stream is to answer: all, unless it says how many.
+pub(crate) fn stream_limit(asked: Option<u64>, limits: &Limits) -> Result<usize, ErrorObject> {
+    asked.map_or(Ok(usize::MAX), |limit| page_limit(Some(limit), limits))
 }
 
 /// True where the client would rather have NDJSON.
@@ -82,11 +122,14 @@ fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 /// The media type of a body, one of `known`; a body without one is JSON.
 pub(crate) fn body_type(headers: &HeaderMap, known: &[&'static str]) -> Result<&'static str, ErrorObject> {
     let unsupported = |what: String| ErrorObject::new(ErrorType::UnsupportedMediaType, what);
-    let encoding = header(headers, &CONTENT_ENCODING).unwrap_or("identity");
-    if !encoding.trim().eq_ignore_ascii_case("identity") {
-        return Err(unsupported(format!(
-            "the Content-Encoding '{encoding}' is not known; send the body as it is"
-        )));
+    for encoding in headers.get_all(CONTENT_ENCODING) {
+        let encoding = encoding.to_str().unwrap_or_default().trim();
+        if !encoding.eq_ignore_ascii_case("identity") {
+            return Err(unsupported(format!(
+                "the Content-Encoding '{}' is not known; send the body as it is",
+                shortened(encoding)
+            )));
+        }
     }
     let Some(raw) = headers.get(CONTENT_TYPE) else {
         return Ok(JSON);
@@ -98,7 +141,8 @@ pub(crate) fn body_type(headers: &HeaderMap, known: &[&'static str]) -> Result<&
         .copied()
         .ok_or_else(|| {
             unsupported(format!(
-                "the Content-Type '{sent}' is not known here; send {}",
+                "the Content-Type '{}' is not known here; send {}",
+                shortened(&sent),
                 known.join(" or ")
             ))
         })
@@ -113,14 +157,37 @@ pub(crate) fn check_length(headers: &HeaderMap, limit: &str, bytes_max: u64) -> 
     }
 }
 
+/// How long a body may stand still: it holds a place among the requests in flight meanwhile.
+const BODY_STILL_MAX: Duration = Duration::from_secs(60);
+
+/// The pieces of a body as they come, or why it breaks off, in words that name nothing of the inside.
+pub(crate) fn body_pieces(body: Body) -> impl Stream<Item = Result<Bytes, String>> + Send {
+    stream::unfold(Some(body.into_data_stream()), |pieces| async {
+        let mut pieces = pieces?;
+        match tokio::time::timeout(BODY_STILL_MAX, pieces.next()).await {
+            Ok(Some(Ok(piece))) => Some((Ok(piece), Some(pieces))),
+            Ok(Some(Err(error))) => {
+                tracing::debug!(%error, "a body broke off");
+                let why = "the connection ended, or what was sent does not have the length that was told";
+                Some((Err(why.to_owned()), None))
+            }
+            Ok(None) => None,
+            Err(_) => {
+                let why = format!("nothing came for {} s", BODY_STILL_MAX.as_secs());
+                Some((Err(why), None))
+            }
+        }
+    })
+}
+
 /// The body of a call that is held as a whole: JSON, within a limit.
 pub(crate) async fn json_body(request: Request, limit: &str, bytes_max: u64) -> Result<Bytes, ErrorObject> {
     body_type(request.headers(), &[JSON])?;
     check_length(request.headers(), limit, bytes_max)?;
     let mut body = BytesMut::new();
-    let mut pieces = request.into_body().into_data_stream();
+    let mut pieces = pin!(body_pieces(request.into_body()));
     while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|error| ErrorObject::invalid(format!("the body breaks off: {error}")))?;
+        let piece = piece.map_err(|why| ErrorObject::invalid(format!("the body breaks off: {why}")))?;
         if (body.len() + piece.len()) as u64 > bytes_max {
             return Err(ErrorObject::over_limit("the body", limit, bytes_max));
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::Response;
@@ -18,7 +18,7 @@ use granary_engine::{BodyError, BodyFormat, BulkRequest, Intake, ReceiptsShown, 
 
 use crate::App;
 use crate::reply::{Reply, json, raw_json, with_header};
-use crate::request::{Asked, body_type, check_length, existing, shortened};
+use crate::request::{Asked, Path, body_pieces, body_type, check_length, existing, shortened};
 use crate::routes::tasks;
 use crate::stream::paged;
 
@@ -86,10 +86,7 @@ async fn send(
         validate_only: query.validate_only,
         receipts,
     };
-    let body = request
-        .into_body()
-        .into_data_stream()
-        .map_err(|error| BodyError::BrokenOff(error.to_string()));
+    let body = body_pieces(request.into_body()).map_err(BodyError::BrokenOff);
     match app.engine.bulk(bulk, body).await? {
         Intake::Accepted(task) => {
             let answer = json(StatusCode::ACCEPTED, &BulkAccepted::new(task.task.id));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use granary_api::definitions::{Definition, Members};
 use granary_api::page::{Page, PageQuery};
@@ -14,7 +14,7 @@ use granary_engine::error_object;
 use granary_store::Stored;
 
 use crate::reply::{Reply, json};
-use crate::request::{Asked, existing, json_body, page_limit, shortened};
+use crate::request::{Asked, NoQuery, Path, existing, json_body, page_limit, shortened};
 use crate::{App, cursor};
 
 use DefinitionKind::{Profile, RelationshipDefinition};
@@ -23,19 +23,24 @@ type OfSource = Path<String>;
 type Named = Path<(String, String)>;
 type Shared = State<Arc<App>>;
 
-pub(super) async fn put_profile(app: Shared, path: Named, request: Request) -> Reply {
+pub(super) async fn put_profile(app: Shared, path: Named, _: NoQuery, request: Request) -> Reply {
     put(app, path, request, Profile).await
 }
 
-pub(super) async fn put_relationship_definition(app: Shared, path: Named, request: Request) -> Reply {
+pub(super) async fn put_relationship_definition(
+    app: Shared,
+    path: Named,
+    _: NoQuery,
+    request: Request,
+) -> Reply {
     put(app, path, request, RelationshipDefinition).await
 }
 
-pub(super) async fn show_profile(app: Shared, path: Named) -> Reply {
+pub(super) async fn show_profile(app: Shared, path: Named, _: NoQuery) -> Reply {
     show(app, path, Profile).await
 }
 
-pub(super) async fn show_relationship_definition(app: Shared, path: Named) -> Reply {
+pub(super) async fn show_relationship_definition(app: Shared, path: Named, _: NoQuery) -> Reply {
     show(app, path, RelationshipDefinition).await
 }
 
@@ -51,11 +56,11 @@ pub(super) async fn list_relationship_definitions(
     list(app, path, query, RelationshipDefinition).await
 }
 
-pub(super) async fn delete_profile(app: Shared, path: Named) -> Reply {
+pub(super) async fn delete_profile(app: Shared, path: Named, _: NoQuery) -> Reply {
     delete(app, path, Profile).await
 }
 
-pub(super) async fn delete_relationship_definition(app: Shared, path: Named) -> Reply {
+pub(super) async fn delete_relationship_definition(app: Shared, path: Named, _: NoQuery) -> Reply {
     delete(app, path, RelationshipDefinition).await
 }
 

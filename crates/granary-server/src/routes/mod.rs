@@ -11,15 +11,16 @@ mod tasks;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::extract::OriginalUri;
 use axum::http::header::LINK;
+use axum::http::{Method, StatusCode};
 use axum::routing::{any, get, post};
 use granary_api::page::Page;
 use granary_core::error::{ErrorObject, ErrorType};
 
 use crate::App;
 use crate::reply::{Failure, Reply, json, with_header};
+use crate::request::shortened;
 
 /// Every path of the contract.
 pub(crate) fn all() -> Router<Arc<App>> {
@@ -90,6 +91,7 @@ pub(crate) fn all() -> Router<Arc<App>> {
         .route("/metrics", get(not_yet))
         .route("/openapi.json", get(not_yet))
         .route("/docs", get(not_yet))
+        .route("/", get(not_yet))
 }
 
 /// A page of a list, with the address of the next one in `Link`.
@@ -127,11 +129,11 @@ fn encoded(raw: &str) -> String {
 }
 
 /// Calls that the contract names and that are not built yet.
-async fn not_yet(request: Request) -> Failure {
+async fn not_yet(OriginalUri(uri): OriginalUri, method: Method) -> Failure {
     let message = format!(
         "{} {} is not supported yet",
-        request.method(),
-        request.uri().path()
+        shortened(method.as_str()),
+        shortened(uri.path())
     );
     Failure(ErrorObject::new(ErrorType::Unimplemented, message))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
 use granary_api::NDJSON;
@@ -15,7 +15,9 @@ use granary_store::{EdgeFilter, Record, Source};
 
 use crate::records::{self, PageOf};
 use crate::reply::{Reply, raw_json, typed, with_header};
-use crate::request::{Asked, existing, json_body, page_limit, shortened, wants_ndjson};
+use crate::request::{
+    Asked, NoQuery, Path, existing, json_body, page_limit, shortened, stream_limit, wants_ndjson,
+};
 use crate::stream::{PAGE, paged};
 use crate::{App, cursor};
 
@@ -44,6 +46,7 @@ fn no_record(type_key: &str, id: &str) -> ErrorObject {
 pub(super) async fn create(
     State(app): Shared,
     Path((source_key, type_key)): Path<(String, String)>,
+    _: NoQuery,
     request: Request,
 ) -> Reply {
     let source = existing("source", &source_key)?;
@@ -68,6 +71,7 @@ pub(super) async fn create(
 pub(super) async fn delete(
     State(app): Shared,
     Path((source, type_key, id)): Path<(String, String, String)>,
+    _: NoQuery,
 ) -> Reply {
     let source = existing("source", &source)?;
     let of_type = type_of(&app, &app.engine.source(&source).await?, &type_key).await?;
@@ -86,6 +90,7 @@ pub(super) async fn delete(
 pub(super) async fn show(
     State(app): Shared,
     Path((source, type_key, id)): Path<(String, String, String)>,
+    _: NoQuery,
 ) -> Reply {
     let source = app.engine.source(&existing("source", &source)?).await?;
     let of_type = type_of(&app, &source, &type_key).await?;
@@ -133,25 +138,30 @@ pub(super) async fn list(
     });
     let after = after.transpose()?;
     if wants_ndjson(&headers) {
-        let body = paged(after, move |after: Option<(ResourceId, ResourceId)>| {
-            let (app, source, filter) = (Arc::clone(&app), source.clone(), filter.clone());
-            let of_type = of_type.clone();
-            async move {
-                let place = after.as_ref().map(|(from, to)| (from, to));
-                let store = app.engine.store();
-                let page = store
-                    .relationships(&source, of_type.number, &filter, place, PAGE)
-                    .await;
-                let page = page.map_err(super::tasks::broken)?;
-                let mut out = Vec::new();
-                for record in &page {
-                    records::write_relationship(&mut out, &of_type, record);
-                    out.push(b'\n');
+        let first = (after, stream_limit(query.limit, app.engine.limits())?);
+        let body = paged(
+            first,
+            move |(after, left): (Option<(ResourceId, ResourceId)>, usize)| {
+                let (app, source, filter) = (Arc::clone(&app), source.clone(), filter.clone());
+                let of_type = of_type.clone();
+                async move {
+                    let place = after.as_ref().map(|(from, to)| (from, to));
+                    let store = app.engine.store();
+                    let page = store
+                        .relationships(&source, of_type.number, &filter, place, left.min(PAGE))
+                        .await;
+                    let page = page.map_err(super::tasks::broken)?;
+                    let mut out = Vec::new();
+                    for record in &page {
+                        records::write_relationship(&mut out, &of_type, record);
+                        out.push(b'\n');
+                    }
+                    let left = left - page.len();
+                    let more = page.last().filter(|_| page.len() == PAGE && left > 0);
+                    Ok((out, more.and_then(ends_of).map(|last| (Some(last), left))))
                 }
-                let more = page.last().filter(|_| page.len() == PAGE).and_then(ends_of);
-                Ok((out, more.map(Some)))
-            }
-        });
+            },
+        );
         return Ok(typed(StatusCode::OK, NDJSON, body));
     }
     let limit = page_limit(query.limit, app.engine.limits())?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
 use granary_api::NDJSON;
@@ -15,7 +15,9 @@ use granary_store::{Record, Source};
 
 use crate::records::{self, PageOf};
 use crate::reply::{Reply, raw_json, typed, with_header};
-use crate::request::{Asked, existing, json_body, page_limit, shortened, wants_ndjson};
+use crate::request::{
+    Asked, NoQuery, Path, existing, json_body, page_limit, shortened, stream_limit, wants_ndjson,
+};
 use crate::stream::{PAGE, paged};
 use crate::{App, cursor};
 
@@ -44,6 +46,7 @@ fn no_record(type_key: &str, id: &str) -> ErrorObject {
 pub(super) async fn create(
     State(app): Shared,
     Path((source, type_key)): Path<(String, String)>,
+    _: NoQuery,
     request: Request,
 ) -> Reply {
     let source = existing("source", &source)?;
@@ -67,6 +70,7 @@ pub(super) async fn create(
 pub(super) async fn upsert(
     State(app): Shared,
     Path((source, type_key, id)): Path<(String, String, String)>,
+    _: NoQuery,
     request: Request,
 ) -> Reply {
     let source = existing("source", &source)?;
@@ -87,6 +91,7 @@ pub(super) async fn upsert(
 pub(super) async fn delete(
     State(app): Shared,
     Path((source, type_key, id)): Path<(String, String, String)>,
+    _: NoQuery,
 ) -> Reply {
     let source = existing("source", &source)?;
     let parsed = ResourceId::parse(&id).map_err(|_| no_record(&type_key, &id))?;
@@ -104,6 +109,7 @@ pub(super) async fn delete(
 pub(super) async fn show(
     State(app): Shared,
     Path((source, type_key, id)): Path<(String, String, String)>,
+    _: NoQuery,
 ) -> Reply {
     let source = app.engine.source(&existing("source", &source)?).await?;
     let of_type = type_of(&app, &source, &type_key).await?;
@@ -143,12 +149,13 @@ pub(super) async fn list(
     });
     let after = after.transpose()?;
     if wants_ndjson(&headers) {
-        let body = paged(after, move |after: Option<ResourceId>| {
+        let first = (after, stream_limit(query.limit, app.engine.limits())?);
+        let body = paged(first, move |(after, left): (Option<ResourceId>, usize)| {
             let (app, source, type_key) = (Arc::clone(&app), source.clone(), type_key.clone());
             async move {
                 let store = app.engine.store();
                 let page = store
-                    .resources(&source, of_type.number, after.as_ref(), PAGE)
+                    .resources(&source, of_type.number, after.as_ref(), left.min(PAGE))
                     .await;
                 let page = page.map_err(super::tasks::broken)?;
                 let mut out = Vec::new();
@@ -156,8 +163,9 @@ pub(super) async fn list(
                     records::write_resource(&mut out, &type_key, record);
                     out.push(b'\n');
                 }
-                let more = page.last().filter(|_| page.len() == PAGE).and_then(id_of);
-                Ok((out, more.map(Some)))
+                let left = left - page.len();
+                let more = page.last().filter(|_| page.len() == PAGE && left > 0);
+                Ok((out, more.and_then(id_of).map(|last| (Some(last), left))))
             }
         });
         return Ok(typed(StatusCode::OK, NDJSON, body));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use granary_api::page::{Page, PageQuery};
 use granary_api::sources::{Deleted, Source, SourceDeleteQuery, SourceType, SourceWrite};
@@ -11,7 +11,7 @@ use granary_core::keys::Key;
 use granary_engine::error_object;
 
 use crate::reply::{Reply, json};
-use crate::request::{Asked, existing, json_body, page_limit};
+use crate::request::{Asked, NoQuery, Path, existing, json_body, page_limit};
 use crate::routes::definitions::status_of;
 use crate::{App, cursor};
 
@@ -23,14 +23,22 @@ fn shown(source: granary_store::Source) -> Source {
     }
 }
 
-pub(super) async fn put(State(app): State<Arc<App>>, Path(key): Path<String>, request: Request) -> Reply {
+pub(super) async fn put(
+    State(app): State<Arc<App>>,
+    Path(key): Path<String>,
+    _: NoQuery,
+    request: Request,
+) -> Reply {
     let key = Key::parse(&key).map_err(ErrorObject::from)?;
     let body = json_body(request, "definitionBytes", app.engine.limits().definition_bytes).await?;
-    let _: SourceWrite = serde_json::from_slice(&body).map_err(|error| {
-        ErrorObject::invalid(format!(
-            "a source is written as {{\"type\":\"registry\"}}: {error}"
-        ))
-    })?;
+    let not_so = |why: String| {
+        ErrorObject::invalid(format!("a source is written as {{\"type\":\"registry\"}}: {why}"))
+    };
+    // An array of the members in their order is the same to serde.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(not_so("it is an array".to_owned()).into());
+    }
+    let _: SourceWrite = serde_json::from_slice(&body).map_err(|error| not_so(error.to_string()))?;
     let (source, stored) = app
         .engine
         .store()
@@ -69,7 +77,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, Asked(query): Asked<PageQu
     )
 }
 
-pub(super) async fn show(State(app): State<Arc<App>>, Path(key): Path<String>) -> Reply {
+pub(super) async fn show(State(app): State<Arc<App>>, Path(key): Path<String>, _: NoQuery) -> Reply {
     let source = app.engine.source(&existing("source", &key)?).await?;
     Ok(json(StatusCode::OK, &shown(source)))
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use granary_api::NDJSON;
@@ -16,7 +16,7 @@ use granary_engine::{Engine, error_object};
 use granary_store::{StoreError, StoredTask, TaskFilter};
 
 use crate::reply::{Reply, json, raw_json, typed};
-use crate::request::{Asked, existing, page_limit, shortened, wants_ndjson};
+use crate::request::{Asked, Path, existing, page_limit, shortened, stream_limit, wants_ndjson};
 use crate::stream::{PAGE, paged};
 use crate::{App, cursor};
 
@@ -32,7 +32,11 @@ pub(super) async fn find(app: &App, source: &str, id: &str) -> Result<StoredTask
             .map_err(error_object)?,
         None => None,
     };
-    found.ok_or_else(|| ErrorObject::not_found(format!("task '{}' does not exist", shortened(id))))
+    // An id with the prefix of another kind names no task.
+    let named = |task: &StoredTask| TaskId::parse(id).is_none_or(|id| id == task.task.id);
+    found
+        .filter(named)
+        .ok_or_else(|| ErrorObject::not_found(format!("task '{}' does not exist", shortened(id))))
 }
 
 /// A task, with its receipts streamed behind it if they are wanted. All of one moment: receipts are never changed, and
@@ -158,13 +162,8 @@ pub(super) async fn receipts(
         None => query.from.unwrap_or(0),
     };
     if wants_ndjson(&headers) {
-        return Ok(stream_receipts(
-            &app.engine,
-            task,
-            from,
-            query.status,
-            query.limit,
-        ));
+        let left = stream_limit(query.limit, app.engine.limits())?;
+        return Ok(stream_receipts(&app.engine, task, from, query.status, left));
     }
     let limit = page_limit(query.limit, app.engine.limits())?;
     let (mut data, mut at) = (Vec::with_capacity(limit), from);
@@ -206,10 +205,10 @@ fn stream_receipts(
     task: StoredTask,
     from: u64,
     status: Option<ReceiptStatus>,
-    limit: Option<u64>,
+    limit: usize,
 ) -> Response {
     let (engine, task) = (engine.clone(), Arc::new(task));
-    let body = paged((from, limit.unwrap_or(u64::MAX)), move |(from, left)| {
+    let body = paged((from, limit), move |(from, left)| {
         let (engine, task) = (engine.clone(), Arc::clone(&task));
         async move {
             let page = engine.store().receipts(&task, from, PAGE).await.map_err(broken)?;

@@ -1,0 +1,596 @@
+//! What holds for every call, whatever its path.
+
+use granary_core::limits::Limits;
+use reqwest::Method;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use serde_json::json;
+
+use crate::world::{BULK, EDGES, NDJSON, PROVIDERS, World, shown};
+
+#[tokio::test]
+async fn a_request_id_that_was_sent_comes_back() {
+    let world = World::empty().await;
+    let long = "x".repeat(128);
+    for id in ["a", "9d3b-41/é".trim_end_matches("/é"), long.as_str()] {
+        let request = world.request(Method::GET, "/healthz").header("x-request-id", id);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.headers()["x-request-id"], id);
+    }
+}
+
+#[tokio::test]
+async fn a_request_id_is_made_where_none_was_sent_or_a_wrong_one() {
+    let world = World::empty().await;
+    let long = "x".repeat(129);
+    let mut made = Vec::new();
+    for id in [None, None, Some("with blank"), Some(""), Some(long.as_str())] {
+        let mut request = world.request(Method::GET, "/nothing/here");
+        if let Some(id) = id {
+            request = request.header("x-request-id", id);
+        }
+        let answer = request.send().await.unwrap();
+        let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+        assert_eq!(id.len(), 27);
+        made.push(id);
+    }
+    made.sort();
+    made.dedup();
+    assert_eq!(made.len(), 5);
+}
+
+#[tokio::test]
+async fn a_path_that_is_none_is_not_found() {
+    let world = World::new().await;
+    insta::assert_snapshot!(world.get("/nothing").await, @r#"
+    404
+    {"code":404,"type":"NOT_FOUND","message":"there is no path '/nothing'"}
+    "#);
+    for path in [
+        "//catalog/v1/sources",
+        "/catalog/v1/sources/",
+        "/catalog/v1//sources",
+        "/catalog/v2/sources",
+        "/sources/clinics/v1",
+        "/sources/clinics/v1/",
+        "/sources//v1/profiles",
+        "/sources/clinics/v1/profiles//provider",
+        "/SOURCES/clinics/v1/profiles",
+    ] {
+        let answer = world.get(path).await;
+        assert!(
+            answer.starts_with("404\n{\"code\":404,\"type\":\"NOT_FOUND\""),
+            "{path}: {answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_does_not_grow_with_the_path() {
+    let world = World::empty().await;
+    let long = format!("/{}", "x".repeat(20_000));
+    for method in ["GET", "BREW"] {
+        assert!(world.call(method, &long).await.len() < 400);
+    }
+    assert!(world.call(&"X".repeat(5_000), "/healthz").await.len() < 400);
+}
+
+#[tokio::test]
+async fn a_path_that_is_not_utf8_once_decoded_is_invalid() {
+    let world = World::new().await;
+    insta::assert_snapshot!(world.get("/catalog/v1/sources/%ff").await, @r#"
+    400
+    {"code":400,"type":"INVALID_ARGUMENT","message":"the path of the URL is not UTF-8 once it is decoded"}
+    "#);
+    for path in [
+        "/sources/%c3%28/v1/profiles",
+        "/sources/clinics/v1/resources/%80/x1",
+    ] {
+        let answer = world.get(path).await;
+        assert!(
+            answer.starts_with("400\n{\"code\":400,\"type\":\"INVALID_ARGUMENT\""),
+            "{path}: {answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_key_may_be_percent_encoded() {
+    let world = World::new().await;
+    let plain = world.get("/sources/clinics/v1/profiles/provider").await;
+    assert_eq!(
+        world.get("/sources/%63linics/v1/profiles/pro%76ider").await,
+        plain
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_key_names_nothing() {
+    let world = World::new().await;
+    for (path, noun) in [
+        ("/catalog/v1/sources/a%2Fb", "source 'a/b'"),
+        ("/sources/a%2Fb/v1/profiles", "source 'a/b'"),
+        ("/sources/clinics%00/v1/profiles", "source 'clinics"),
+        ("/sources/clinics/v1/profiles/a%2Fb", "profile 'a/b'"),
+        ("/sources/clinics/v1/profiles/%20", "profile ' '"),
+        (
+            "/sources/clinics/v1/relationship-definitions/x%2e",
+            "relationship definition 'x.'",
+        ),
+        ("/sources/clinics/v1/resources/a%2Fb", "ROOT profile 'a/b'"),
+        ("/sources/clinics/v1/resources/provider/a%2Fb", "id 'a/b'"),
+        (
+            "/sources/clinics/v1/relationships/a%2Fb",
+            "relationship definition 'a/b'",
+        ),
+        (
+            "/sources/clinics/v1/relationships/refersTo/nothing",
+            "id 'nothing'",
+        ),
+        ("/sources/clinics/v1/tasks/%00", "task '"),
+        ("/sources/clinics/v1/tasks/%zz", "task '%zz'"),
+    ] {
+        let answer = world.get(path).await;
+        assert!(
+            answer.starts_with("404\n{\"code\":404,\"type\":\"NOT_FOUND\""),
+            "{path}: {answer}"
+        );
+        assert!(answer.contains(noun), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_a_path_does_not_have_is_named_and_the_others_are_allowed() {
+    let world = World::new().await;
+    insta::assert_snapshot!(world.call("PATCH", "/catalog/v1/sources").await, @r#"
+    405
+    allow: GET,HEAD
+    {"code":405,"type":"UNIMPLEMENTED","message":"the path '/catalog/v1/sources' has no method PATCH"}
+    "#);
+    let v1 = "/sources/clinics/v1";
+    for (method, path, allowed) in [
+        ("POST", "/catalog/v1/sources".to_owned(), "GET,HEAD"),
+        (
+            "POST",
+            "/catalog/v1/sources/clinics".to_owned(),
+            "GET,HEAD,PUT,DELETE",
+        ),
+        ("PUT", format!("{v1}/profiles"), "GET,HEAD"),
+        ("POST", format!("{v1}/profiles/provider"), "GET,HEAD,PUT,DELETE"),
+        ("DELETE", format!("{v1}/relationship-definitions"), "GET,HEAD"),
+        (
+            "PATCH",
+            format!("{v1}/relationship-definitions/x"),
+            "GET,HEAD,PUT,DELETE",
+        ),
+        ("GET", format!("{v1}/resources/bulk"), "POST"),
+        ("PUT", format!("{v1}/resources/bulk"), "POST"),
+        ("DELETE", format!("{v1}/resources/bulk/x1"), "GET,HEAD"),
+        ("PUT", format!("{v1}/relationships/bulk/x1"), "GET,HEAD"),
+        ("PUT", format!("{v1}/resources/provider"), "GET,HEAD,POST"),
+        (
+            "POST",
+            format!("{v1}/resources/provider/x1"),
+            "GET,HEAD,PUT,DELETE",
+        ),
+        (
+            "PUT",
+            format!("{v1}/relationships/refersTo/x1.y1"),
+            "GET,HEAD,DELETE,PATCH",
+        ),
+        ("DELETE", format!("{v1}/tasks"), "GET,HEAD"),
+        ("POST", format!("{v1}/tasks/x"), "GET,HEAD"),
+        ("POST", format!("{v1}/tasks/x/receipts"), "GET,HEAD"),
+        ("GET", format!("{v1}/tasks/x/cancel"), "POST"),
+        ("GET", format!("{v1}/bundle"), "POST"),
+        ("OPTIONS", "/healthz".to_owned(), "GET,HEAD"),
+        ("BREW", "/limits".to_owned(), "GET,HEAD"),
+    ] {
+        let answer = world.call(method, &path).await;
+        let expected = format!("405\nallow: {allowed}\n{{\"code\":405,\"type\":\"UNIMPLEMENTED\"");
+        assert!(answer.starts_with(&expected), "{method} {path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn head_is_answered_like_get_without_the_body() {
+    let world = World::new().await;
+    for path in [
+        "/healthz",
+        "/catalog/v1/sources",
+        PROVIDERS,
+        "/sources/clinics/v1/tasks",
+    ] {
+        let get = world.request(Method::GET, path).send().await.unwrap();
+        let head = world.request(Method::HEAD, path).send().await.unwrap();
+        assert_eq!(head.status(), 200, "{path}");
+        assert_eq!(
+            head.headers()["content-length"],
+            get.headers()["content-length"],
+            "{path}"
+        );
+        assert!(head.bytes().await.unwrap().is_empty());
+    }
+    let missing = world
+        .request(Method::HEAD, "/sources/none/v1/tasks")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(missing.status(), 404);
+}
+
+#[tokio::test]
+async fn what_is_not_built_yet_says_so() {
+    let world = World::new().await;
+    let v1 = "/sources/clinics/v1";
+    insta::assert_snapshot!(world.call("POST", &format!("{v1}/bundle")).await, @r#"
+    501
+    {"code":501,"type":"UNIMPLEMENTED","message":"POST /sources/clinics/v1/bundle is not supported yet"}
+    "#);
+    for (method, path) in [
+        ("POST", format!("{v1}/purge")),
+        ("GET", format!("{v1}/purge/pg_x")),
+        ("PATCH", format!("{EDGES}/x1.y1")),
+        ("POST", format!("{v1}/tasks/bk_x/cancel")),
+        ("POST", format!("{v1}/tasks/bk_x/retry")),
+        ("GET", format!("{v1}/tasks/bk_x/events")),
+        ("GET", format!("{v1}/tasks/bk_x/operations")),
+        ("POST", format!("{PROVIDERS}/x1/addresses")),
+        ("PUT", format!("{PROVIDERS}/x1/addresses/a1")),
+        ("DELETE", format!("{PROVIDERS}/x1/addresses/a1")),
+        ("PUT", "/terminology/v1/vocabularies/colours".to_owned()),
+        ("GET", "/terminology/v1/vocabularies".to_owned()),
+        ("DELETE", "/catalog/v1/sources/clinics?purge=true".to_owned()),
+        ("GET", "/metrics".to_owned()),
+        ("GET", "/openapi.json".to_owned()),
+        ("GET", "/docs".to_owned()),
+        ("GET", "/".to_owned()),
+    ] {
+        let answer = world.call(method, &path).await;
+        let expected = "501\n{\"code\":501,\"type\":\"UNIMPLEMENTED\"";
+        assert!(answer.starts_with(expected), "{method} {path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_would_change_what_a_write_means_is_not_passed_over() {
+    let world = World::new().await;
+    let write = |name, value| {
+        let request = world.request(Method::PUT, &format!("{PROVIDERS}/x1"));
+        shown(
+            request
+                .header(name, value)
+                .json(&json!({"data": {"name": "Ada"}})),
+        )
+    };
+    insta::assert_snapshot!(write("idempotency-key", "k").await, @r#"
+    501
+    {"code":501,"type":"UNIMPLEMENTED","message":"the header idempotency-key is not supported yet; leave it out"}
+    "#);
+    for (name, value) in [("if-match", "\"1\""), ("if-none-match", "*")] {
+        assert!(write(name, value).await.starts_with("501\n"), "{name}");
+    }
+    insta::assert_snapshot!(world.get(PROVIDERS).await, @r#"
+    200
+    {"data":[],"meta":{}}
+    "#);
+    // A read is none.
+    let read = world.request(Method::GET, PROVIDERS).header("if-none-match", "*");
+    assert!(shown(read).await.starts_with("200"));
+}
+
+/// Every call that takes a body, with the limit on it.
+fn with_bodies() -> [(Method, String, &'static str); 7] {
+    let v1 = "/sources/clinics/v1";
+    [
+        (
+            Method::PUT,
+            "/catalog/v1/sources/other".to_owned(),
+            "definitionBytes",
+        ),
+        (Method::PUT, format!("{v1}/profiles/other"), "definitionBytes"),
+        (
+            Method::PUT,
+            format!("{v1}/relationship-definitions/other"),
+            "definitionBytes",
+        ),
+        (Method::POST, PROVIDERS.to_owned(), "singleBodyBytes"),
+        (Method::PUT, format!("{PROVIDERS}/x1"), "singleBodyBytes"),
+        (Method::POST, EDGES.to_owned(), "singleBodyBytes"),
+        (Method::POST, BULK.to_owned(), "bulkBodyBytes"),
+    ]
+}
+
+#[tokio::test]
+async fn a_body_of_another_type_is_refused() {
+    let world = World::new().await;
+    let csv = world
+        .request(Method::POST, BULK)
+        .header(CONTENT_TYPE, "text/csv")
+        .body("id\nx1");
+    insta::assert_snapshot!(shown(csv).await, @r#"
+    415
+    {"code":415,"type":"UNSUPPORTED_MEDIA_TYPE","message":"the Content-Type 'text/csv' is not known here; send application/json or application/x-ndjson"}
+    "#);
+    for (method, path, limit) in with_bodies() {
+        let mut types = vec!["text/plain", "application/xml", "", "application/jsonp", "é"];
+        if limit != "bulkBodyBytes" {
+            types.push(NDJSON);
+        }
+        for content_type in types {
+            let request = world
+                .request(method.clone(), &path)
+                .header(CONTENT_TYPE, content_type)
+                .body("{}");
+            let answer = shown(request).await;
+            let expected = "415\n{\"code\":415,\"type\":\"UNSUPPORTED_MEDIA_TYPE\"";
+            assert!(
+                answer.starts_with(expected),
+                "{method} {path} {content_type}: {answer}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_may_name_its_charset_or_not_its_type() {
+    let world = World::new().await;
+    for content_type in [
+        "application/json; charset=utf-8",
+        "Application/JSON",
+        "application/json;a=b",
+    ] {
+        let request = world
+            .request(Method::POST, PROVIDERS)
+            .header(CONTENT_TYPE, content_type);
+        let answer = shown(request.body(r#"{"data":{"name":"Ada"}}"#)).await;
+        assert!(answer.starts_with("201"), "{content_type}: {answer}");
+    }
+    let request = world
+        .request(Method::POST, PROVIDERS)
+        .body(r#"{"data":{"name":"Ada"}}"#);
+    assert!(shown(request).await.starts_with("201"));
+}
+
+#[tokio::test]
+async fn a_body_in_an_encoding_that_is_not_known_is_refused() {
+    let world = World::new().await;
+    let packed = |encodings: &[&str], path: &str| {
+        let mut request = world
+            .request(Method::POST, path)
+            .header(CONTENT_TYPE, "application/json");
+        for encoding in encodings {
+            request = request.header(CONTENT_ENCODING, *encoding);
+        }
+        shown(request.body(r#"{"data":{"name":"Ada"}}"#))
+    };
+    insta::assert_snapshot!(packed(&["br"], PROVIDERS).await, @r#"
+    415
+    {"code":415,"type":"UNSUPPORTED_MEDIA_TYPE","message":"the Content-Encoding 'br' is not known; send the body as it is"}
+    "#);
+    for encodings in [&["identity", "gzip"][..], &["gzip, identity"], &["é"]] {
+        for path in [PROVIDERS, BULK] {
+            let answer = packed(encodings, path).await;
+            assert!(answer.starts_with("415\n"), "{encodings:?}: {answer}");
+        }
+    }
+    assert!(packed(&["identity"], PROVIDERS).await.starts_with("201"));
+}
+
+#[tokio::test]
+async fn a_body_over_its_limit_is_refused_with_the_limit_whether_or_not_its_length_was_told() {
+    let limits = Limits {
+        definition_bytes: 1_000,
+        single_body_bytes: 1_001,
+        bulk_body_bytes: 1_002,
+        ..Limits::default()
+    };
+    let world = World::limited(limits).await;
+    for (method, path, limit) in with_bodies() {
+        let max = match limit {
+            "definitionBytes" => 1_000,
+            "singleBodyBytes" => 1_001,
+            _ => 1_002,
+        };
+        let body = |length: usize| format!("{{{}}}", " ".repeat(length - 2));
+        for told in [true, false] {
+            let send = |length| {
+                let request = world
+                    .request(method.clone(), &path)
+                    .header(CONTENT_TYPE, "application/json");
+                shown(match told {
+                    true => request.body(body(length)),
+                    false => request.body(reqwest::Body::wrap_stream(futures::stream::iter(
+                        body(length)
+                            .into_bytes()
+                            .chunks(100)
+                            .map(|piece| Ok::<_, std::io::Error>(piece.to_vec()))
+                            .collect::<Vec<_>>(),
+                    ))),
+                })
+            };
+            let over = send(max + 1).await;
+            assert!(
+                over.starts_with("413\n{\"code\":413,\"type\":\"CONTENT_TOO_LARGE\""),
+                "{path} {told}: {over}"
+            );
+            assert!(
+                over.contains(&format!("over the limit {limit} of {max}")),
+                "{path} {told}: {over}"
+            );
+            let within = send(max).await;
+            assert!(within.starts_with("400\n"), "{path} {told}: {within}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_does_not_exist_is_not_found_by_any_call() {
+    let world = World::new().await;
+    let v1 = "/sources/none/v1";
+    let profile = crate::world::provider();
+    let create = json!({"operations": [crate::world::create("x1", "Ada")]});
+    let record = json!({"data": {"name": "Ada"}});
+    let end = |id: &str| json!({"type": "provider", "id": id});
+    let edge = json!({"from": end("x1"), "to": end("y1")});
+    for (method, path, body) in [
+        ("GET", "/catalog/v1/sources/none".to_owned(), None),
+        ("DELETE", "/catalog/v1/sources/none".to_owned(), None),
+        ("GET", format!("{v1}/profiles"), None),
+        ("GET", format!("{v1}/profiles/provider"), None),
+        ("PUT", format!("{v1}/profiles/provider"), Some(&profile)),
+        ("DELETE", format!("{v1}/profiles/provider"), None),
+        ("GET", format!("{v1}/relationship-definitions"), None),
+        ("GET", format!("{v1}/relationship-definitions/x"), None),
+        ("PUT", format!("{v1}/relationship-definitions/x"), Some(&profile)),
+        ("DELETE", format!("{v1}/relationship-definitions/x"), None),
+        ("GET", format!("{v1}/resources/provider"), None),
+        ("POST", format!("{v1}/resources/provider"), Some(&record)),
+        ("GET", format!("{v1}/resources/provider/x1"), None),
+        ("PUT", format!("{v1}/resources/provider/x1"), Some(&record)),
+        ("DELETE", format!("{v1}/resources/provider/x1"), None),
+        ("POST", format!("{v1}/resources/bulk"), Some(&create)),
+        ("GET", format!("{v1}/resources/bulk/bk_x"), None),
+        ("GET", format!("{v1}/relationships/refersTo"), None),
+        ("POST", format!("{v1}/relationships/refersTo"), Some(&edge)),
+        ("GET", format!("{v1}/relationships/refersTo/x1.y1"), None),
+        ("DELETE", format!("{v1}/relationships/refersTo/x1.y1"), None),
+        ("POST", format!("{v1}/relationships/bulk"), Some(&create)),
+        ("GET", format!("{v1}/relationships/bulk/bk_x"), None),
+        ("GET", format!("{v1}/tasks"), None),
+        ("GET", format!("{v1}/tasks/bk_x"), None),
+        ("GET", format!("{v1}/tasks/bk_x/receipts"), None),
+    ] {
+        let mut request = world.request(Method::from_bytes(method.as_bytes()).unwrap(), &path);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = shown(request).await;
+        let expected =
+            "404\n{\"code\":404,\"type\":\"NOT_FOUND\",\"message\":\"source 'none' does not exist\"}";
+        assert_eq!(answer, expected, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_not_known_is_refused_by_every_call() {
+    let world = World::new().await;
+    let v1 = "/sources/clinics/v1";
+    insta::assert_snapshot!(world.get("/catalog/v1/sources?limits=3").await, @r#"
+    400
+    {"code":400,"type":"INVALID_ARGUMENT","message":"the query of the URL is not valid: limits: unknown field `limits`, expected `limit` or `cursor`"}
+    "#);
+    insta::assert_snapshot!(world.get(&format!("{PROVIDERS}/x1?expand=all")).await, @r#"
+    400
+    {"code":400,"type":"INVALID_ARGUMENT","message":"this call has no query, leave '?expand=all' out"}
+    "#);
+    for (method, path) in [
+        ("GET", "/catalog/v1/sources/clinics".to_owned()),
+        ("PUT", "/catalog/v1/sources/clinics".to_owned()),
+        ("DELETE", "/catalog/v1/sources/clinics".to_owned()),
+        ("GET", format!("{v1}/profiles")),
+        ("GET", format!("{v1}/profiles/provider")),
+        ("PUT", format!("{v1}/profiles/provider")),
+        ("DELETE", format!("{v1}/profiles/provider")),
+        ("GET", format!("{v1}/relationship-definitions")),
+        ("GET", format!("{v1}/relationship-definitions/refersTo")),
+        ("PUT", format!("{v1}/relationship-definitions/refersTo")),
+        ("DELETE", format!("{v1}/relationship-definitions/refersTo")),
+        ("GET", PROVIDERS.to_owned()),
+        ("POST", PROVIDERS.to_owned()),
+        ("GET", format!("{PROVIDERS}/x1")),
+        ("PUT", format!("{PROVIDERS}/x1")),
+        ("DELETE", format!("{PROVIDERS}/x1")),
+        ("POST", BULK.to_owned()),
+        ("GET", format!("{BULK}/bk_x")),
+        ("GET", EDGES.to_owned()),
+        ("POST", EDGES.to_owned()),
+        ("GET", format!("{EDGES}/x1.y1")),
+        ("DELETE", format!("{EDGES}/x1.y1")),
+        ("GET", format!("{v1}/tasks")),
+        ("GET", format!("{v1}/tasks/bk_x")),
+        ("GET", format!("{v1}/tasks/bk_x/receipts")),
+    ] {
+        let answer = world.call(method, &format!("{path}?nonsense=1")).await;
+        let expected = "400\n{\"code\":400,\"type\":\"INVALID_ARGUMENT\"";
+        assert!(answer.starts_with(expected), "{method} {path}: {answer}");
+        assert!(answer.contains("nonsense"), "{method} {path}: {answer}");
+    }
+}
+
+/// Every list, with something in it.
+fn lists() -> [String; 6] {
+    let v1 = "/sources/clinics/v1";
+    [
+        "/catalog/v1/sources".to_owned(),
+        format!("{v1}/profiles"),
+        format!("{v1}/relationship-definitions"),
+        PROVIDERS.to_owned(),
+        EDGES.to_owned(),
+        format!("{v1}/tasks"),
+    ]
+}
+
+#[tokio::test]
+async fn the_limit_of_a_list_has_bounds() {
+    let limits = Limits {
+        list_limit: 20,
+        ..Limits::default()
+    };
+    let world = World::limited(limits).await;
+    insta::assert_snapshot!(world.get("/catalog/v1/sources?limit=0").await, @r#"
+    400
+    {"code":400,"type":"INVALID_ARGUMENT","message":"limit must be from 1 to 20 (listLimit)"}
+    "#);
+    insta::assert_snapshot!(world.get("/catalog/v1/sources?limit=21").await, @r#"
+    400
+    {"code":400,"type":"INVALID_ARGUMENT","message":"limit must be from 1 to 20 (listLimit)"}
+    "#);
+    insta::assert_snapshot!(world.get("/catalog/v1/sources?limit=ten").await, @r#"
+    400
+    {"code":400,"type":"INVALID_ARGUMENT","message":"the query of the URL is not valid: limit: invalid digit found in string"}
+    "#);
+    insta::assert_snapshot!(world.get("/catalog/v1/sources?limit=1&limit=2").await, @r#"
+    400
+    {"code":400,"type":"INVALID_ARGUMENT","message":"the query of the URL is not valid: duplicate field `limit`"}
+    "#);
+    for list in lists() {
+        for bad in ["0", "21", "-1", "", "1.5", "99999999999999999999"] {
+            let answer = world.get(&format!("{list}?limit={bad}")).await;
+            assert!(answer.starts_with("400\n"), "{list} {bad}: {answer}");
+        }
+        for good in ["1", "20"] {
+            let answer = world.get(&format!("{list}?limit={good}")).await;
+            assert!(answer.starts_with("200"), "{list} {good}: {answer}");
+        }
+    }
+    for list in [PROVIDERS, EDGES] {
+        let answer = world.get_lines(&format!("{list}?limit=0")).await;
+        assert!(answer.starts_with("400\n"), "{list}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_that_is_not_of_this_list_is_out_of_range() {
+    let world = World::new().await;
+    for n in 0..3 {
+        let key = format!("/catalog/v1/sources/s{n}");
+        world.put(&key, &json!({"type": "registry"})).await;
+    }
+    let page = world.read("/catalog/v1/sources?limit=1").await;
+    let of_sources = page["meta"]["cursor"].as_str().unwrap();
+    insta::assert_snapshot!(world.get(&format!("{PROVIDERS}?cursor={of_sources}")).await, @r#"
+    400
+    {"code":400,"type":"OUT_OF_RANGE","message":"the cursor is not of this list; start the list again without it"}
+    "#);
+    let long = "A".repeat(5_000);
+    for list in lists() {
+        for cursor in ["", "x", "%25", "%00", "AAAA", "é", long.as_str(), of_sources] {
+            let answer = world.get(&format!("{list}?cursor={cursor}")).await;
+            if cursor == of_sources && list == "/catalog/v1/sources" {
+                continue;
+            }
+            let expected = "400\n{\"code\":400,\"type\":\"OUT_OF_RANGE\"";
+            assert!(answer.starts_with(expected), "{list} {cursor}: {answer}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+use crate::world::World;
+
+#[tokio::test]
+async fn a_server_says_that_it_is_alive_and_ready() {
+    let world = World::empty().await;
+    insta::assert_snapshot!(world.get("/healthz").await, @r#"
+    200
+    {"status":"OK","version":"0.1.0"}
+    "#);
+    insta::assert_snapshot!(world.get("/readyz").await, @r#"
+    200
+    {"status":"OK","version":"0.1.0"}
+    "#);
+}
+
+#[tokio::test]
+async fn a_server_that_stops_is_alive_but_not_ready() {
+    let world = World::empty().await;
+    world.engine.stop().await;
+    insta::assert_snapshot!(world.get("/healthz").await, @r#"
+    200
+    {"status":"OK","version":"0.1.0"}
+    "#);
+    insta::assert_snapshot!(world.get("/readyz").await, @r#"
+    503
+    {"status":"STOPPING","version":"0.1.0"}
+    "#);
+}
+
+#[tokio::test]
+async fn every_limit_is_shown_by_its_name() {
+    let world = World::empty().await;
+    insta::assert_snapshot!(world.get("/limits").await, @r#"
+    200
+    {"bulkBodyBytes":5000000000,"bundleBytes":500000,"definitionBytes":1000000,"definitionDepth":16,"definitionProperties":1000,"definitionsPerSource":1000,"detailedFailures":100000,"detailsPerError":100,"idempotencyKeyHours":24,"identifiersPerRecord":100,"jsonDepth":64,"listLimit":1000,"operationBytes":10000000,"requestsInFlight":64,"singleBodyBytes":10000000,"singleTaskRetentionHours":24,"spoolBytes":50000000000,"taskRetentionDays":7,"tasksWaitingPerSource":10000,"waitSeconds":60}
+    "#);
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_stop_ends() {
+    let world = World::new().await;
+    world.stop.cancel();
+    world.serving.await.unwrap().unwrap();
+    assert!(world.client.get(&world.url).send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_server_that_stops_takes_no_new_work() {
+    let world = World::new().await;
+    world.engine.stop().await;
+    let body = serde_json::json!({"data": {"name": "Ada"}});
+    insta::assert_snapshot!(world.post(crate::world::PROVIDERS, &body).await, @r#"
+    503
+    retry-after: 1
+    {"code":503,"type":"UNAVAILABLE","message":"the server was stopping; send the request again"}
+    "#);
+    insta::assert_snapshot!(world.post(crate::world::BULK, &body).await, @r#"
+    503
+    retry-after: 1
+    {"code":503,"type":"UNAVAILABLE","message":"the server was stopping; send the request again"}
+    "#);
+}

@@ -1,0 +1,8 @@
+//! The whole server in process, seen through HTTP: for every route what it answers, right and wrong. The files follow
+//! the URLs. The clock stands still, so that only generated ids differ from run to run.
+
+mod catalog;
+mod every_call;
+mod health;
+mod sources;
+mod world;

@@ -1,0 +1,5 @@
+mod profiles;
+mod relationship_definitions;
+mod relationships;
+mod resources;
+mod tasks;
