@@ -212,7 +212,7 @@ impl<'a> Plan<'a> {
                         id,
                     };
                     let place = *bound_places.entry(key).or_insert_with(|| {
-                        // One more than the operations that touch it: each can take away one edge at most.
+                        // One more than the operations on edges that touch it: each can take away one at most.
                         plan.bounds.push((key, 1));
                         plan.bounds.len() - 1
                     });
@@ -222,6 +222,12 @@ impl<'a> Plan<'a> {
             }
             plan.slots.push(Slots { record, ends, bounds });
         }
+        // A deleted resource takes an edge away from whatever bounded end it is at.
+        let deleted = |o: &&Operation| o.action == Action::Delete && matches!(o.id, RecordId::Resource(_));
+        let deletes_count = operations.iter().filter(deleted).count();
+        plan.bounds
+            .iter_mut()
+            .for_each(|(_, count)| *count += deletes_count);
         plan
     }
 

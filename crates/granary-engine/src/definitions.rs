@@ -6,7 +6,7 @@ use granary_core::keys::Key;
 use granary_core::schema::{self, DefinitionKind, StoredDefinition};
 use granary_store::{StoreError, Stored};
 
-use crate::engine::{CHANGED_TRIES_MAX, Engine, without_bom};
+use crate::engine::{CHANGED_TRIES_MAX, Engine};
 use crate::error::{error_object, internal};
 
 impl Engine {
@@ -27,7 +27,7 @@ impl Engine {
                 let (inner, key, json) = (engine.inner.clone(), key.clone(), json.clone());
                 // Patterns are compiled, and the others are read: too long for a thread that serves others.
                 let accepting = tokio::task::spawn_blocking(move || {
-                    schema::accept(kind, &key, without_bom(&json), &seen.list, &inner.limits)
+                    schema::accept(kind, &key, &json, &seen.list, &inner.limits)
                         .map(|accepted| (accepted, seen.revision))
                 });
                 let (accepted, revision) = accepting.await.map_err(|_| internal())??;

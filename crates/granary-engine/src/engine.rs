@@ -22,11 +22,6 @@ use crate::schemas::{CompiledSchema, Schemas, compile};
 /// How often a write is tried again because the definitions changed under it.
 pub(crate) const CHANGED_TRIES_MAX: u32 = 10;
 
-/// A body without its leading byte order mark, which is ignored.
-pub(crate) fn without_bom(body: &[u8]) -> &[u8] {
-    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
-}
-
 /// How an engine runs. What a client can meet is in [`Limits`].
 #[derive(Clone, Debug)]
 pub struct EngineOptions {

@@ -12,7 +12,7 @@ use granary_core::task::{TaskId, TaskKind};
 use granary_core::time::Timestamp;
 use granary_store::{CheckedBatch, Record, StoreError, Write, Written};
 
-use crate::engine::{CHANGED_TRIES_MAX, Engine, InFlight, without_bom};
+use crate::engine::{CHANGED_TRIES_MAX, Engine, InFlight};
 use crate::error::{error_object, internal};
 use crate::random::{random_bytes, task_id};
 use crate::schemas::CompiledSchema;
@@ -284,21 +284,19 @@ impl Single {
             random: &mut random,
         };
         let mut batch = CheckedBatch::default();
-        let json = without_bom(body);
         let checked = match (&self.wanted, self.target) {
             (Wanted::Upsert(id, _), _) => {
-                checker.resource(type_index, Action::Upsert, Some(id), json, &mut batch.bodies)
+                checker.resource(type_index, Action::Upsert, Some(id), body, &mut batch.bodies)
             }
             (_, TargetType::Resource) => {
-                checker.resource(type_index, Action::Create, None, json, &mut batch.bodies)
+                checker.resource(type_index, Action::Create, None, body, &mut batch.bodies)
             }
-            (_, TargetType::Relationship) => checker.relationship(type_index, json, &mut batch.bodies),
+            (_, TargetType::Relationship) => checker.relationship(type_index, body, &mut batch.bodies),
         };
         let operation = checked.map_err(|rejection| match rejection {
             Rejection::Invalid(error) => error,
             Rejection::Syntax { offset, message } => {
-                let byte = offset + body.len() - json.len();
-                ErrorObject::invalid(format!("the body is not JSON at byte {byte}: {message}"))
+                ErrorObject::invalid(format!("the body is not JSON at byte {offset}: {message}"))
             }
         })?;
         batch.push(operation);

@@ -34,13 +34,19 @@ impl Chunk {
 
 /// Rows of edges that a batch writes, `None` where it removes them. A batch must not both remove and put one key.
 type EdgeRows = BTreeMap<Vec<u8>, Option<HeadRow>>;
+/// The same for `bodies`.
+type BodyRows<'a> = BTreeMap<Vec<u8>, Option<&'a [u8]>>;
 
 impl Inner {
     pub(crate) fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step> {
         let Ok(state) = self.state_of(&lane.source) else {
             return Ok(Step::Lost);
         };
-        let mut writer = self.writer_of(&state)?;
+        let mut writer = match self.writer_of(&state) {
+            // It went while this waited for its lock.
+            Err(StoreError::Refused(_)) => return Ok(Step::Lost),
+            writer => writer?,
+        };
         if !self.holds(lane) {
             return Ok(Step::Lost);
         }
@@ -146,7 +152,7 @@ impl Inner {
             ..writer.lane.clone()
         };
         batch.insert(&self.keyspaces.lanes, source.to_be_bytes(), rows::encode(&row));
-        let written = written(&plan, &stored, &decision, &chunk);
+        let written = self.written(source, &plan, &stored, &decision, &chunk)?;
         batch.commit().map_err(engine)?;
         writer.lane = row;
         let commit = self.sync.committed();
@@ -296,12 +302,12 @@ impl Inner {
         chunk: &Chunk,
     ) -> Result<()> {
         let keyspaces = &self.keyspaces;
-        let mut edges = EdgeRows::new();
+        let (mut edges, mut bodies) = (EdgeRows::new(), BodyRows::new());
         for record in &decision.cascades {
             let RecordKey::Resource { number, id } = plan.records()[*record] else {
                 continue;
             };
-            self.cascade(batch, writer, source, number, id, &mut edges)?;
+            self.cascade(writer, source, number, id, &mut edges, &mut bodies)?;
         }
         let mut put_row = |batch: &mut OwnedWriteBatch, record: usize, row: Option<HeadRow>| {
             let key = keys::record(source, &plan.records()[record]);
@@ -319,7 +325,7 @@ impl Inner {
             if let Some(old) = &stored[*record] {
                 put_row(batch, *record, None);
                 if old.place == Place::Bodies {
-                    batch.remove(&keyspaces.bodies, keys::record(source, &plan.records()[*record]));
+                    bodies.insert(keys::record(source, &plan.records()[*record]), None);
                 }
             }
         }
@@ -329,16 +335,19 @@ impl Inner {
                 Chunk::Held(held) if held.body(put.operation).is_empty() => Place::Nowhere,
                 Chunk::Held(held) => {
                     let key = keys::record(source, &plan.records()[put.record]);
-                    batch.insert(&keyspaces.bodies, key, held.body(put.operation));
+                    bodies.insert(key, Some(held.body(put.operation)));
                     Place::Bodies
                 }
             };
             put_row(batch, put.record, Some(HeadRow::new(&put.head, place)));
             if place != Place::Bodies && stored[put.record].is_some_and(|old| old.place == Place::Bodies) {
-                batch.remove(
-                    &keyspaces.bodies,
-                    keys::record(source, &plan.records()[put.record]),
-                );
+                bodies.insert(keys::record(source, &plan.records()[put.record]), None);
+            }
+        }
+        for (key, body) in bodies {
+            match body {
+                Some(body) => batch.insert(&keyspaces.bodies, key, body),
+                None => batch.remove(&keyspaces.bodies, key),
             }
         }
         for (key, row) in edges {
@@ -362,12 +371,12 @@ impl Inner {
     /// Marks every stored edge of a deleted resource as removed.
     fn cascade(
         &self,
-        batch: &mut OwnedWriteBatch,
         writer: &Writer,
         source: u32,
         number: TypeNumber,
         id: &ResourceId,
         edges: &mut EdgeRows,
+        bodies: &mut BodyRows<'_>,
     ) -> Result<()> {
         let mut gone = Vec::new();
         for of_type in &writer.edge_types {
@@ -390,11 +399,43 @@ impl Inner {
             let row =
                 row.ok_or_else(|| StoreError::Damaged("edges_in names an edge that is not in edges".into()))?;
             if rows::decode::<HeadRow>(&row, "edges")?.place == Place::Bodies {
-                batch.remove(&self.keyspaces.bodies, key.clone());
+                bodies.insert(key.clone(), None);
             }
             edges.insert(key, None);
         }
         Ok(())
+    }
+
+    /// The records of a write as they stand after the whole of it, in the order of its operations.
+    fn written(
+        &self,
+        source: u32,
+        plan: &Plan<'_>,
+        stored: &[Option<HeadRow>],
+        decision: &Decision,
+        chunk: &Chunk,
+    ) -> Result<Vec<Option<Record>>> {
+        let Chunk::Held(held) = chunk else {
+            return Ok(Vec::new());
+        };
+        let record = |(index, operation): (usize, &Operation)| {
+            let at = plan.record_of(index);
+            let id = operation.id.clone();
+            if let Some(put) = decision.puts.iter().find(|put| put.record == at) {
+                let body = bytes::Bytes::copy_from_slice(held.body(put.operation));
+                let head = put.head;
+                return Ok(Some(Record { id, head, body }));
+            }
+            match &stored[at] {
+                Some(row) if !decision.deletes.contains(&at) => {
+                    // An equal upsert: what is stored stays, down to what an equal body may differ in.
+                    let key = keys::record(source, &plan.records()[at]);
+                    Ok(Some(self.with_body(&self.db.snapshot(), &key, id, row)?))
+                }
+                _ => Ok(None),
+            }
+        };
+        held.operations.iter().enumerate().map(record).collect()
     }
 
     fn write_receipts(
@@ -423,33 +464,6 @@ impl Inner {
         }
         batch.insert(&self.keyspaces.receipts, place.part(first), row.compressed());
     }
-}
-
-/// The records of a write as they stand after the whole of it, in the order of its operations.
-fn written(
-    plan: &Plan<'_>,
-    stored: &[Option<HeadRow>],
-    decision: &Decision,
-    chunk: &Chunk,
-) -> Vec<Option<Record>> {
-    let Chunk::Held(held) = chunk else {
-        return Vec::new();
-    };
-    let record = |(index, operation): (usize, &Operation)| {
-        let at = plan.record_of(index);
-        let (head, body) = match decision.puts.iter().find(|put| put.record == at) {
-            Some(put) => (put.head, held.body(put.operation)),
-            None if decision.deletes.contains(&at) => return None,
-            // An equal upsert: what is stored stays.
-            None => (stored[at]?.head(), held.body(index)),
-        };
-        Some(Record {
-            id: operation.id.clone(),
-            head,
-            body: bytes::Bytes::copy_from_slice(body),
-        })
-    };
-    held.operations.iter().enumerate().map(record).collect()
 }
 
 fn edge_ends(key: &[u8]) -> Result<(ResourceId, ResourceId)> {

@@ -140,6 +140,13 @@ impl Inner {
         }
     }
 
+    /// The source with this number, if it is there.
+    pub(crate) fn source_numbered(&self, number: u32) -> Option<Source> {
+        let sources = self.sources();
+        let state = sources.values().find(|state| state.source.number == number)?;
+        Some(state.source.clone())
+    }
+
     pub(crate) fn put_source(&self, key: &Key, now: Timestamp) -> Result<(Source, Stored)> {
         self.check_open()?;
         // Held throughout: two that create the same source do it one after the other.
@@ -181,9 +188,8 @@ impl Inner {
     }
 
     pub(crate) fn delete_source(&self, source: &Source) -> Result<()> {
-        self.check_open()?;
         let state = self.state_of(source)?;
-        let mut writer = lock(&state.writer);
+        let mut writer = self.writer_of(&state)?;
         let prefix = source.number.to_be_bytes();
         let any = |keyspace: &fjall::Keyspace| keyspace.prefix(prefix).next().is_some();
         let holds = if !writer.queue.is_empty() {

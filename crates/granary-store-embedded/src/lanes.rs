@@ -27,16 +27,12 @@ impl LaneTable {
 
 impl Inner {
     pub(crate) fn claim_lane(&self) -> Option<Lane> {
+        // Held throughout: a lane that is woken between being taken and being held would be ready and held.
+        let mut lanes = lock(&self.lanes);
         loop {
-            let number = lock(&self.lanes).ready.pop_front()?;
+            let number = lanes.ready.pop_front()?;
             // A source that was deleted has no lane any more.
-            let source = self
-                .sources()
-                .values()
-                .find(|state| state.source.number == number)
-                .map(|s| s.source.clone());
-            if let Some(source) = source {
-                let mut lanes = lock(&self.lanes);
+            if let Some(source) = self.source_numbered(number) {
                 lanes.fence += 1;
                 let fence = lanes.fence;
                 lanes.held.insert(number, fence);

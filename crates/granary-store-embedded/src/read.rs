@@ -113,7 +113,13 @@ impl Inner {
         }
     }
 
-    fn with_body(&self, now: &Snapshot, key: &[u8], id: RecordId, row: &HeadRow) -> Result<Record> {
+    pub(crate) fn with_body(
+        &self,
+        now: &Snapshot,
+        key: &[u8],
+        id: RecordId,
+        row: &HeadRow,
+    ) -> Result<Record> {
         let missing = || StoreError::Damaged(format!("the body of record '{id}' is not at its place"));
         let body = match row.place {
             Place::Nowhere => Bytes::new(),
@@ -195,10 +201,15 @@ impl Inner {
             (Some(near), None) => keys::edges_at(source, number, near),
             (None, _) => keys::of_type(source, number),
         };
-        let start = after.map_or(prefix.clone(), |(from, to)| {
-            let (near, far) = if inward { (to, from) } else { (from, to) };
-            keys::after(keys::edge(source, number, &near, &far)).max(prefix.clone())
-        });
+        let start = match (after, &filter.to) {
+            (None, _) => prefix.clone(),
+            // All end at `end`: the place of another end comes before or after this one of the same `from`.
+            (Some((from, to)), Some(end)) if inward => {
+                let same = keys::edge(source, number, end, &from);
+                if to < *end { same } else { keys::after(same) }
+            }
+            (Some((from, to)), _) => keys::after(keys::edge(source, number, &from, &to)).max(prefix.clone()),
+        };
         let mut records = Vec::new();
         for row in now.range(keyspace, start..) {
             let (key, value) = row.into_inner().map_err(engine)?;
@@ -314,6 +325,9 @@ impl Inner {
     }
 
     pub(crate) fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
+        if self.source_numbered(task.source).is_none() {
+            return Err(StoreError::task_gone(task.task.id));
+        }
         let now = self.sync.published();
         let place = TaskPlace {
             source: task.source,

@@ -12,6 +12,7 @@ use granary_core::time::Timestamp;
 use granary_store::{Result, Source, StoreError, StoredTask, counts_at};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The bytes of a row.
 pub(crate) fn encode<T: Serialize>(row: &T) -> Vec<u8> {
@@ -276,13 +277,20 @@ pub(crate) struct ReceiptsRow {
 }
 
 impl ReceiptsRow {
+    /// xxh3 of what follows u64, length before compression u32, lz4.
     pub(crate) fn compressed(&self) -> Vec<u8> {
-        lz4_flex::compress_prepend_size(&encode(self))
+        let packed = lz4_flex::compress_prepend_size(&encode(self));
+        [&xxh3_64(&packed).to_le_bytes(), packed.as_slice()].concat()
     }
 
     pub(crate) fn decompressed(bytes: &[u8]) -> Result<Self> {
-        let row = lz4_flex::decompress_size_prepended(bytes)
-            .map_err(|error| StoreError::Damaged(format!("a row of receipts: {error}")))?;
+        let damaged = |what: String| StoreError::Damaged(format!("a row of receipts: {what}"));
+        // Before the length is believed: a damaged one could ask for any memory.
+        let packed = match bytes.split_first_chunk::<8>() {
+            Some((checksum, packed)) if xxh3_64(packed).to_le_bytes() == *checksum => packed,
+            _ => return Err(damaged("its checksum".into())),
+        };
+        let row = lz4_flex::decompress_size_prepended(packed).map_err(|error| damaged(error.to_string()))?;
         decode(&row, "receipts")
     }
 }

@@ -6,7 +6,7 @@
 //! a block      stored length u32, full length u32, xxh3 of the stored bytes u64, stored bytes
 //! bodies       a block is lz4, about 16 KiB before; in it each body follows its length u32
 //! operations   a block is OPERATIONS_PER_BLOCK rows (the last one fewer), each after its length u16
-//!              at the end: offsets of the blocks u64 each, their xxh3 u64, count of operations u64, magic 8 bytes
+//!              at the end: offsets of the blocks u64 each, count of operations u64, xxh3 of these u64, magic 8 bytes
 //! ```
 //!
 //! A segment is written once, synced, and only then named by a transaction. Numbers are little-endian.
@@ -117,9 +117,9 @@ impl SegmentWriter {
         })
     }
 
-    /// Bytes written so far.
+    /// Bytes so far, those of the blocks that are not yet full included.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bodies_bytes + self.operations_bytes
+        self.bodies_bytes + self.operations_bytes + (self.block.len() + self.rows.len()) as u64
     }
 
     /// True when the next operation belongs into another segment.
@@ -188,16 +188,12 @@ impl SegmentWriter {
     pub(crate) fn finish(&mut self) -> io::Result<FinishedSegment> {
         self.end_block()?;
         self.end_rows()?;
-        let index: Vec<u8> = self
-            .offsets
-            .iter()
-            .flat_map(|offset| offset.to_le_bytes())
-            .collect();
+        let numbers = self.offsets.iter().chain([&self.count]);
+        let index: Vec<u8> = numbers.flat_map(|number| number.to_le_bytes()).collect();
         self.operations.write_all(&index)?;
         self.operations.write_all(&xxh3_64(&index).to_le_bytes())?;
-        self.operations.write_all(&self.count.to_le_bytes())?;
         self.operations.write_all(OPERATIONS_MAGIC)?;
-        self.operations_bytes += (index.len() + TRAILER) as u64;
+        self.operations_bytes += (index.len() + TRAILER - 8) as u64;
         for file in [&mut self.bodies, &mut self.operations] {
             file.flush()?;
             file.get_ref().sync_all()?;
@@ -297,6 +293,10 @@ impl Segment {
             rows.push(crate::rows::decode(row, "operations")?);
             rest = &after[length..];
         }
+        let expected = (self.count - block * OPERATIONS_PER_BLOCK).min(OPERATIONS_PER_BLOCK);
+        if rows.len() as u64 != expected {
+            return Err(self.damaged(&format!("block {block} of operations does not hold {expected}")));
+        }
         Ok(rows)
     }
 
@@ -342,12 +342,13 @@ fn read_index(file: &File) -> Option<(Vec<u64>, u64)> {
     let trailer_at = end.checked_sub(TRAILER as u64)?;
     let mut trailer = [0; TRAILER];
     file.read_exact_at(&mut trailer, trailer_at).ok()?;
-    let count = u64::from_le_bytes(trailer[8..16].try_into().ok()?);
+    let count = u64::from_le_bytes(trailer[..8].try_into().ok()?);
     let length = count.div_ceil(OPERATIONS_PER_BLOCK).checked_mul(8)?;
     let index_at = trailer_at.checked_sub(length)?;
     let mut index = vec![0; usize::try_from(length).ok()?];
     file.read_exact_at(&mut index, index_at).ok()?;
-    let whole = trailer[16..] == *OPERATIONS_MAGIC && trailer[..8] == xxh3_64(&index).to_le_bytes();
+    let checksum = xxh3_64(&[index.as_slice(), &trailer[..8]].concat());
+    let whole = trailer[16..] == *OPERATIONS_MAGIC && trailer[8..16] == checksum.to_le_bytes();
     let offsets = index
         .chunks_exact(8)
         .filter_map(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?)));

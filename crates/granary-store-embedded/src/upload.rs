@@ -17,8 +17,10 @@ use crate::rows::{self, InlineRow, SegmentRow, SpecRow, Spool, TaskRow};
 use crate::segment::SegmentWriter;
 use crate::{Inner, engine, io, lock, run_blocking};
 
-/// A request whose bodies stay below this is kept in the database: a file for it would be a waste.
+/// A request whose operations and bodies stay below this is kept in the database: a file for it would be a waste.
 const INLINE_BYTES_MAX: usize = 64 * 1024;
+/// What an operation counts for beside its body: a request of deletes has no bodies, and must not be held without end.
+const OPERATION_BYTES: usize = 64;
 
 pub(crate) struct EmbeddedUpload {
     /// `None` while a call works with it, and after one that failed.
@@ -94,6 +96,11 @@ impl Upload for EmbeddedUpload {
     }
 }
 
+/// What operations that are held take.
+fn held_bytes(batch: &CheckedBatch) -> usize {
+    batch.bodies.len() + batch.operations.len() * OPERATION_BYTES
+}
+
 fn failed_before() -> StoreError {
     StoreError::Unavailable("the upload failed before".into())
 }
@@ -109,7 +116,7 @@ impl Work {
         self.types_used
             .extend(batch.operations.iter().map(|operation| operation.type_index));
         self.total += batch.operations.len() as u64;
-        if self.segments.is_empty() && self.held.bodies.len() + batch.bodies.len() < INLINE_BYTES_MAX {
+        if self.segments.is_empty() && held_bytes(&self.held) + held_bytes(&batch) < INLINE_BYTES_MAX {
             let base = self.held.bodies.len();
             self.held.operations.extend(batch.operations);
             self.held.bodies.extend(batch.bodies);
@@ -124,15 +131,20 @@ impl Work {
             self.spool(batch, after)?;
         }
         let bytes =
-            self.held.bodies.len() as u64 + self.segments.iter().map(SegmentWriter::bytes).sum::<u64>();
-        let spooled = self
-            .inner
-            .spooled
-            .fetch_add(bytes - self.spooled, Ordering::Relaxed)
-            + bytes
-            - self.spooled;
-        self.spooled = bytes;
+            held_bytes(&self.held) as u64 + self.segments.iter().map(SegmentWriter::bytes).sum::<u64>();
+        let spooled = self.count_spooled(bytes);
         self.inner.limits.admit_bytes(spooled)
+    }
+
+    /// Counts this upload as so many spooled bytes, which can be fewer than before: packed they take less. All that
+    /// is spooled then.
+    fn count_spooled(&mut self, bytes: u64) -> u64 {
+        let before = std::mem::replace(&mut self.spooled, bytes);
+        let all = &self.inner.spooled;
+        match bytes.checked_sub(before) {
+            Some(more) => all.fetch_add(more, Ordering::Relaxed) + more,
+            None => all.fetch_sub(before - bytes, Ordering::Relaxed) - (before - bytes),
+        }
     }
 
     /// Writes operations to the segment that is open, opening a new one where that is full.
@@ -178,7 +190,7 @@ impl Work {
             ),
         };
         let bytes = match finished.is_empty() {
-            true => self.held.bodies.len() as u64,
+            true => held_bytes(&self.held) as u64,
             false => finished.iter().map(|s| s.bodies_bytes + s.operations_bytes).sum(),
         };
         let state = inner.state_of(&self.source)?;

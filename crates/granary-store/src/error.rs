@@ -1,6 +1,7 @@
 //! Why a store did not do what it was asked.
 
 use granary_core::error::{ErrorObject, ErrorType};
+use granary_core::task::TaskId;
 
 /// What a call of a store returns.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -26,6 +27,11 @@ impl StoreError {
     /// The source does not exist, or is another one by now.
     pub fn source_gone(key: &str) -> Self {
         Self::Refused(ErrorObject::not_found(format!("source '{key}' does not exist")))
+    }
+
+    /// The task went with its source.
+    pub fn task_gone(id: TaskId) -> Self {
+        Self::Refused(ErrorObject::not_found(format!("task {id} does not exist")))
     }
 
     /// What is stored does not allow it.

@@ -80,7 +80,8 @@ impl Definitions {
     }
 }
 
-/// How much one chunk may hold; at least one operation always goes.
+/// How much one chunk may hold; at least one operation always goes. `bytes` bounds what a store takes into memory: one
+/// that applies operations without reading their bodies need not count them.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     /// Operations.
@@ -257,13 +258,14 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<StoredTask>>;
 
-    /// Receipts of a task as it stood when it was read, from the operation `from` on, at most `limit`.
+    /// Receipts of a task as it stood when it was read, from the operation `from` on, at most `limit`; `NOT_FOUND`
+    /// once its source is gone.
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>>;
 
     /// Bytes that are spooled: uploads under way and tasks that have not ended.
     fn spooled_bytes(&self) -> u64;
 
-    /// Makes everything durable; the store takes no writes afterwards.
+    /// Makes everything durable; the store takes no writes afterwards ([`StoreError::Unavailable`]), and may still read.
     async fn close(&self) -> Result<()>;
 }
 

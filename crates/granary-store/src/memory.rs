@@ -9,7 +9,7 @@ use granary_core::decide::{BoundedEnd, Current, Decision, Direction, Head, Plan,
 use granary_core::error::ErrorObject;
 use granary_core::keys::{Key, ResourceId};
 use granary_core::ksuid::Ksuid;
-use granary_core::operation::{RecordId, TargetType, TypeNumber, TypeRef};
+use granary_core::operation::{EdgeEnds, RecordId, TargetType, TypeNumber, TypeRef};
 use granary_core::receipt::Receipt;
 use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition};
 use granary_core::task::{Task, TaskId, TaskStatus};
@@ -84,10 +84,20 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl State {
-    fn of(&mut self, source: &Source) -> Result<&mut SourceState> {
-        if self.closed {
-            return Err(StoreError::Unavailable("it is closed".into()));
+    fn check_open(&self) -> Result<()> {
+        match self.closed {
+            true => Err(StoreError::Unavailable("it is closed".into())),
+            false => Ok(()),
         }
+    }
+
+    /// The source, to write to it.
+    fn open(&mut self, source: &Source) -> Result<&mut SourceState> {
+        self.check_open()?;
+        self.of(source)
+    }
+
+    fn of(&mut self, source: &Source) -> Result<&mut SourceState> {
         match self.sources.get_mut(&source.key) {
             Some(state) if state.source.number == source.number => Ok(state),
             _ => Err(StoreError::source_gone(source.key.as_str())),
@@ -172,20 +182,17 @@ impl SourceState {
         if self.records.keys().any(|(of_type, _)| *of_type == number) {
             return Some("records of it exist".into());
         }
-        let waiting = self
-            .queue
-            .iter()
-            .map(|sequence| &self.tasks[*sequence as usize].stored);
-        let names = |task: &StoredTask| {
-            let ends = |t: &TypeRef| {
-                t.edge
-                    .iter()
-                    .any(|e| e.from.number == number || e.to.number == number)
+        let waiting = self.queue.iter().map(|sequence| &self.tasks[*sequence as usize]);
+        let names = |task: &TaskState| {
+            let is_it = |index: u32| {
+                let of_type = &task.stored.types[index as usize];
+                let at_end = |e: &EdgeEnds| e.from.number == number || e.to.number == number;
+                of_type.number == number || of_type.edge.as_ref().is_some_and(at_end)
             };
-            task.types.iter().any(|t| t.number == number || ends(t))
+            task.batch.types_used().into_iter().any(is_it)
         };
         let task = { waiting }.find(|task| names(task))?;
-        Some(format!("task {} has not ended", task.task.id))
+        Some(format!("task {} has not ended", task.stored.task.id))
     }
 
     fn add_task(
@@ -294,7 +301,7 @@ impl Upload for MemoryUpload {
         let shared = Arc::clone(&self.state);
         let mut state = lock(&shared);
         let limits = state.limits;
-        let source = state.of(&self.source)?;
+        let source = state.open(&self.source)?;
         limits.admit_task(source.queue.len() as u64)?;
         if source.definitions.revision != definitions_revision {
             source
@@ -331,6 +338,7 @@ impl Store for MemoryStore {
 
     async fn put_source(&self, key: &Key, now: Timestamp) -> Result<(Source, Stored)> {
         let mut state = self.state();
+        state.check_open()?;
         if let Some(existing) = state.sources.get(key) {
             return Ok((existing.source.clone(), Stored::Replaced));
         }
@@ -370,7 +378,7 @@ impl Store for MemoryStore {
 
     async fn delete_source(&self, source: &Source) -> Result<()> {
         let mut state = self.state();
-        let held = state.of(source)?;
+        let held = state.open(source)?;
         let holds = if !held.queue.is_empty() {
             "tasks that have not ended"
         } else if !held.records.is_empty() {
@@ -404,7 +412,7 @@ impl Store for MemoryStore {
     ) -> Result<(StoredDefinition, Stored)> {
         let mut state = self.state();
         let limits = state.limits;
-        let source = state.of(source)?;
+        let source = state.open(source)?;
         if source.definitions.revision != seen {
             return Err(StoreError::DefinitionsChanged);
         }
@@ -456,7 +464,7 @@ impl Store for MemoryStore {
         seen: u64,
     ) -> Result<()> {
         let mut state = self.state();
-        let source = state.of(source)?;
+        let source = state.open(source)?;
         if source.definitions.revision != seen {
             return Err(StoreError::DefinitionsChanged);
         }
@@ -484,7 +492,7 @@ impl Store for MemoryStore {
         let mut state = self.state();
         let (limits, spooled) = (state.limits, state.spooled);
         limits.admit_bytes(spooled)?;
-        let queued = state.of(source)?.queue.len();
+        let queued = state.open(source)?.queue.len();
         limits.admit_task(queued as u64)?;
         Ok(Box::new(MemoryUpload {
             state: Arc::clone(&self.state),
@@ -529,6 +537,7 @@ impl Store for MemoryStore {
 
     async fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step> {
         let mut state = self.state();
+        state.check_open()?;
         let Some(source) = state.by_number(lane.source.number) else {
             return Ok(Step::Lost);
         };
@@ -565,7 +574,7 @@ impl Store for MemoryStore {
 
     async fn write(&self, write: Write, now: Timestamp) -> Result<Written> {
         let mut state = self.state();
-        let source = state.of(&write.source)?;
+        let source = state.open(&write.source)?;
         if source.definitions.revision != write.definitions_revision {
             return Err(StoreError::DefinitionsChanged);
         }
@@ -669,7 +678,7 @@ impl Store for MemoryStore {
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
         let mut state = self.state();
         let Some(source) = state.by_number(task.source) else {
-            return Ok(Vec::new());
+            return Err(StoreError::task_gone(task.task.id));
         };
         let held = &source.tasks[task.sequence as usize];
         let receipt = |(index, operation)| {

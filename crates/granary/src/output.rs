@@ -1,5 +1,6 @@
 //! What people and programs get to see: lines, tables, JSON, errors.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::Duration;
@@ -181,8 +182,12 @@ impl Table {
     }
 }
 
-fn visible(cell: &str) -> String {
-    anstream::adapter::strip_str(cell).to_string()
+/// A cell without its colours, which most have none of.
+fn visible(cell: &str) -> Cow<'_, str> {
+    match cell.contains('\x1b') {
+        true => anstream::adapter::strip_str(cell).to_string().into(),
+        false => cell.into(),
+    }
 }
 
 fn width(cell: &str) -> usize {
@@ -344,9 +349,9 @@ mod tests {
     #[test]
     fn json_is_indented_and_its_values_stay() {
         let json = r#"{"a":[1.10,-0,{}],"b" : {"c":"x, \"y\": [","d":[]},"e":null}"#;
-        let text = visible(&pretty(json));
+        let pretty = pretty(json);
         let expected = "{\n  \"a\": [\n    1.10,\n    -0,\n    {}\n  ],\n  \"b\": {\n    \"c\": \"x, \\\"y\\\": [\",\n    \"d\": []\n  },\n  \"e\": null\n}";
-        assert_eq!(text, expected);
+        assert_eq!(visible(&pretty), expected);
     }
 
     #[test]

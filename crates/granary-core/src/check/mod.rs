@@ -16,7 +16,7 @@ mod value;
 
 use crate::error::{ErrorObject, ErrorType};
 use crate::fault::{Faults, Path};
-use crate::json::{Halt, Scanner};
+use crate::json::{Halt, Scanner, without_byte_order_mark};
 use crate::keys::ResourceId;
 use crate::limits::Limits;
 use crate::operation::{Action, Operation, TargetType};
@@ -100,6 +100,8 @@ impl Checker<'_> {
         check: impl FnOnce(&mut Run<'_, 'a, '_>) -> Result<(), Halt>,
     ) -> Result<Operation, Rejection> {
         let before = body.len();
+        let sent = bytes.len();
+        let bytes = without_byte_order_mark(bytes);
         let depth_max = self.limits.json_depth.min(DEPTH_MAX);
         let mut run = Run {
             schema: self.schema,
@@ -134,7 +136,7 @@ impl Checker<'_> {
                 depth_max,
             )),
             (Err(Halt::Syntax { offset, message }), _) => Rejection::Syntax {
-                offset,
+                offset: offset + sent - bytes.len(),
                 message: message.to_owned(),
             },
         };

@@ -226,6 +226,7 @@ impl<'a> Run<'_, 'a, '_> {
     }
 
     /// Takes the string that is next; `None` if another value is, or one that is no text, which are faults.
+    #[inline]
     pub(super) fn text(&mut self, path: &Path<'_>) -> Result<Option<Text<'a>>, Halt> {
         match self.scan.peek()? {
             Kind::String => {

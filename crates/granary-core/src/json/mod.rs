@@ -28,6 +28,12 @@ pub enum Halt {
     TooDeep,
 }
 
+/// `bytes` without the byte order mark that a whole body may begin with (contract, section 13). The scanner itself takes
+/// none.
+pub fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
 /// Writes `value` as a JSON string, quotes included, at the end of `out`.
 pub fn push_string(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');

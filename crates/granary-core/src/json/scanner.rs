@@ -221,7 +221,7 @@ impl<'a, 'o> Scanner<'a, 'o> {
 
     /// The name of the next member of the object that was entered, standing at its value then; or takes the closing
     /// bracket. `first` is true where no member was taken yet.
-    #[inline]
+    #[inline(always)]
     pub fn member(&mut self, first: bool) -> Result<Option<Text<'a>>, Halt> {
         if !self.member_begins(first)? {
             return Ok(None);

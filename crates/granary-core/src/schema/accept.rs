@@ -4,7 +4,7 @@ use super::outline::{Outline, all_uses, neighbours};
 use super::{DefinitionKind, StoredDefinition};
 use crate::error::{ErrorObject, ErrorType};
 use crate::fault::Path;
-use crate::json::{Halt, Scanner};
+use crate::json::{Halt, Scanner, without_byte_order_mark};
 use crate::keys::Key;
 use crate::limits::Limits;
 use crate::profile::document::Node;
@@ -137,7 +137,8 @@ fn read<'a>(
     let depth_max = usize::try_from(depth_max)
         .unwrap_or(usize::MAX)
         .min(JSON_DEPTH_MAX);
-    let mut scanner = Scanner::new(json, depth_max, compact);
+    let mark = json.len() - without_byte_order_mark(json).len();
+    let mut scanner = Scanner::new(without_byte_order_mark(json), depth_max, compact);
     scanner.start_copy();
     let read = Node::read(&mut scanner, &Path::ROOT, &mut reading.faults).and_then(|node| {
         scanner.stop_copy();
@@ -151,9 +152,10 @@ fn read<'a>(
     };
     Err(match halt {
         Halt::TooDeep => ErrorObject::over_limit("the nesting", "definitionDepth", limits.definition_depth),
-        Halt::Syntax { offset, message } => {
-            ErrorObject::invalid(format!("the definition is not JSON: {message}, at byte {offset}"))
-        }
+        Halt::Syntax { offset, message } => ErrorObject::invalid(format!(
+            "the definition is not JSON: {message}, at byte {}",
+            offset + mark
+        )),
     })
 }
 

@@ -327,10 +327,10 @@ async fn first_failures(source: &SourceClient, id: &str) -> anyhow::Result<Vec<R
 pub(crate) fn summary(task: &Shown) -> String {
     let Shown { counts, .. } = task;
     let time = took(task);
-    let speed = time
-        .and_then(|time| rate(counts.total, time))
-        .map(|rate| format!(" ({rate}/s)"))
-        .unwrap_or_default();
+    // Over a moment it says nothing: the times of a task are those at which its chunks were begun.
+    let speed = time.filter(|time| *time >= Duration::from_millis(100));
+    let speed = speed.and_then(|time| rate(counts.total, time));
+    let speed = speed.map(|rate| format!(" ({rate}/s)")).unwrap_or_default();
     let time = time
         .map(|time| format!(" in {}", elapsed(time)))
         .unwrap_or_default();

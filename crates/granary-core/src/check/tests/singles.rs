@@ -29,6 +29,10 @@ fn edge(type_key: &str, json: &str) -> Checked {
 #[test]
 fn creates_and_upserts() {
     use Action::{Create, Upsert};
+    let marked = "\u{feff}{\"data\":{\"name\":\"a\"}}";
+    assert!(resource("provider", Create, None, marked).is_ok());
+    let broken = resource("provider", Create, None, "\u{feff}x");
+    assert!(matches!(broken, Err(Rejection::Syntax { offset: 3, .. })));
     let (operation, body) = resource("provider", Create, None, r#" {"data" : {"name":"a"}} "#).unwrap();
     assert_eq!(
         (operation.action, body.as_str()),

@@ -6,10 +6,13 @@ mod steps;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use futures::FutureExt;
+use futures::future::FusedFuture;
 use serde::Serialize;
 
 use super::serve::stop_signal;
@@ -74,17 +77,27 @@ impl Demo {
                 temporary.path()
             }
         };
-        let mut stop = Box::pin(stop_signal()?);
+        let mut stop = pin!(stop_signal()?.fuse());
         let start = Instant::now();
         let mut running = start_server(data, self.listen)
             .await
             .context("cannot start the server")?;
         let url = running.url();
-        let ended = tokio::select! {
+        let mut ended = tokio::select! {
             ended = self.show(&url, data, start.elapsed(), output) => ended,
             died = running.ended() => return stopped_by_itself(died),
+            // Called off before all was shown.
             signal = &mut stop => signal.map(|()| Ended::Badly),
         };
+        if ended.is_ok() && !self.exit && !stop.is_terminated() {
+            output.note(format_args!(
+                "The server stays up at {NAME}{url}{NAME:#} until Ctrl-C."
+            ));
+            tokio::select! {
+                died = running.ended() => return stopped_by_itself(died),
+                signal = &mut stop => ended = signal.and(ended),
+            }
+        }
         // Closed before its folder goes, whatever happened.
         running.stop().await?;
         ended
@@ -121,12 +134,6 @@ impl Demo {
                     .iter()
                     .for_each(|check| output.note(format_args!("  {}", check.what)));
             }
-        }
-        if !self.exit {
-            output.note(format_args!(
-                "The server stays up at {NAME}{url}{NAME:#} until Ctrl-C."
-            ));
-            stop_signal()?.await?;
         }
         Ok(if wrong.is_empty() {
             Ended::Well

@@ -1,0 +1,160 @@
+//! The command line as people and scripts meet it: the real binary against a real server.
+
+mod bulk;
+mod demo;
+mod help;
+mod schema;
+mod serve;
+mod tasks;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How a run of the binary ended.
+#[derive(Debug)]
+struct Run {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Run {
+    /// The same, if it ended so.
+    #[track_caller]
+    fn ends(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:#?}");
+        self
+    }
+
+    /// Its result, one JSON value a line.
+    #[track_caller]
+    fn json(&self) -> Vec<Value> {
+        self.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+            .collect()
+    }
+}
+
+/// The binary, with nothing of this process's own settings.
+fn granary(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_granary"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GRANARY_")) {
+        command.env_remove(name);
+    }
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+fn run(mut command: Command, stdin: &str) -> Run {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut pipe = child.stdin.take().expect("stdin is a pipe");
+    // A command that does not read it all may well end first.
+    let _ = pipe.write_all(stdin.as_bytes());
+    drop(pipe);
+    let output = child.wait_with_output().expect("the binary ends");
+    Run {
+        code: output.status.code().expect("it was not killed"),
+        stdout: String::from_utf8(output.stdout).expect("stdout is text"),
+        stderr: String::from_utf8(output.stderr).expect("stderr is text"),
+    }
+}
+
+/// A server of its own for one test, with a source `library` that holds books by authors.
+struct Server {
+    child: Child,
+    url: String,
+    folder: TempDir,
+}
+
+impl Server {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (child, url) = serve(&folder.path().join("data"));
+        let server = Self { child, url, folder };
+        server.granary(&["source", "apply", "library"]).ends(0);
+        for (key, properties) in [
+            (
+                "book",
+                json!({"title": {"type": "symbol", "rules": [{"required": true}]}, "pages": {"type": "integer"}}),
+            ),
+            (
+                "author",
+                json!({"name": {"type": "symbol", "rules": [{"required": true}]}}),
+            ),
+        ] {
+            let file = server.file(
+                &format!("{key}.json"),
+                &json!({"properties": properties}).to_string(),
+            );
+            server
+                .granary(&["profile", "apply", "-s", "library", "-f", &file])
+                .ends(0);
+        }
+        let end =
+            |profile, key| json!({"profileKey": profile, "includeKey": key, "includeCardinality": "0:*"});
+        let definition = json!({"from": end("book", "writtenBy"), "to": end("author", "wrote")});
+        let file = server.file("by.json", &definition.to_string());
+        server
+            .granary(&["relationship-definition", "apply", "-s", "library", "-f", &file])
+            .ends(0);
+        server
+    }
+
+    /// Runs the binary against it.
+    fn granary(&self, args: &[&str]) -> Run {
+        self.granary_fed(args, "")
+    }
+
+    /// The same, with something on stdin.
+    fn granary_fed(&self, args: &[&str], stdin: &str) -> Run {
+        let mut command = granary(args);
+        command.env("GRANARY_SERVER", &self.url);
+        run(command, stdin)
+    }
+
+    /// A file with this content.
+    fn file(&self, name: &str, content: &str) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).expect("a file is written");
+        path.to_str().expect("a path is text").to_owned()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts a server and waits until it says where it is.
+fn serve(data: &Path) -> (Child, String) {
+    let mut command = granary(&["serve", "--listen", "127.0.0.1:0", "--json", "--data"]);
+    let child = command
+        .arg(data)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut child = child.expect("the server starts");
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("stdout is a pipe");
+    BufReader::new(stdout)
+        .read_line(&mut line)
+        .expect("the server says where it is");
+    let said: Value = serde_json::from_str(&line).expect("it says so in JSON");
+    (child, said["url"].as_str().expect("it names its URL").to_owned())
+}

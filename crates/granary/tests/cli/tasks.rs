@@ -1,0 +1,135 @@
+//! `task` and `receipts`.
+
+use std::process::Stdio;
+
+use super::{Server, granary};
+
+/// A task of this many creates, the first of them twice; its id.
+fn task(server: &Server, count: usize) -> String {
+    let mut books: String = (0..count)
+        .map(|n| format!("{{\"id\":\"b-{n}\",\"data\":{{\"title\":\"x\"}}}}\n"))
+        .collect();
+    books.push_str("{\"id\":\"b-0\",\"data\":{\"title\":\"x\"}}\n");
+    let args = [
+        "bulk", "-", "--source", "library", "--type", "book", "--wait", "--json",
+    ];
+    let ended = server.granary_fed(&args, &books).ends(2).json().remove(0);
+    ended["taskId"].as_str().expect("a task has an id").to_owned()
+}
+
+#[test]
+fn tasks_are_listed_shown_and_watched() {
+    let server = Server::start();
+    let id = task(&server, 3);
+    let listed = server
+        .granary(&[
+            "task",
+            "list",
+            "--source",
+            "library",
+            "--outcome",
+            "partial",
+            "--json",
+        ])
+        .ends(0)
+        .json();
+    assert_eq!((listed.len(), listed[0]["taskId"].as_str()), (1, Some(&*id)));
+    for none in [
+        ["--outcome", "complete"],
+        ["--status", "failure"],
+        ["--kind", "purge"],
+        ["--created-before", "2020-01-01T00:00:00Z"],
+    ] {
+        let listed = server
+            .granary(&[&["task", "list", "--source", "library", "--json"][..], &none].concat())
+            .ends(0);
+        assert_eq!(listed.stdout, "", "{none:?}");
+    }
+    let table = server
+        .granary(&["task", "list", "--source", "library"])
+        .ends(0)
+        .stdout;
+    assert!(table.starts_with("TASK ") && table.contains(&id), "{table}");
+
+    let shown = server
+        .granary(&["task", "show", &id, "--source", "library"])
+        .ends(0)
+        .stdout;
+    for part in [
+        "BULK of resources",
+        "PARTIAL",
+        "4 in all",
+        "  success   3",
+        "  failure   1",
+        "completed",
+    ] {
+        assert!(shown.contains(part), "{part} is missing in {shown}");
+    }
+    // The prefix of an id may be left off.
+    server
+        .granary(&["task", "watch", &id["bk_".len()..], "--source", "library"])
+        .ends(2);
+    server
+        .granary(&[
+            "task",
+            "show",
+            "bk_2eVocVVgjAWYJ74DifXluwVtSYs",
+            "--source",
+            "library",
+        ])
+        .ends(1);
+}
+
+#[test]
+fn receipts_are_shown_all_or_those_asked_for() {
+    let server = Server::start();
+    let id = task(&server, 1_500);
+    let receipts = |more: &[&str]| {
+        server
+            .granary(&[&["receipts", &id, "--source", "library"][..], more].concat())
+            .ends(0)
+    };
+    let all = receipts(&["--json"]).json();
+    assert!(
+        all.iter()
+            .enumerate()
+            .all(|(index, receipt)| receipt["index"] == index)
+            && all.len() == 1_501
+    );
+    assert_eq!(
+        receipts(&[]).stdout.lines().count(),
+        1_502,
+        "a header and a line each"
+    );
+    let failures = receipts(&["--failures"]).stdout;
+    assert!(
+        failures.contains("1,500  FAILURE  CREATE  book  b-0  409 ALREADY_EXISTS: "),
+        "{failures}"
+    );
+    let some = receipts(&["--from", "1498", "--limit", "2", "--json"]).json();
+    assert_eq!(
+        some.iter()
+            .map(|receipt| receipt["index"].as_u64().unwrap())
+            .collect::<Vec<_>>(),
+        [1_498, 1_499]
+    );
+    assert_eq!(receipts(&["--status", "cancelled"]).stdout, "");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let server = Server::start();
+    let id = task(&server, 20_000);
+    let mut command = granary(&["receipts", &id, "--source", "library", "--server", &server.url]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap()),
+        (Some(0), String::new())
+    );
+}

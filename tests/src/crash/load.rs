@@ -1,0 +1,232 @@
+//! What is sent while the server is killed, and what is known of it: what was answered, and what was shown.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use futures::stream;
+use granary_api::bulk::BulkQuery;
+use granary_api::resources::ResourceWrite;
+use granary_client::{BulkBody, BulkReply, Client, DefinitionKind, SourceClient};
+use granary_core::operation::TargetType;
+use granary_core::time::Timestamp;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::value::to_raw_value;
+
+use super::model::{Operation, Request};
+use crate::Server;
+
+pub(super) const SOURCE: &str = "crash";
+/// Ids of the bulk requests: few, so that operations meet each other.
+const IDS: u32 = 400;
+
+/// Defines what the requests need.
+pub(super) async fn define(client: &Client) -> Result<()> {
+    client.put_source(SOURCE).await?;
+    let source = client.source(SOURCE);
+    let place = r#"{"properties":{"n":{"type":"integer","rules":[{"required":true}]},"text":{"type":"symbol"}}}"#;
+    source.put_definition(DefinitionKind::Profile, "place", place).await?;
+    let near = r#"{"from":{"profileKey":"place","includeKey":"near","includeCardinality":"0:*"},
+        "to":{"profileKey":"place","includeKey":"nearBy","includeCardinality":"0:*"},
+        "properties":{"n":{"type":"integer"}}}"#;
+    source.put_definition(DefinitionKind::RelationshipDefinition, "near", near).await?;
+    Ok(())
+}
+
+/// The load of a crash run and what is known of it.
+pub(super) struct Load {
+    rng: StdRng,
+    operations: usize,
+    /// Every request that was sent, in order.
+    pub(super) sent: Vec<Sent>,
+    /// For each id of the single writer the value that it was last told is stored, and those on their way since.
+    pub(super) singles: HashMap<String, Single>,
+    next_single: u64,
+    /// For each task the number of decided operations that was shown last.
+    shown: HashMap<String, u64>,
+}
+
+pub(super) struct Sent {
+    pub(super) request: Request,
+    /// The id of its task, if the answer came.
+    pub(super) task: Option<String>,
+}
+
+#[derive(Default)]
+pub(super) struct Single {
+    pub(super) acknowledged: Option<u64>,
+    pub(super) on_their_way: Vec<u64>,
+}
+
+/// At what moment the server was killed.
+pub(super) struct Moment {
+    pub(super) killed_at: Timestamp,
+    /// The last task that was accepted before; whether it had ended then, is known once it has.
+    pub(super) last_task: Option<String>,
+    pub(super) inside_an_upload: bool,
+}
+
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+impl Load {
+    pub(super) fn new(seed: u64, operations: usize) -> Self {
+        Self {
+            rng: StdRng::seed_from_u64(seed ^ 0x5eed),
+            operations,
+            sent: Vec::new(),
+            singles: HashMap::new(),
+            next_single: 0,
+            shown: HashMap::new(),
+        }
+    }
+
+    /// Sends requests and single writes, and kills the server: either once a task is in its middle, or at some moment
+    /// after the start, whatever it does then.
+    pub(super) async fn until_killed(
+        &mut self,
+        server: &mut Server,
+        inside_a_task: bool,
+        moment: Duration,
+    ) -> Result<Moment> {
+        let source = server.client()?.source(SOURCE);
+        if inside_a_task {
+            for _ in 0..self.rng.random_range(1..4) {
+                let target = self.some_target();
+                let sent = self.next_request(target);
+                let task = send(&source, &self.sent[sent].request).await.context("nothing was in its way")?;
+                self.sent[sent].task = Some(task);
+            }
+            tokio::time::sleep(moment / 2).await;
+            for sent in self.sent.iter().rev().take(1) {
+                let Some(id) = &sent.task else { continue };
+                let task = source.task(id).await?;
+                self.shown.insert(id.clone(), task.counts.success + task.counts.failure);
+            }
+            server.kill().await?;
+            return Ok(Moment { killed_at: now(), last_task: self.last_task(), inside_an_upload: false });
+        }
+        // Whatever is on its way when the time is over is cut off with the server.
+        let deadline = tokio::time::Instant::now() + moment;
+        let mut uploading = false;
+        while tokio::time::Instant::now() < deadline {
+            uploading = self.rng.random_bool(0.5);
+            if uploading {
+                let target = self.some_target();
+                let sent = self.next_request(target);
+                let sending = send(&source, &self.sent[sent].request);
+                match tokio::time::timeout_at(deadline, sending).await {
+                    Ok(task) => self.sent[sent].task = Some(task?),
+                    Err(_) => break,
+                }
+            } else if !self.write_single(&source, deadline).await? {
+                break;
+            }
+            uploading = false;
+        }
+        server.kill().await?;
+        Ok(Moment { killed_at: now(), last_task: self.last_task(), inside_an_upload: uploading })
+    }
+
+    fn some_target(&mut self) -> TargetType {
+        if self.rng.random_bool(0.5) { TargetType::Resource } else { TargetType::Relationship }
+    }
+
+    fn last_task(&self) -> Option<String> {
+        self.sent.iter().rev().find_map(|sent| sent.task.clone())
+    }
+
+    /// Tasks that were seen are there, at least as far as they were seen; single writes that were answered hold.
+    pub(super) async fn nothing_shown_is_taken_back(&mut self, client: &Client) -> Result<()> {
+        let source = client.source(SOURCE);
+        for sent in &self.sent {
+            let Some(id) = &sent.task else { continue };
+            let task = source.task(id).await.with_context(|| format!("task {id} was accepted and is gone"))?;
+            let decided = task.counts.success + task.counts.failure;
+            let shown = self.shown.entry(id.clone()).or_default();
+            ensure!(decided >= *shown, "task {id} was shown at {shown} and is back at {decided}");
+            *shown = decided;
+            ensure!(task.counts.total == sent.request.operations.len() as u64, "task {id} lost operations");
+        }
+        for (id, single) in &self.singles {
+            single_holds(&source, id, single).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes one single record; false when the time was over before the answer came.
+    async fn write_single(&mut self, source: &SourceClient, deadline: tokio::time::Instant) -> Result<bool> {
+        let id = format!("single-{}", self.rng.random_range(0..20));
+        let value = self.next_single;
+        self.next_single += 1;
+        let single = self.singles.entry(id.clone()).or_default();
+        single.on_their_way.push(value);
+        let data = to_raw_value(&serde_json::json!({ "n": value }))?;
+        let write = ResourceWrite { id: None, data, contained: None, meta: None };
+        match tokio::time::timeout_at(deadline, source.put_resource("place", &id, &write)).await {
+            Ok(answer) => {
+                answer?;
+                single.acknowledged = Some(value);
+                single.on_their_way.clear();
+                Ok(true)
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Makes the next request and returns its place in `sent`. Each has a length of its own, by which its task is
+    /// known even if the answer never came.
+    fn next_request(&mut self, target: TargetType) -> usize {
+        let length = self.operations + self.sent.len();
+        let operations = (0..length).map(|_| self.next_operation(target)).collect();
+        self.sent.push(Sent { request: Request { target, operations }, task: None });
+        self.sent.len() - 1
+    }
+
+    fn next_operation(&mut self, target: TargetType) -> Operation {
+        let mut id = || format!("id-{}", self.rng.random_range(0..IDS));
+        let (from, to) = (id(), id());
+        // Few values, so that equal upserts occur.
+        let n = self.rng.random_range(0..3);
+        let name = match target {
+            TargetType::Resource => (from, None),
+            TargetType::Relationship => (from, Some(to)),
+        };
+        match self.rng.random_range(0..10) {
+            0..4 => Operation::Create(name, n),
+            4..8 => Operation::Upsert(name, n),
+            _ => Operation::Delete(name),
+        }
+    }
+}
+
+/// The value of a single record is the last that was answered, or one that was sent since.
+pub(super) async fn single_holds(source: &SourceClient, id: &str, single: &Single) -> Result<()> {
+    let found = match source.get_resource("place", id).await {
+        Ok(resource) => Some(serde_json::from_str::<serde_json::Value>(resource.data.get())?["n"].as_u64()),
+        Err(error) if error.refusal().is_some_and(|refusal| refusal.code == 404) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let allowed = match found {
+        None => single.acknowledged.is_none(),
+        Some(value) => {
+            value == single.acknowledged || value.is_some_and(|value| single.on_their_way.contains(&value))
+        }
+    };
+    ensure!(allowed, "{id} holds {found:?}; answered was {:?}", single.acknowledged);
+    Ok(())
+}
+
+/// Sends a request and returns the id of its task.
+async fn send(source: &SourceClient, request: &Request) -> Result<String> {
+    let body = request.to_json();
+    let length = body.len() as u64;
+    let body = BulkBody::json(stream::iter([Ok(body.into())])).with_length(length);
+    match source.send_bulk(request.target, &BulkQuery::default(), body).await? {
+        BulkReply::Accepted(accepted) => Ok(accepted.task_id.to_string()),
+        _ => anyhow::bail!("a request that is right was not accepted"),
+    }
+}

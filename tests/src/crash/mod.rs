@@ -1,0 +1,92 @@
+//! The crash run: a real server under load is killed again and again, and must end as if it never had been.
+//!
+//! One client sends bulk requests on resources and on edges over a small domain of ids, another writes single records of
+//! ids of its own. The server is killed at random moments and in the middle of tasks, and started again on the same
+//! folder. What had been shown before a death must still hold after it. At the end a model, which knows nothing of the
+//! server's code, replays the accepted requests in order, and every receipt and every record must be equal to it.
+
+mod load;
+mod model;
+mod verify;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::Server;
+use load::Load;
+
+/// How a crash run goes.
+#[derive(Clone, Debug)]
+pub struct CrashRun {
+    /// How often the server is killed at least.
+    pub deaths: u32,
+    /// Goes on killing for as long.
+    pub at_least: Duration,
+    /// What chance is made of.
+    pub seed: u64,
+    /// Operations of one bulk request.
+    pub operations: usize,
+}
+
+/// What a crash run saw.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// How often the server was killed.
+    pub deaths: u32,
+    /// Deaths while an accepted task had not ended.
+    pub deaths_with_work_left: u32,
+    /// Deaths while a request was on its way.
+    pub deaths_inside_an_upload: u32,
+    /// Bulk requests that were accepted.
+    pub accepted: usize,
+    /// Operations of these.
+    pub operations: u64,
+    /// Single writes that were answered.
+    pub single_writes: usize,
+    /// The longest time from the start of the process to its first answer.
+    pub slowest_start: Duration,
+}
+
+impl CrashRun {
+    /// Runs it. An error says what did not hold; with the same seed the same requests are sent.
+    pub async fn run(&self) -> Result<Summary> {
+        let data = tempfile::tempdir()?;
+        let mut rng = StdRng::seed_from_u64(self.seed);
+        let mut load = Load::new(self.seed, self.operations);
+        let mut summary = Summary::default();
+        let mut server = Server::start(data.path()).await?;
+        load::define(&server.client()?).await?;
+        let mut deaths = Vec::new();
+        let started = std::time::Instant::now();
+        while summary.deaths < self.deaths || started.elapsed() < self.at_least {
+            let inside_a_task = rng.random_bool(0.7);
+            let moment = Duration::from_millis(rng.random_range(0..250));
+            let seen = load.until_killed(&mut server, inside_a_task, moment).await?;
+            summary.deaths += 1;
+            summary.deaths_inside_an_upload += u32::from(seen.inside_an_upload);
+            deaths.push(seen);
+            let starting = std::time::Instant::now();
+            server = server.restart().await.context("it does not start again after a death")?;
+            summary.slowest_start = summary.slowest_start.max(starting.elapsed());
+            let client = server.client()?;
+            let after = format!("after death {}", summary.deaths);
+            load.nothing_shown_is_taken_back(&client).await.context(after)?;
+        }
+        let client = server.client()?;
+        verify::everything(&client, &load, &mut summary).await?;
+        for death in deaths {
+            let Some(id) = death.last_task else { continue };
+            let ended = client.source(load::SOURCE).task(&id).await?.completed_at;
+            summary.deaths_with_work_left += u32::from(ended.is_some_and(|at| at > death.killed_at));
+        }
+        let status = server.stop().await?;
+        ensure!(status.success(), "it was asked to stop and ended with {status}");
+        // What holds before a stop holds after it.
+        let server = server.restart().await?;
+        verify::everything(&server.client()?, &load, &mut summary).await?;
+        Ok(summary)
+    }
+}

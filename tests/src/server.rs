@@ -1,0 +1,93 @@
+//! A `granary serve` process.
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use granary_client::Client;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+/// How long a server may take to start, or to do anything that is waited for. Generous: it only bounds a hang.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A server in a process of its own; killed when it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    /// Held open, so that the server can go on writing.
+    _stdout: Lines<BufReader<ChildStdout>>,
+    data: PathBuf,
+    environment: Vec<(String, String)>,
+    /// Where it answers.
+    pub url: String,
+}
+
+impl Server {
+    /// Starts a server on the folder `data` and waits until it serves.
+    pub async fn start(data: &Path) -> Result<Self> {
+        Self::start_with(data, &[]).await
+    }
+
+    /// The same, with these variables in its environment.
+    pub async fn start_with(data: &Path, environment: &[(&str, &str)]) -> Result<Self> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self::spawn(data.to_owned(), environment.iter().map(owned).collect()).await
+    }
+
+    async fn spawn(data: PathBuf, environment: Vec<(String, String)>) -> Result<Self> {
+        let mut child = Command::new(binary()?)
+            .args(["serve", "--json", "--listen", "127.0.0.1:0", "--data"])
+            .arg(&data)
+            .env("GRANARY_LOG", "warn")
+            .envs(environment.iter().cloned())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let stdout = child.stdout.take().context("the server has no stdout")?;
+        let mut stdout = BufReader::new(stdout).lines();
+        let line = tokio::time::timeout(PATIENCE, stdout.next_line()).await.context("it does not start")??;
+        let Some(line) = line else { bail!("the server ended at once: {}", child.wait().await?) };
+        let started: serde_json::Value = serde_json::from_str(&line)?;
+        let url = started["url"].as_str().context("the server does not say where it serves")?.to_owned();
+        Ok(Self { child, _stdout: stdout, data, environment, url })
+    }
+
+    /// A client of this server.
+    pub fn client(&self) -> Result<Client> {
+        Ok(Client::new(&self.url)?)
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Kills it at once, as `kill -9` does, and waits until it is gone.
+    pub async fn kill(&mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Asks it to stop with SIGTERM, and waits until it has.
+    pub async fn stop(&mut self) -> Result<ExitStatus> {
+        let pid = self.pid().context("it has ended already")?.to_string();
+        ensure!(Command::new("kill").args(["-TERM", &pid]).status().await?.success(), "cannot send SIGTERM");
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.context("it does not stop")?.map_err(Into::into)
+    }
+
+    /// Starts another process on the same folder, once this one has ended.
+    pub async fn restart(self) -> Result<Self> {
+        let (data, environment) = (self.data.clone(), self.environment.clone());
+        drop(self);
+        Self::spawn(data, environment).await
+    }
+}
+
+/// The binary, which stands beside the folder of the test binary or in the same.
+fn binary() -> Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    let candidates = here.ancestors().skip(1).take(2).map(|folder| folder.join("granary"));
+    let found = candidates.into_iter().find(|path| path.is_file());
+    found.context("the binary is missing; build it first: cargo build --release -p granary")
+}

@@ -1,0 +1,24 @@
+//! A server that is killed, and goes on.
+
+use std::time::Duration;
+
+use granary_tests::Server;
+use granary_tests::crash::CrashRun;
+
+#[tokio::test]
+async fn killed_at_random_moments_it_ends_as_if_it_never_had_been() {
+    let run = CrashRun { deaths: 24, at_least: Duration::ZERO, seed: 20_261, operations: 20_000 };
+    let summary = run.run().await.unwrap_or_else(|error| panic!("seed {}: {error:?}", run.seed));
+    eprintln!("{summary:#?}");
+    assert!(summary.deaths >= 24);
+    assert!(summary.deaths_with_work_left >= 5, "too few deaths in the middle of a task: {summary:?}");
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_folder_is_told_so() {
+    let data = tempfile::tempdir().unwrap();
+    let mut first = Server::start(data.path()).await.unwrap();
+    assert!(Server::start(data.path()).await.is_err());
+    assert!(first.stop().await.unwrap().success());
+    Server::start(data.path()).await.unwrap();
+}

@@ -1,0 +1,3 @@
+//! Granary seen from outside.
+
+mod crash;
