@@ -205,11 +205,12 @@ impl Single {
                     });
                     return Err(refusal.unwrap_or_else(internal));
                 }
-                Ok(Written::Persisted(records)) => {
+                Ok(Written::Persisted { records, verdicts }) => {
                     let record = records.into_iter().next().flatten();
+                    let unchanged = verdicts == [Verdict::Success { unchanged: true }];
                     return Ok(Persisted {
                         task_id,
-                        outcome: self.outcome(record.as_ref(), now),
+                        outcome: self.outcome(record.as_ref(), unchanged),
                         record,
                     });
                 }
@@ -218,12 +219,12 @@ impl Single {
         Err(error_object(StoreError::DefinitionsChanged))
     }
 
-    fn outcome(&self, record: Option<&Record>, now: Timestamp) -> WriteOutcome {
+    fn outcome(&self, record: Option<&Record>, unchanged: bool) -> WriteOutcome {
         match (&self.wanted, record) {
             (Wanted::Delete(_), _) | (_, None) => WriteOutcome::Deleted,
             (Wanted::Create(_), Some(_)) => WriteOutcome::Created,
             (Wanted::Upsert(..), Some(record)) => {
-                if record.head.version == 1 && record.head.created_at == now {
+                if record.head.version == 1 && !unchanged {
                     WriteOutcome::Created
                 } else {
                     WriteOutcome::Replaced

@@ -158,7 +158,10 @@ impl Inner {
         let commit = self.sync.committed();
         drop(writer);
         self.sync.wait(commit)?;
-        Ok(Written::Persisted(written))
+        Ok(Written::Persisted {
+            records: written,
+            verdicts: decision.verdicts,
+        })
     }
 
     /// The rows of a new task.

@@ -64,6 +64,8 @@ pub enum OpenError {
 pub(crate) struct Folder {
     pub(crate) path: PathBuf,
     pub(crate) segments: PathBuf,
+    /// No first start has come to its end here: the format is not written yet.
+    pub(crate) fresh: bool,
     /// Held until the store is dropped.
     _lock: File,
 }
@@ -76,6 +78,10 @@ impl Folder {
             error,
         };
         fs::create_dir_all(path).map_err(io)?;
+        // The name of a new folder is durable once what holds it is.
+        if let Some(parent) = path.canonicalize().map_err(io)?.parent() {
+            sync_folder(parent).map_err(io)?;
+        }
         let format = match fs::read_to_string(path.join(FORMAT_FILE)) {
             Ok(words) => Some(words),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -84,6 +90,12 @@ impl Folder {
         };
         if let Some(words) = &format {
             read_format(path, words)?;
+            if !path.join("db").is_dir() {
+                return Err(OpenError::Damaged {
+                    folder: path.to_owned(),
+                    what: "its folder db/ is missing".into(),
+                });
+            }
         } else if !is_empty(path).map_err(io)? {
             return Err(OpenError::Foreign(path.to_owned()));
         }
@@ -95,14 +107,28 @@ impl Folder {
         }
         let segments = path.join("segments");
         fs::create_dir_all(&segments).map_err(io)?;
-        if format.is_none() {
-            write_format(path).map_err(io)?;
-        }
         Ok(Self {
             path: path.to_owned(),
             segments,
+            fresh: format.is_none(),
             _lock: lock,
         })
+    }
+
+    /// Ends a first start: from here on, what is missing in the folder is damage.
+    pub(crate) fn seal(&self) -> Result<(), OpenError> {
+        if self.fresh {
+            write_format(&self.path).map_err(|error| self.io(error))
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn io(&self, error: std::io::Error) -> OpenError {
+        OpenError::Io {
+            folder: self.path.clone(),
+            error,
+        }
     }
 
     pub(crate) fn damaged(&self, what: impl Into<String>) -> OpenError {
@@ -117,7 +143,7 @@ impl Folder {
 fn is_empty(path: &Path) -> std::io::Result<bool> {
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
-        if !["LOCK", "segments", "FORMAT.new"]
+        if !["LOCK", "segments", "db", "FORMAT.new"]
             .iter()
             .any(|ours| name == *ours)
         {
@@ -175,7 +201,11 @@ mod tests {
         assert!(matches!(Folder::open(dir.path()), Err(OpenError::Foreign(_))));
 
         let dir = tempfile::tempdir().unwrap();
-        drop(Folder::open(dir.path()).unwrap());
+        Folder::open(dir.path()).unwrap().seal().unwrap();
+        let without_db = Folder::open(dir.path());
+        assert!(matches!(without_db, Err(OpenError::Damaged { what, .. }) if what.contains("db/")));
+        fs::create_dir(dir.path().join("db")).unwrap();
+        Folder::open(dir.path()).unwrap();
         fs::write(dir.path().join(FORMAT_FILE), "granary embedded store, format 2\n").unwrap();
         assert!(matches!(
             Folder::open(dir.path()),

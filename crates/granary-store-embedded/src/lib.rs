@@ -124,6 +124,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What fjall refuses is out of the caller's hands.
 fn engine(error: fjall::Error) -> StoreError {
     match error {
+        fjall::Error::Storage(fjall::LsmError::Io(error)) => io(error),
         fjall::Error::Storage(_) | fjall::Error::Decompress(_) | fjall::Error::InvalidTag(_) => {
             StoreError::Damaged(error.to_string())
         }
@@ -204,13 +205,12 @@ impl Store for EmbeddedStore {
         target_type: TargetType,
         types: Arc<[TypeRef]>,
     ) -> Result<Box<dyn Upload>> {
-        Ok(Box::new(upload::EmbeddedUpload::begin(
-            &self.inner,
-            source,
-            task_id,
-            target_type,
-            types,
-        )?))
+        let (inner, source) = (Arc::clone(&self.inner), source.clone());
+        run_blocking(move || {
+            let upload = upload::EmbeddedUpload::begin(&inner, &source, task_id, target_type, types)?;
+            Ok(Box::new(upload) as Box<dyn Upload>)
+        })
+        .await
     }
 
     async fn claim_lane(&self) -> Result<Option<Lane>> {
@@ -218,7 +218,12 @@ impl Store for EmbeddedStore {
     }
 
     async fn release_lane(&self, lane: Lane) {
-        self.inner.release_lane(&lane);
+        let released = self.run(move |inner| {
+            inner.release_lane(&lane);
+            Ok(())
+        });
+        // It fails only where the runtime is stopping, and with it this process's hold on the lane.
+        let _ = released.await;
     }
 
     async fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step> {

@@ -23,6 +23,9 @@ use crate::{Inner, Keyspaces, engine, io};
 const CACHE_BYTES: u64 = 64 << 20;
 /// The journal that a start after a crash has to read.
 const JOURNAL_BYTES_MAX: u64 = 256 << 20;
+/// Files of the database that are kept open: with those of segments and connections well below what a process may
+/// have, which is 1,024 on most systems.
+const DATABASE_FILES_MAX: usize = 256;
 /// Small memtables win: fewer cache misses and shorter stalls (measured for heads).
 const MEMTABLE_BYTES: u64 = 16 << 20;
 
@@ -32,13 +35,11 @@ impl Inner {
         let db = open_database(&folder)?;
         let words = |error: StoreError| match error {
             StoreError::Damaged(what) => folder.damaged(what),
-            other => OpenError::Io {
-                folder: folder.path.clone(),
-                error: std::io::Error::other(other.to_string()),
-            },
+            other => folder.io(std::io::Error::other(other.to_string())),
         };
         let keyspaces = Keyspaces::open(&db).map_err(engine).map_err(words)?;
-        let store = store_row(&db, &keyspaces).map_err(words)?;
+        let store = store_row(&db, &keyspaces, folder.fresh).map_err(words)?;
+        folder.seal()?;
         let sync = Syncer::start(&db).map_err(words)?;
         let next_segment = settle_segments(&folder, &keyspaces).map_err(words)?;
         let mut inner = Self {
@@ -57,7 +58,10 @@ impl Inner {
             keyspaces,
             folder,
         };
-        let words = |error: StoreError| inner.folder.damaged(error.to_string());
+        let words = |error: StoreError| match error {
+            StoreError::Damaged(what) => inner.folder.damaged(what),
+            other => inner.folder.io(std::io::Error::other(other.to_string())),
+        };
         let sources = catalog::load(&inner.keyspaces).map_err(words)?;
         for state in sources.values() {
             inner.recover_lane(state).map_err(words)?;
@@ -91,12 +95,10 @@ fn open_database(folder: &Folder) -> std::result::Result<Database, OpenError> {
         .max_journaling_size(JOURNAL_BYTES_MAX)
         .manual_journal_persist(true)
         .worker_threads(2)
+        .max_cached_files(Some(DATABASE_FILES_MAX))
         .open();
     opened.map_err(|error| match error {
-        fjall::Error::Io(error) => OpenError::Io {
-            folder: folder.path.clone(),
-            error,
-        },
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => folder.io(error),
         fjall::Error::Locked => OpenError::InUse(folder.path.clone()),
         other => folder.damaged(format!("the database in db/ does not open ({other})")),
     })
@@ -135,9 +137,14 @@ impl Keyspaces {
 }
 
 /// The row of the store, made at its first start.
-fn store_row(db: &Database, keyspaces: &Keyspaces) -> Result<StoreRow> {
+fn store_row(db: &Database, keyspaces: &Keyspaces, fresh: bool) -> Result<StoreRow> {
     if let Some(row) = keyspaces.catalog.get(catalog::STORE_KEY).map_err(engine)? {
         return rows::decode(&row, "catalog");
+    }
+    if !fresh {
+        return Err(StoreError::Damaged(
+            "the database in db/ is another one, or empty".into(),
+        ));
     }
     let mut hash_key = [0; 16];
     getrandom::fill(&mut hash_key).map_err(|error| StoreError::Unavailable(error.to_string()))?;

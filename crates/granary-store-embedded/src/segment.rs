@@ -71,7 +71,6 @@ pub(crate) fn segment_of(path: &Path) -> Option<u32> {
 /// A segment being written. Dropped before it is finished and kept, its files go.
 pub(crate) struct SegmentWriter {
     segment: u32,
-    paths: SegmentPaths,
     bodies: BufWriter<File>,
     bodies_bytes: u64,
     block: Vec<u8>,
@@ -81,7 +80,7 @@ pub(crate) struct SegmentWriter {
     rows: Vec<u8>,
     offsets: Vec<u64>,
     count: u64,
-    kept: bool,
+    files: Unnamed,
 }
 
 /// A segment that is written and synced; its name is durable once the folder is synced.
@@ -89,6 +88,7 @@ pub(crate) struct FinishedSegment {
     pub(crate) segment: u32,
     pub(crate) operations_bytes: u64,
     pub(crate) bodies_bytes: u64,
+    files: Unnamed,
 }
 
 impl SegmentWriter {
@@ -112,8 +112,11 @@ impl SegmentWriter {
             rows: Vec::new(),
             offsets: Vec::new(),
             count: 0,
-            kept: false,
-            paths,
+            files: Unnamed {
+                segment,
+                paths,
+                kept: false,
+            },
         })
     }
 
@@ -185,7 +188,7 @@ impl SegmentWriter {
     }
 
     /// Ends both files and syncs them.
-    pub(crate) fn finish(&mut self) -> io::Result<FinishedSegment> {
+    pub(crate) fn finish(mut self) -> io::Result<FinishedSegment> {
         self.end_block()?;
         self.end_rows()?;
         let numbers = self.offsets.iter().chain([&self.count]);
@@ -202,16 +205,31 @@ impl SegmentWriter {
             segment: self.segment,
             operations_bytes: self.operations_bytes,
             bodies_bytes: self.bodies_bytes,
+            files: self.files,
         })
+    }
+}
+
+impl FinishedSegment {
+    /// What both files take.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.operations_bytes + self.bodies_bytes
     }
 
     /// A transaction names the segment now, or may: its files stay.
     pub(crate) fn keep(&mut self) {
-        self.kept = true;
+        self.files.kept = true;
     }
 }
 
-impl Drop for SegmentWriter {
+/// The files of a segment that no transaction names yet: they go with this.
+struct Unnamed {
+    segment: u32,
+    paths: SegmentPaths,
+    kept: bool,
+}
+
+impl Drop for Unnamed {
     fn drop(&mut self) {
         if !self.kept
             && let Err(error) = self.paths.remove()
@@ -408,8 +426,7 @@ mod tests {
         for (operation, body) in operations() {
             writer.push(operation, &body).unwrap();
         }
-        writer.finish().unwrap();
-        writer.keep();
+        writer.finish().unwrap().keep();
     }
 
     /// Sees that all that can be read is right; how much could not be.
@@ -492,9 +509,8 @@ mod tests {
     #[test]
     fn an_abandoned_segment_goes() {
         let folder = tempfile::tempdir().unwrap();
-        let mut writer = SegmentWriter::create(folder.path(), 7).unwrap();
-        writer.finish().unwrap();
-        drop(writer);
+        drop(SegmentWriter::create(folder.path(), 7).unwrap());
+        drop(SegmentWriter::create(folder.path(), 7).unwrap().finish().unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fjall::{Database, PersistMode, Snapshot};
 use granary_store::{Result, StoreError};
@@ -37,6 +37,8 @@ struct Shared {
 struct State {
     committed: u64,
     synced: u64,
+    /// When what is committed must be synced at the latest; `None` where nothing waits.
+    due: Option<Instant>,
     urgent: bool,
     stopping: bool,
     failed: Option<String>,
@@ -53,6 +55,7 @@ impl Syncer {
             state: Mutex::new(State {
                 committed: 0,
                 synced: 0,
+                due: None,
                 urgent: false,
                 stopping: false,
                 failed: None,
@@ -81,7 +84,11 @@ impl Syncer {
     pub(crate) fn committed(&self) -> Commit {
         let mut state = self.shared.state();
         state.committed += 1;
-        self.shared.wake.notify_one();
+        // Counted from the first commit that waits: a task that commits all the time is synced all the same.
+        if state.due.is_none() {
+            state.due = Some(Instant::now() + SYNC_AFTER);
+            self.shared.wake.notify_one();
+        }
         Commit(state.committed)
     }
 
@@ -154,6 +161,7 @@ impl Shared {
                 Ok(()) => {
                     state.synced = commit;
                     state.published = snapshot;
+                    state.due = (state.committed > commit).then(|| Instant::now() + SYNC_AFTER);
                 }
                 Err(error) => {
                     tracing::error!(%error, "a sync failed; the store takes no more writes until it is opened again");
@@ -171,28 +179,49 @@ impl Shared {
     fn next(&self) -> Option<u64> {
         let mut state = self.state();
         loop {
-            let waiting = state.committed > state.synced;
-            if waiting && (state.urgent || state.stopping) {
-                break;
-            }
-            if state.stopping {
-                return None;
-            }
-            if !waiting {
+            let Some(due) = state.due else {
+                if state.stopping {
+                    return None;
+                }
                 state.urgent = false;
                 state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
-            }
-            let (after, timed_out) = self
-                .wake
-                .wait_timeout(state, SYNC_AFTER)
-                .unwrap_or_else(PoisonError::into_inner);
-            state = after;
-            if timed_out.timed_out() {
+            };
+            let left = due.saturating_duration_since(Instant::now());
+            if state.urgent || state.stopping || left.is_zero() {
                 break;
             }
+            let woken = self.wake.wait_timeout(state, left);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.urgent = false;
         Some(state.committed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fjall::{KeyspaceCreateOptions, Readable};
+
+    use super::*;
+
+    #[test]
+    fn commits_that_never_pause_are_published_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Database::builder(folder.path())
+            .manual_journal_persist(true)
+            .open()
+            .unwrap();
+        let keyspace = db.keyspace("any", KeyspaceCreateOptions::default).unwrap();
+        let sync = Syncer::start(&db).unwrap();
+        let started = Instant::now();
+        while sync.published().is_empty(&keyspace).unwrap() {
+            keyspace.insert("key", "value").unwrap();
+            sync.committed();
+            assert!(
+                started.elapsed() < 50 * SYNC_AFTER,
+                "nothing was published while commits went on"
+            );
+        }
     }
 }

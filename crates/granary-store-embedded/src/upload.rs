@@ -14,7 +14,7 @@ use granary_store::{CheckedBatch, Result, Source, StoreError, StoredTask, Upload
 use crate::format::sync_folder;
 use crate::keys::{TaskClass, TaskPlace};
 use crate::rows::{self, InlineRow, SegmentRow, SpecRow, Spool, TaskRow};
-use crate::segment::SegmentWriter;
+use crate::segment::{FinishedSegment, SegmentWriter};
 use crate::{Inner, engine, io, lock, run_blocking};
 
 /// A request whose operations and bodies stay below this is kept in the database: a file for it would be a waste.
@@ -36,7 +36,10 @@ struct Work {
     types_used: BTreeSet<u32>,
     /// All operations, until they are too many.
     held: CheckedBatch,
-    segments: Vec<SegmentWriter>,
+    /// The segment that is written to.
+    open: Option<SegmentWriter>,
+    /// The segments that are full.
+    finished: Vec<FinishedSegment>,
     /// For each segment its first operation.
     firsts: Vec<u64>,
     total: u64,
@@ -64,7 +67,8 @@ impl EmbeddedUpload {
             types,
             types_used: BTreeSet::new(),
             held: CheckedBatch::default(),
-            segments: Vec::new(),
+            open: None,
+            finished: Vec::new(),
             firsts: Vec::new(),
             total: 0,
             spooled: 0,
@@ -116,7 +120,7 @@ impl Work {
         self.types_used
             .extend(batch.operations.iter().map(|operation| operation.type_index));
         self.total += batch.operations.len() as u64;
-        if self.segments.is_empty() && held_bytes(&self.held) + held_bytes(&batch) < INLINE_BYTES_MAX {
+        if self.firsts.is_empty() && held_bytes(&self.held) + held_bytes(&batch) < INLINE_BYTES_MAX {
             let base = self.held.bodies.len();
             self.held.operations.extend(batch.operations);
             self.held.bodies.extend(batch.bodies);
@@ -130,8 +134,9 @@ impl Work {
             self.spool(held, first)?;
             self.spool(batch, after)?;
         }
+        let finished: u64 = self.finished.iter().map(FinishedSegment::bytes).sum();
         let bytes =
-            held_bytes(&self.held) as u64 + self.segments.iter().map(SegmentWriter::bytes).sum::<u64>();
+            held_bytes(&self.held) as u64 + finished + self.open.as_ref().map_or(0, SegmentWriter::bytes);
         let spooled = self.count_spooled(bytes);
         self.inner.limits.admit_bytes(spooled)
     }
@@ -156,15 +161,18 @@ impl Work {
         } = batch;
         let mut start = 0;
         for (index, (operation, end)) in operations.into_iter().zip(body_ends).enumerate() {
-            if self.segments.last().is_none_or(SegmentWriter::is_full) {
-                let number = self.inner.next_segment.fetch_add(1, Ordering::Relaxed);
-                let writer = SegmentWriter::create(&self.inner.folder.segments, number).map_err(io)?;
-                self.segments.push(writer);
-                self.firsts.push(first + index as u64);
+            if let Some(full) = self.open.take_if(|segment| segment.is_full()) {
+                self.finished.push(full.finish().map_err(io)?);
             }
-            if let Some(segment) = self.segments.last_mut() {
-                segment.push(operation, &bodies[start..end]).map_err(io)?;
-            }
+            let segment = match &mut self.open {
+                Some(segment) => segment,
+                none => {
+                    let number = self.inner.next_segment.fetch_add(1, Ordering::Relaxed);
+                    self.firsts.push(first + index as u64);
+                    none.insert(SegmentWriter::create(&self.inner.folder.segments, number).map_err(io)?)
+                }
+            };
+            segment.push(operation, &bodies[start..end]).map_err(io)?;
             start = end;
         }
         Ok(())
@@ -172,10 +180,10 @@ impl Work {
 
     fn accept(mut self, definitions_revision: u64, now: Timestamp) -> Result<StoredTask> {
         let inner = Arc::clone(&self.inner);
-        let mut finished = Vec::with_capacity(self.segments.len());
-        for segment in &mut self.segments {
-            finished.push(segment.finish().map_err(io)?);
+        if let Some(last) = self.open.take() {
+            self.finished.push(last.finish().map_err(io)?);
         }
+        let mut finished = std::mem::take(&mut self.finished);
         if !finished.is_empty() {
             sync_folder(&inner.folder.segments).map_err(io)?;
         }
@@ -191,7 +199,7 @@ impl Work {
         };
         let bytes = match finished.is_empty() {
             true => held_bytes(&self.held) as u64,
-            false => finished.iter().map(|s| s.bodies_bytes + s.operations_bytes).sum(),
+            false => finished.iter().map(FinishedSegment::bytes).sum(),
         };
         let state = inner.state_of(&self.source)?;
         let mut writer = inner.writer_of(&state)?;
@@ -246,7 +254,7 @@ impl Work {
             rows::encode(&row),
         );
         // From here on the files may be named by the journal, even where the commit reports a failure.
-        self.segments.iter_mut().for_each(SegmentWriter::keep);
+        finished.iter_mut().for_each(FinishedSegment::keep);
         batch.commit().map_err(engine)?;
         writer.lane = row;
         writer.queue.push_back(place.sequence);

@@ -20,7 +20,7 @@ use granary_core::ksuid::Ksuid;
 use granary_core::limits::Limits;
 use granary_core::operation::{RecordId, TargetType, TypeNumber, TypeRef};
 use granary_core::receipt::Receipt;
-use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition};
+use granary_core::schema::{AcceptedDefinition, DefinitionKind, Schema, StoredDefinition};
 use granary_core::task::{Counts, TaskId};
 use granary_core::time::Timestamp;
 
@@ -60,19 +60,24 @@ pub struct Definitions {
 }
 
 impl Definitions {
-    /// Refuses operations of types that were deleted since they were checked.
+    /// Refuses operations of types that were deleted since they were checked, or replaced by what their records cannot
+    /// be: a profile that is CONTAINED now, a relationship definition with other profiles at its ends.
     pub fn still_define(&self, types: &[TypeRef], used: impl IntoIterator<Item = u32>) -> Result<()> {
+        let schema = Schema::compile(&self.list).map_err(|error| StoreError::Damaged(error.to_string()))?;
+        let ends = |of_type: &TypeRef| {
+            of_type
+                .edge
+                .as_ref()
+                .map(|edge| (edge.from.number, edge.to.number))
+        };
         for index in used {
-            let of_type = &types[index as usize];
-            if !self
-                .list
-                .iter()
-                .any(|definition| definition.number == of_type.number)
-            {
+            let checked_by = &types[index as usize];
+            let same = |now: &&TypeRef| now.number == checked_by.number && ends(now) == ends(checked_by);
+            if schema.types().iter().find(same).is_none() {
                 return Err(StoreError::precondition(format!(
-                    "type '{}' was deleted while the request was on its way; store its definition and send the \
-                     request again",
-                    of_type.key
+                    "type '{}' was deleted, or made another, while the request was on its way; look at its \
+                     definition and send the request again",
+                    checked_by.key
                 )));
             }
         }
@@ -132,8 +137,13 @@ pub struct Write {
 /// What became of a [`Write`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// Every operation succeeded; for each the record as it is now, `None` where it was deleted.
-    Persisted(Vec<Option<Record>>),
+    /// Every operation succeeded.
+    Persisted {
+        /// For each operation the record as it is now, `None` where it was deleted.
+        records: Vec<Option<Record>>,
+        /// For each operation whether anything had to be written.
+        verdicts: Vec<Verdict>,
+    },
     /// Some failed, so none took effect.
     Refused(Vec<Verdict>),
 }

@@ -601,8 +601,9 @@ impl Store for MemoryStore {
             write.batch.clone(),
             now,
         );
+        let verdicts = decision.verdicts.clone();
         task.advance(decision.verdicts, now);
-        Ok(Written::Persisted(records))
+        Ok(Written::Persisted { records, verdicts })
     }
 
     async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>> {

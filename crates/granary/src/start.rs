@@ -56,11 +56,15 @@ pub(crate) async fn start_server(data: &Path, listen: SocketAddr) -> anyhow::Res
     let (folder, store_limits) = (data.to_owned(), StoreLimits::from(&limits));
     let store = tokio::task::spawn_blocking(move || EmbeddedStore::open(&folder, store_limits)).await??;
     let store: Arc<dyn Store> = Arc::new(store);
+    let options = EngineOptions {
+        scratch_dir: data.to_owned(),
+        ..EngineOptions::default()
+    };
     let engine = Engine::start(
         Arc::clone(&store),
         Arc::new(SystemClock::default()),
         limits,
-        EngineOptions::default(),
+        options,
     );
     let stopping = CancellationToken::new();
     let serving = granary_server::serve(listener, engine.clone(), stopping.clone());

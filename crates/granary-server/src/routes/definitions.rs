@@ -72,13 +72,6 @@ pub(super) fn status_of(stored: Stored) -> StatusCode {
     }
 }
 
-fn name(kind: DefinitionKind) -> &'static str {
-    match kind {
-        Profile => "profile",
-        RelationshipDefinition => "relationship definition",
-    }
-}
-
 fn shown(stored: &StoredDefinition) -> Result<Definition, ErrorObject> {
     let members: Members = serde_json::from_str(&stored.json).map_err(|error| {
         tracing::error!(%error, definition = %stored.key, "a stored definition is not JSON");
@@ -119,7 +112,7 @@ async fn show(State(app): Shared, Path((source, key)): Named, kind: DefinitionKi
         .iter()
         .find(|d| d.kind == kind && d.key.as_str() == key);
     let found = found.ok_or_else(|| {
-        ErrorObject::not_found(format!("{} '{}' does not exist", name(kind), shortened(&key)))
+        ErrorObject::not_found(format!("{} '{}' does not exist", kind.noun(), shortened(&key)))
     })?;
     Ok(json(StatusCode::OK, &shown(found)?))
 }
@@ -132,7 +125,7 @@ async fn list(
 ) -> Reply {
     let limit = page_limit(query.limit, app.engine.limits())?;
     let source = app.engine.source(&existing("source", &source)?).await?;
-    let of = format!("{}/{}", name(kind), source.number);
+    let of = format!("{}/{}", kind.noun(), source.number);
     let after = query.cursor.map(|raw| cursor::decode(&of, &raw)).transpose()?;
     let definitions = app
         .engine
@@ -165,7 +158,7 @@ async fn list(
 
 async fn delete(State(app): Shared, Path((source, key)): Named, kind: DefinitionKind) -> Reply {
     let source = existing("source", &source)?;
-    let key = existing(name(kind), &key)?;
+    let key = existing(kind.noun(), &key)?;
     app.engine.delete_definition(&source, kind, &key).await?;
     Ok(json(StatusCode::OK, &Deleted { key }))
 }

@@ -52,11 +52,12 @@ pub(super) async fn create(
     let source = existing("source", &source_key)?;
     let place = app.engine.admit()?;
     let body = json_body(request, "singleBodyBytes", app.engine.limits().single_body_bytes).await?;
+    // Before the write: what has persisted is answered whatever happens to its definition then.
+    let of_type = type_of(&app, &app.engine.source(&source).await?, &type_key).await?;
     let persisted = app
         .engine
         .create_relationship(place, &source, &type_key, body)
         .await?;
-    let of_type = type_of(&app, &app.engine.source(&source).await?, &type_key).await?;
     let location = persisted
         .record
         .as_ref()

@@ -222,7 +222,7 @@ impl<S: Store> History<S> {
         assert_eq!(subject, reference, "{ops:?}");
         match reference {
             Written::Refused(refused) => assert_eq!(refused, verdicts, "{ops:?}"),
-            Written::Persisted(_) => {
+            Written::Persisted { .. } => {
                 let failed = |verdict: &&Verdict| matches!(verdict, Verdict::Failure(_));
                 assert_eq!(verdicts.iter().find(failed), None, "{ops:?}");
             }

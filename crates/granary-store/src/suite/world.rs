@@ -467,7 +467,7 @@ impl<S: Store> World<S> {
     /// The same, where every operation succeeds.
     pub async fn put(&self, ops: &[Op]) -> Vec<Option<Record>> {
         match self.write(ops).await {
-            Written::Persisted(records) => records,
+            Written::Persisted { records, .. } => records,
             Written::Refused(verdicts) => panic!("refused: {verdicts:?}"),
         }
     }

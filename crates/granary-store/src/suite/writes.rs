@@ -1,5 +1,6 @@
 //! Single writes and bundles.
 
+use granary_core::decide::Verdict;
 use granary_core::operation::TargetType;
 use granary_core::schema::DefinitionKind::RelationshipDefinition;
 use granary_core::task::{Outcome, TaskKind, TaskStatus};
@@ -204,10 +205,14 @@ pub async fn of_two_creates_at_once_one_succeeds<F: Fixture>(fixture: &F) {
         let outcomes = futures::future::join_all(writes).await;
         let persisted: Vec<&Written> = outcomes
             .iter()
-            .filter(|outcome| matches!(outcome, Written::Persisted(_)))
+            .filter(|outcome| matches!(outcome, Written::Persisted { .. }))
             .collect();
         let stored = world.record("person", &resource(&id)).await;
-        assert_eq!(persisted, [&Written::Persisted(vec![stored])]);
+        let expected = Written::Persisted {
+            records: vec![stored],
+            verdicts: vec![Verdict::Success { unchanged: false }],
+        };
+        assert_eq!(persisted, [&expected]);
     }
     let writes = (0..16).map(|content| async move { upsert("person", "same", content) });
     let ops = futures::future::join_all(writes).await;
