@@ -50,6 +50,8 @@ pub(super) struct Load {
     next_single: u64,
     /// For each task the number of decided operations that was shown last.
     shown: HashMap<String, u64>,
+    /// How often a task was seen with some of its operations decided and some not.
+    pub(super) shown_in_the_middle: u32,
 }
 
 pub(super) struct Sent {
@@ -88,6 +90,7 @@ impl Load {
             singles: HashMap::new(),
             next_single: 0,
             shown: HashMap::new(),
+            shown_in_the_middle: 0,
         }
     }
 
@@ -109,12 +112,10 @@ impl Load {
                     .context("nothing was in its way")?;
                 self.sent[sent].task = Some(task);
             }
-            tokio::time::sleep(moment / 2).await;
-            for sent in self.sent.iter().rev().take(1) {
-                let Some(id) = &sent.task else { continue };
-                let task = source.task(id).await?;
-                self.shown
-                    .insert(id.clone(), task.counts.success + task.counts.failure);
+            // Reads all the while, so that much was shown when the server dies.
+            let deadline = tokio::time::Instant::now() + moment;
+            while tokio::time::Instant::now() < deadline {
+                self.look(&source).await?;
             }
             server.kill().await?;
             return Ok(Moment {
@@ -147,6 +148,16 @@ impl Load {
             last_task: self.last_task(),
             inside_an_upload: uploading,
         })
+    }
+
+    /// Looks how far the last tasks are.
+    async fn look(&mut self, source: &SourceClient) -> Result<()> {
+        for id in self.sent.iter().rev().take(3).filter_map(|sent| sent.task.clone()) {
+            let counts = source.task(&id).await?.counts;
+            self.shown_in_the_middle += u32::from(counts.pending > 0 && counts.pending < counts.total);
+            self.shown.insert(id, counts.success + counts.failure);
+        }
+        Ok(())
     }
 
     fn some_target(&mut self) -> TargetType {

@@ -38,6 +38,8 @@ pub struct Summary {
     pub deaths: u32,
     /// Deaths while an accepted task had not ended.
     pub deaths_with_work_left: u32,
+    /// How often a task was seen in its middle, before a death that must not take it back.
+    pub shown_in_the_middle: u32,
     /// Deaths while a request was on its way.
     pub deaths_inside_an_upload: u32,
     /// Bulk requests that were accepted.
@@ -78,6 +80,7 @@ impl CrashRun {
             let after = format!("after death {}", summary.deaths);
             load.nothing_shown_is_taken_back(&client).await.context(after)?;
         }
+        summary.shown_in_the_middle = load.shown_in_the_middle;
         let client = server.client()?;
         verify::everything(&client, &load, &mut summary).await?;
         for death in deaths {

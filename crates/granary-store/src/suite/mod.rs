@@ -155,6 +155,7 @@ macro_rules! behaviours {
                 the_limit_of_spooled_bytes_is_kept,
                 a_type_deleted_during_an_upload_refuses_it,
                 a_definition_replaced_during_an_upload_does_not_matter,
+                a_definition_made_another_during_an_upload_refuses_it,
                 bodies_of_every_size_come_back,
                 requests_around_the_inline_bound_come_back,
                 a_request_of_many_pushes_comes_back,

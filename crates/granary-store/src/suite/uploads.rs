@@ -187,6 +187,23 @@ pub async fn a_definition_replaced_during_an_upload_does_not_matter<F: Fixture>(
     assert_eq!(codes(&world.receipts(&world.task(&task).await).await), [200, 400]);
 }
 
+pub async fn a_definition_made_another_during_an_upload_refuses_it<F: Fixture>(fixture: &F) {
+    let mut world = World::new(fixture.fresh().await).await;
+    let checked_by = world.revision;
+    let upload = world.upload(&[join("knows", "ann", "bob", 1)]).await;
+    // No edge is stored, so its ends may be changed.
+    let other_ends = relationship("knows", ("place", false), ("person", false));
+    world
+        .define(RelationshipDefinition, "knows", &other_ends)
+        .await;
+    let refused = upload
+        .expect("it is spooled")
+        .accept(checked_by, world.now())
+        .await;
+    assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
+    assert_eq!(world.store.spooled_bytes(), 0);
+}
+
 pub async fn bodies_of_every_size_come_back<F: Fixture>(fixture: &F) {
     let world = World::new(fixture.fresh().await).await;
     let sizes = [
