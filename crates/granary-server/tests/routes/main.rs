@@ -1,8 +1,12 @@
 //! The whole server in process, seen through HTTP: for every route what it answers, right and wrong. The files follow
 //! the URLs. The clock stands still, so that only generated ids differ from run to run.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod bodies;
 mod catalog;
 mod every_call;
 mod health;
+mod lists;
 mod sources;
 mod world;
