@@ -47,11 +47,24 @@ impl Server {
             .spawn()?;
         let stdout = child.stdout.take().context("the server has no stdout")?;
         let mut stdout = BufReader::new(stdout).lines();
-        let line = tokio::time::timeout(PATIENCE, stdout.next_line()).await.context("it does not start")??;
-        let Some(line) = line else { bail!("the server ended at once: {}", child.wait().await?) };
+        let line = tokio::time::timeout(PATIENCE, stdout.next_line())
+            .await
+            .context("it does not start")??;
+        let Some(line) = line else {
+            bail!("the server ended at once: {}", child.wait().await?)
+        };
         let started: serde_json::Value = serde_json::from_str(&line)?;
-        let url = started["url"].as_str().context("the server does not say where it serves")?.to_owned();
-        Ok(Self { child, _stdout: stdout, data, environment, url })
+        let url = started["url"]
+            .as_str()
+            .context("the server does not say where it serves")?
+            .to_owned();
+        Ok(Self {
+            child,
+            _stdout: stdout,
+            data,
+            environment,
+            url,
+        })
     }
 
     /// A client of this server.
@@ -72,8 +85,18 @@ impl Server {
     /// Asks it to stop with SIGTERM, and waits until it has.
     pub async fn stop(&mut self) -> Result<ExitStatus> {
         let pid = self.pid().context("it has ended already")?.to_string();
-        ensure!(Command::new("kill").args(["-TERM", &pid]).status().await?.success(), "cannot send SIGTERM");
-        tokio::time::timeout(PATIENCE, self.child.wait()).await.context("it does not stop")?.map_err(Into::into)
+        ensure!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .await?
+                .success(),
+            "cannot send SIGTERM"
+        );
+        tokio::time::timeout(PATIENCE, self.child.wait())
+            .await
+            .context("it does not stop")?
+            .map_err(Into::into)
     }
 
     /// Starts another process on the same folder, once this one has ended.
@@ -87,7 +110,11 @@ impl Server {
 /// The binary, which stands beside the folder of the test binary or in the same.
 pub fn binary() -> Result<PathBuf> {
     let here = std::env::current_exe()?;
-    let candidates = here.ancestors().skip(1).take(2).map(|folder| folder.join("granary"));
+    let candidates = here
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("granary"));
     let found = candidates.into_iter().find(|path| path.is_file());
     found.context("the binary is missing; build it first: cargo build --release -p granary")
 }

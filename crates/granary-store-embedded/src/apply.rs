@@ -198,7 +198,8 @@ impl Inner {
         let (number, first) = segments[at];
         let segment = self.segment(number)?;
         let mut next = task.cursor - first;
-        while next < segment.count() && (operations.len() as u64) < most {
+        let count = segment.count()?;
+        while next < count && (operations.len() as u64) < most {
             let rows = segment.operations(next / OPERATIONS_PER_BLOCK)?;
             let room = (most - operations.len() as u64) as usize;
             for row in rows

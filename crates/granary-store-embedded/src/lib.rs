@@ -169,6 +169,10 @@ impl Store for EmbeddedStore {
         Ok(self.inner.state_of(source)?.definitions().as_ref().clone())
     }
 
+    async fn definitions_revision(&self, source: &Source) -> Result<u64> {
+        Ok(self.inner.state_of(source)?.definitions().revision)
+    }
+
     async fn put_definition(
         &self,
         source: &Source,

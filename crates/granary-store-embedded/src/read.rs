@@ -78,7 +78,11 @@ impl Inner {
         if let Some(segment) = open {
             return Ok(segment);
         }
-        let segment = Arc::new(Segment::open(&self.folder.segments, number)?);
+        let segment = Arc::new(Segment::open(&self.folder.segments, number));
+        if !segment.is_whole() {
+            // What kept it from being opened may pass.
+            return Ok(segment);
+        }
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
         if segments.len() >= SEGMENTS_OPEN_MAX
             && let Some(other) = segments.keys().next().copied()

@@ -294,3 +294,33 @@ impl ReceiptsRow {
         decode(&row, "receipts")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_flipped_byte_makes_a_wrong_receipt() {
+        let row = ReceiptsRow {
+            count: 900,
+            at: 1_750_000_000_000,
+            unchanged: (0..40).collect(),
+            failures: (40..60).map(|at| (at, format!("because {at}"))).collect(),
+        };
+        let good = row.compressed();
+        let read = ReceiptsRow::decompressed(&good).unwrap();
+        assert_eq!(
+            (read.count, read.at, read.unchanged),
+            (row.count, row.at, row.unchanged)
+        );
+        assert_eq!(read.failures, row.failures);
+        for at in 0..good.len() {
+            for bit in 0..8 {
+                let mut bad = good.clone();
+                bad[at] ^= 1 << bit;
+                assert!(ReceiptsRow::decompressed(&bad).is_err(), "bit {bit} of byte {at}");
+            }
+            assert!(ReceiptsRow::decompressed(&good[..at]).is_err(), "cut to {at}");
+        }
+    }
+}

@@ -231,60 +231,57 @@ fn write_block(file: &mut impl Write, stored: &[u8], full_length: usize) -> io::
     Ok((BLOCK_HEADER + stored.len()) as u64)
 }
 
-/// A segment open for reading.
+/// A segment open for reading. One file that is damaged leaves the other readable.
 pub(crate) struct Segment {
     segment: u32,
-    bodies: File,
-    operations: File,
+    bodies: std::result::Result<File, String>,
+    operations: std::result::Result<Operations, String>,
+}
+
+struct Operations {
+    file: File,
+    /// Where each block starts.
     offsets: Vec<u64>,
     count: u64,
 }
 
 impl Segment {
-    pub(crate) fn open(folder: &Path, segment: u32) -> Result<Self> {
+    pub(crate) fn open(folder: &Path, segment: u32) -> Self {
         let paths = SegmentPaths::new(folder, segment);
-        let damaged = |what: &str| StoreError::Damaged(format!("segment {segment}: {what}"));
-        let open = |path: &Path, magic: &[u8; 8]| -> Result<File> {
-            let file = File::open(path).map_err(|error| damaged(&format!("{}: {error}", path.display())))?;
-            let mut header = [0; FILE_HEADER];
-            file.read_exact_at(&mut header, 0)
-                .map_err(|_| damaged("a file is cut off"))?;
-            let expected = [
-                magic.as_slice(),
-                &segment.to_le_bytes(),
-                &SEGMENT_FORMAT.to_le_bytes(),
-            ]
-            .concat();
-            if header != *expected {
-                Err(damaged("a file has a wrong header"))
-            } else {
-                Ok(file)
-            }
+        let operations = || {
+            let file = open_file(&paths.operations, OPERATIONS_MAGIC, segment)?;
+            let (offsets, count) = read_index(&file).ok_or("the index of operations")?;
+            Ok(Operations { file, offsets, count })
         };
-        let bodies = open(&paths.bodies, BODIES_MAGIC)?;
-        let operations = open(&paths.operations, OPERATIONS_MAGIC)?;
-        let (offsets, count) = read_index(&operations).ok_or_else(|| damaged("the index of operations"))?;
-        Ok(Self {
+        Self {
             segment,
-            bodies,
-            operations,
-            offsets,
-            count,
-        })
+            bodies: open_file(&paths.bodies, BODIES_MAGIC, segment),
+            operations: operations(),
+        }
+    }
+
+    /// True where both files could be opened.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.bodies.is_ok() && self.operations.is_ok()
+    }
+
+    fn opened(&self) -> Result<&Operations> {
+        self.operations.as_ref().map_err(|what| self.damaged(what))
     }
 
     /// How many operations it holds.
-    pub(crate) fn count(&self) -> u64 {
-        self.count
+    pub(crate) fn count(&self) -> Result<u64> {
+        Ok(self.opened()?.count)
     }
 
     /// The rows of the block with this number; block `n` starts with operation `n * OPERATIONS_PER_BLOCK`.
     pub(crate) fn operations(&self, block: u64) -> Result<Vec<OperationRow>> {
+        let opened = self.opened()?;
         let offset = usize::try_from(block)
             .ok()
-            .and_then(|block| self.offsets.get(block));
+            .and_then(|block| opened.offsets.get(block));
         let offset = *offset.ok_or_else(|| self.damaged("an operation past its end"))?;
-        let (stored, _) = self.block(&self.operations, offset)?;
+        let (stored, _) = self.block(&opened.file, offset)?;
         let mut rows = Vec::with_capacity(OPERATIONS_PER_BLOCK as usize);
         let mut rest = stored.as_slice();
         while let Some((length, after)) = rest.split_first_chunk::<2>() {
@@ -293,7 +290,7 @@ impl Segment {
             rows.push(crate::rows::decode(row, "operations")?);
             rest = &after[length..];
         }
-        let expected = (self.count - block * OPERATIONS_PER_BLOCK).min(OPERATIONS_PER_BLOCK);
+        let expected = (opened.count - block * OPERATIONS_PER_BLOCK).min(OPERATIONS_PER_BLOCK);
         if rows.len() as u64 != expected {
             return Err(self.damaged(&format!("block {block} of operations does not hold {expected}")));
         }
@@ -302,7 +299,8 @@ impl Segment {
 
     /// The block of bodies that starts at this offset.
     pub(crate) fn bodies(&self, offset: u32) -> Result<Vec<u8>> {
-        let (stored, full_length) = self.block(&self.bodies, u64::from(offset))?;
+        let bodies = self.bodies.as_ref().map_err(|what| self.damaged(what))?;
+        let (stored, full_length) = self.block(bodies, u64::from(offset))?;
         // lz4 makes at most 255 bytes of one: more is damage, and must not be asked of the memory.
         if full_length > stored.len().saturating_mul(255) {
             return Err(self.damaged(&format!("the length of the block at {offset}")));
@@ -337,6 +335,24 @@ impl Segment {
     }
 }
 
+fn open_file(path: &Path, magic: &[u8; 8], segment: u32) -> std::result::Result<File, String> {
+    let words = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
+    let file = File::open(path).map_err(|error| words(&error))?;
+    let mut header = [0; FILE_HEADER];
+    file.read_exact_at(&mut header, 0)
+        .map_err(|_| words(&"it is cut off"))?;
+    let expected = [
+        magic.as_slice(),
+        &segment.to_le_bytes(),
+        &SEGMENT_FORMAT.to_le_bytes(),
+    ]
+    .concat();
+    match header == *expected {
+        true => Ok(file),
+        false => Err(words(&"its header is wrong")),
+    }
+}
+
 fn read_index(file: &File) -> Option<(Vec<u64>, u64)> {
     let end = file.metadata().ok()?.len();
     let trailer_at = end.checked_sub(TRAILER as u64)?;
@@ -360,4 +376,125 @@ pub(crate) fn body_at(block: &[u8], offset: u32) -> Option<&[u8]> {
     let rest = block.get(offset as usize..)?;
     let (length, rest) = rest.split_first_chunk::<4>()?;
     rest.get(..u32::from_le_bytes(*length) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use granary_core::keys::ResourceId;
+    use granary_core::operation::{Action, RecordId};
+
+    use super::*;
+
+    /// More than a block of each file.
+    fn operations() -> Vec<(Operation, Vec<u8>)> {
+        let operation = |at: u32| Operation {
+            action: Action::Delete,
+            type_index: at,
+            id: RecordId::Resource(ResourceId::parse(&format!("id-{at}")).unwrap()),
+            hash: None,
+        };
+        (0..600)
+            .map(|at| {
+                (
+                    operation(at),
+                    at.to_string().repeat(at as usize % 40).into_bytes(),
+                )
+            })
+            .collect()
+    }
+
+    fn written(folder: &Path) {
+        let mut writer = SegmentWriter::create(folder, 7).unwrap();
+        for (operation, body) in operations() {
+            writer.push(operation, &body).unwrap();
+        }
+        writer.finish().unwrap();
+        writer.keep();
+    }
+
+    /// Sees that all that can be read is right; how much could not be.
+    fn read(folder: &Path) -> usize {
+        let segment = Segment::open(folder, 7);
+        let (mut damaged, mut blocks) = (0, std::collections::HashMap::new());
+        let rows: Vec<OperationRow> = (0..2)
+            .flat_map(|block| {
+                segment
+                    .operations(block)
+                    .inspect_err(|_| damaged += 1)
+                    .unwrap_or_default()
+            })
+            .collect();
+        let expected = operations();
+        for row in &rows {
+            let (operation, body) = &expected[row.operation.type_index as usize];
+            assert_eq!(&row.operation, operation);
+            match row.place {
+                Place::Segment { block, offset, .. } => {
+                    match blocks.entry(block).or_insert_with(|| segment.bodies(block)) {
+                        Ok(block) => assert_eq!(body_at(block, offset), Some(body.as_slice())),
+                        Err(_) => damaged += 1,
+                    }
+                }
+                _ => assert!(body.is_empty()),
+            }
+        }
+        assert!(damaged > 0 || rows.len() == expected.len());
+        damaged
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        written(folder.path());
+        assert_eq!(read(folder.path()), 0);
+        assert_eq!(Segment::open(folder.path(), 7).count().unwrap(), 600);
+        assert!(Segment::open(folder.path(), 8).count().is_err());
+    }
+
+    #[test]
+    fn no_flipped_byte_makes_a_wrong_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        written(folder.path());
+        let paths = SegmentPaths::new(folder.path(), 7);
+        for path in [paths.operations, paths.bodies] {
+            let good = fs::read(&path).unwrap();
+            let mut silent = 0;
+            // Headers and ends byte by byte, the rest here and there.
+            let places = (0..good.len()).filter(|at| *at < 100 || *at + 100 > good.len() || at % 37 == 0);
+            for at in places {
+                let mut bad = good.clone();
+                bad[at] ^= 1 << (at % 8);
+                fs::write(&path, &bad).unwrap();
+                silent += usize::from(read(folder.path()) == 0);
+            }
+            // Only the length before compression has no checksum: one that is too large does no harm.
+            assert!(silent <= 8, "{silent} flips went unnoticed");
+            fs::write(&path, &good).unwrap();
+        }
+        assert_eq!(read(folder.path()), 0);
+    }
+
+    #[test]
+    fn no_cut_makes_a_wrong_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        written(folder.path());
+        let paths = SegmentPaths::new(folder.path(), 7);
+        for path in [paths.operations, paths.bodies] {
+            let good = fs::read(&path).unwrap();
+            for length in (0..good.len()).step_by(97).chain([good.len() - 1]) {
+                fs::write(&path, &good[..length]).unwrap();
+                assert!(read(folder.path()) > 0, "cut to {length}");
+            }
+            fs::write(&path, &good).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_abandoned_segment_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = SegmentWriter::create(folder.path(), 7).unwrap();
+        writer.finish().unwrap();
+        drop(writer);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 }

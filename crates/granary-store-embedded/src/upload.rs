@@ -252,8 +252,9 @@ impl Work {
         writer.queue.push_back(place.sequence);
         inner.spooled.fetch_add(bytes, Ordering::Relaxed);
         let commit = inner.sync.committed();
-        drop(writer);
+        // Under the lock of the writes, as a release is: a lane that is ready has work.
         lock(&inner.lanes).wake(self.source.number);
+        drop(writer);
         inner.sync.wait(commit)?;
         Ok(task.stored(self.source.number, place.sequence, spec))
     }

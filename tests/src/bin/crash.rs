@@ -26,8 +26,18 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let Arguments { deaths, minutes, seed, operations } = Arguments::parse();
-    let run = CrashRun { deaths, at_least: Duration::from_secs(60 * minutes), seed, operations };
+    let Arguments {
+        deaths,
+        minutes,
+        seed,
+        operations,
+    } = Arguments::parse();
+    let run = CrashRun {
+        deaths,
+        at_least: Duration::from_secs(60 * minutes),
+        seed,
+        operations,
+    };
     println!("{run:?}");
     println!("{:#?}", run.run().await?);
     Ok(())

@@ -25,12 +25,17 @@ const IDS: u32 = 400;
 pub(super) async fn define(client: &Client) -> Result<()> {
     client.put_source(SOURCE).await?;
     let source = client.source(SOURCE);
-    let place = r#"{"properties":{"n":{"type":"integer","rules":[{"required":true}]},"text":{"type":"symbol"}}}"#;
-    source.put_definition(DefinitionKind::Profile, "place", place).await?;
+    let place =
+        r#"{"properties":{"n":{"type":"integer","rules":[{"required":true}]},"text":{"type":"symbol"}}}"#;
+    source
+        .put_definition(DefinitionKind::Profile, "place", place)
+        .await?;
     let near = r#"{"from":{"profileKey":"place","includeKey":"near","includeCardinality":"0:*"},
         "to":{"profileKey":"place","includeKey":"nearBy","includeCardinality":"0:*"},
         "properties":{"n":{"type":"integer"}}}"#;
-    source.put_definition(DefinitionKind::RelationshipDefinition, "near", near).await?;
+    source
+        .put_definition(DefinitionKind::RelationshipDefinition, "near", near)
+        .await?;
     Ok(())
 }
 
@@ -68,7 +73,9 @@ pub(super) struct Moment {
 }
 
 fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
@@ -97,17 +104,24 @@ impl Load {
             for _ in 0..self.rng.random_range(1..4) {
                 let target = self.some_target();
                 let sent = self.next_request(target);
-                let task = send(&source, &self.sent[sent].request).await.context("nothing was in its way")?;
+                let task = send(&source, &self.sent[sent].request)
+                    .await
+                    .context("nothing was in its way")?;
                 self.sent[sent].task = Some(task);
             }
             tokio::time::sleep(moment / 2).await;
             for sent in self.sent.iter().rev().take(1) {
                 let Some(id) = &sent.task else { continue };
                 let task = source.task(id).await?;
-                self.shown.insert(id.clone(), task.counts.success + task.counts.failure);
+                self.shown
+                    .insert(id.clone(), task.counts.success + task.counts.failure);
             }
             server.kill().await?;
-            return Ok(Moment { killed_at: now(), last_task: self.last_task(), inside_an_upload: false });
+            return Ok(Moment {
+                killed_at: now(),
+                last_task: self.last_task(),
+                inside_an_upload: false,
+            });
         }
         // Whatever is on its way when the time is over is cut off with the server.
         let deadline = tokio::time::Instant::now() + moment;
@@ -128,11 +142,19 @@ impl Load {
             uploading = false;
         }
         server.kill().await?;
-        Ok(Moment { killed_at: now(), last_task: self.last_task(), inside_an_upload: uploading })
+        Ok(Moment {
+            killed_at: now(),
+            last_task: self.last_task(),
+            inside_an_upload: uploading,
+        })
     }
 
     fn some_target(&mut self) -> TargetType {
-        if self.rng.random_bool(0.5) { TargetType::Resource } else { TargetType::Relationship }
+        if self.rng.random_bool(0.5) {
+            TargetType::Resource
+        } else {
+            TargetType::Relationship
+        }
     }
 
     fn last_task(&self) -> Option<String> {
@@ -144,12 +166,21 @@ impl Load {
         let source = client.source(SOURCE);
         for sent in &self.sent {
             let Some(id) = &sent.task else { continue };
-            let task = source.task(id).await.with_context(|| format!("task {id} was accepted and is gone"))?;
+            let task = source
+                .task(id)
+                .await
+                .with_context(|| format!("task {id} was accepted and is gone"))?;
             let decided = task.counts.success + task.counts.failure;
             let shown = self.shown.entry(id.clone()).or_default();
-            ensure!(decided >= *shown, "task {id} was shown at {shown} and is back at {decided}");
+            ensure!(
+                decided >= *shown,
+                "task {id} was shown at {shown} and is back at {decided}"
+            );
             *shown = decided;
-            ensure!(task.counts.total == sent.request.operations.len() as u64, "task {id} lost operations");
+            ensure!(
+                task.counts.total == sent.request.operations.len() as u64,
+                "task {id} lost operations"
+            );
         }
         for (id, single) in &self.singles {
             single_holds(&source, id, single).await?;
@@ -165,7 +196,12 @@ impl Load {
         let single = self.singles.entry(id.clone()).or_default();
         single.on_their_way.push(value);
         let data = to_raw_value(&serde_json::json!({ "n": value }))?;
-        let write = ResourceWrite { id: None, data, contained: None, meta: None };
+        let write = ResourceWrite {
+            id: None,
+            data,
+            contained: None,
+            meta: None,
+        };
         match tokio::time::timeout_at(deadline, source.put_resource("place", &id, &write)).await {
             Ok(answer) => {
                 answer?;
@@ -182,7 +218,10 @@ impl Load {
     fn next_request(&mut self, target: TargetType) -> usize {
         let length = self.operations + self.sent.len();
         let operations = (0..length).map(|_| self.next_operation(target)).collect();
-        self.sent.push(Sent { request: Request { target, operations }, task: None });
+        self.sent.push(Sent {
+            request: Request { target, operations },
+            task: None,
+        });
         self.sent.len() - 1
     }
 
@@ -216,7 +255,11 @@ pub(super) async fn single_holds(source: &SourceClient, id: &str, single: &Singl
             value == single.acknowledged || value.is_some_and(|value| single.on_their_way.contains(&value))
         }
     };
-    ensure!(allowed, "{id} holds {found:?}; answered was {:?}", single.acknowledged);
+    ensure!(
+        allowed,
+        "{id} holds {found:?}; answered was {:?}",
+        single.acknowledged
+    );
     Ok(())
 }
 
@@ -225,7 +268,10 @@ async fn send(source: &SourceClient, request: &Request) -> Result<String> {
     let body = request.to_json();
     let length = body.len() as u64;
     let body = BulkBody::json(stream::iter([Ok(body.into())])).with_length(length);
-    match source.send_bulk(request.target, &BulkQuery::default(), body).await? {
+    match source
+        .send_bulk(request.target, &BulkQuery::default(), body)
+        .await?
+    {
         BulkReply::Accepted(accepted) => Ok(accepted.task_id.to_string()),
         _ => anyhow::bail!("a request that is right was not accepted"),
     }

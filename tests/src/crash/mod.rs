@@ -69,7 +69,10 @@ impl CrashRun {
             summary.deaths_inside_an_upload += u32::from(seen.inside_an_upload);
             deaths.push(seen);
             let starting = std::time::Instant::now();
-            server = server.restart().await.context("it does not start again after a death")?;
+            server = server
+                .restart()
+                .await
+                .context("it does not start again after a death")?;
             summary.slowest_start = summary.slowest_start.max(starting.elapsed());
             let client = server.client()?;
             let after = format!("after death {}", summary.deaths);

@@ -77,9 +77,8 @@ impl Model {
                 None => 404,
                 Some(_) => {
                     if let (id, None) = name {
-                        self.records.retain(|(from, to), _| {
-                            to.as_ref().is_none_or(|to| from != id && to != id)
-                        });
+                        self.records
+                            .retain(|(from, to), _| to.as_ref().is_none_or(|to| from != id && to != id));
                     }
                     200
                 }

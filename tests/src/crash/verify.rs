@@ -27,14 +27,20 @@ pub(super) async fn everything(client: &Client, load: &Load, summary: &mut Summa
         let task = ended(&source, task).await?;
         let codes: Vec<Code> = sent.request.operations.iter().map(|o| model.apply(o)).collect();
         summary.operations += codes.len() as u64;
-        receipts_agree(&source, &task, &codes).await.with_context(|| format!("task {}", task.task_id))?;
+        receipts_agree(&source, &task, &codes)
+            .await
+            .with_context(|| format!("task {}", task.task_id))?;
     }
     records_agree(&source, &model).await?;
     edges_agree(&source, &model).await?;
     for (id, single) in &load.singles {
         single_holds(&source, id, single).await?;
     }
-    summary.single_writes = load.singles.values().filter(|single| single.acknowledged.is_some()).count();
+    summary.single_writes = load
+        .singles
+        .values()
+        .filter(|single| single.acknowledged.is_some())
+        .count();
     Ok(())
 }
 
@@ -42,7 +48,13 @@ pub(super) async fn everything(client: &Client, load: &Load, summary: &mut Summa
 async fn tasks_in_order(source: &SourceClient) -> Result<Vec<Task>> {
     let (mut tasks, mut cursor) = (Vec::new(), None);
     loop {
-        let page = source.tasks(&TasksQuery { limit: Some(PAGE), cursor, ..TasksQuery::default() }).await?;
+        let page = source
+            .tasks(&TasksQuery {
+                limit: Some(PAGE),
+                cursor,
+                ..TasksQuery::default()
+            })
+            .await?;
         tasks.extend(page.data);
         cursor = page.meta.cursor;
         if cursor.is_none() {
@@ -60,16 +72,27 @@ fn accepted<'a>(tasks: &[Task], sent: &'a [Sent]) -> Result<Vec<(String, &'a Sen
     for task in tasks {
         let id = task.task_id.to_string();
         let found = loop {
-            let Some(next) = rest.next() else { bail!("task {id} is of no request, or out of order") };
+            let Some(next) = rest.next() else {
+                bail!("task {id} is of no request, or out of order")
+            };
             if next.request.operations.len() as u64 == task.counts.total {
                 break next;
             }
-            ensure!(next.task.is_none(), "a request that was answered ACCEPTED has no task");
+            ensure!(
+                next.task.is_none(),
+                "a request that was answered ACCEPTED has no task"
+            );
         };
-        ensure!(found.task.as_ref().is_none_or(|answered| *answered == id), "task {id} has another id");
+        ensure!(
+            found.task.as_ref().is_none_or(|answered| *answered == id),
+            "task {id} has another id"
+        );
         accepted.push((id, found));
     }
-    ensure!(rest.all(|sent| sent.task.is_none()), "a request that was answered ACCEPTED has no task");
+    ensure!(
+        rest.all(|sent| sent.task.is_none()),
+        "a request that was answered ACCEPTED has no task"
+    );
     Ok(accepted)
 }
 
@@ -78,10 +101,17 @@ async fn ended(source: &SourceClient, id: String) -> Result<Task> {
     loop {
         let task = source.task(&id).await?;
         if task.status != TaskStatus::Pending {
-            ensure!(task.status == TaskStatus::Success, "task {id} ended as {:?}", task.status);
+            ensure!(
+                task.status == TaskStatus::Success,
+                "task {id} ended as {:?}",
+                task.status
+            );
             return Ok(task);
         }
-        ensure!(waited.elapsed() < crate::server::PATIENCE, "task {id} does not end");
+        ensure!(
+            waited.elapsed() < crate::server::PATIENCE,
+            "task {id} does not end"
+        );
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
@@ -90,12 +120,23 @@ async fn receipts_agree(source: &SourceClient, task: &Task, codes: &[Code]) -> R
     let id = task.task_id.to_string();
     let (mut seen, mut succeeded, mut cursor) = (0, 0, None);
     loop {
-        let query = ReceiptsQuery { limit: Some(PAGE), cursor, ..ReceiptsQuery::default() };
+        let query = ReceiptsQuery {
+            limit: Some(PAGE),
+            cursor,
+            ..ReceiptsQuery::default()
+        };
         let page = source.receipts(&id, &query).await?;
         for receipt in &page.data {
-            ensure!(receipt.index == seen as u64, "receipt {} stands where {seen} should", receipt.index);
+            ensure!(
+                receipt.index == seen as u64,
+                "receipt {} stands where {seen} should",
+                receipt.index
+            );
             let expected = codes.get(seen).context("more receipts than operations")?;
-            ensure!(code(receipt) == *expected, "operation {seen}: expected {expected}, found {receipt:?}");
+            ensure!(
+                code(receipt) == *expected,
+                "operation {seen}: expected {expected}, found {receipt:?}"
+            );
             succeeded += u64::from(*expected < 400);
             seen += 1;
         }
@@ -104,8 +145,15 @@ async fn receipts_agree(source: &SourceClient, task: &Task, codes: &[Code]) -> R
             break;
         }
     }
-    ensure!(seen == codes.len(), "{seen} receipts for {} operations", codes.len());
-    ensure!(task.counts.success == succeeded, "the counts do not agree with the receipts");
+    ensure!(
+        seen == codes.len(),
+        "{seen} receipts for {} operations",
+        codes.len()
+    );
+    ensure!(
+        task.counts.success == succeeded,
+        "the counts do not agree with the receipts"
+    );
     Ok(())
 }
 
@@ -121,10 +169,21 @@ fn code(receipt: &Receipt) -> Code {
 async fn records_agree(source: &SourceClient, model: &Model) -> Result<()> {
     let (mut found, mut cursor) = (BTreeMap::new(), None);
     loop {
-        let page = source.resources("place", &PageQuery { limit: Some(PAGE), cursor }).await?;
+        let page = source
+            .resources(
+                "place",
+                &PageQuery {
+                    limit: Some(PAGE),
+                    cursor,
+                },
+            )
+            .await?;
         for resource in page.data {
             if !resource.id.starts_with("single-") {
-                found.insert((resource.id, None), (resource.meta.version, resource.data.get().to_owned()));
+                found.insert(
+                    (resource.id, None),
+                    (resource.meta.version, resource.data.get().to_owned()),
+                );
             }
         }
         cursor = page.meta.cursor;
@@ -143,14 +202,26 @@ async fn edges_agree(source: &SourceClient, model: &Model) -> Result<()> {
         all.keys().filter_map(of).collect()
     };
     for id in ends(|name| Some(name.0.clone())) {
-        let query = RelationshipsQuery { from: Some(id.clone()), ..RelationshipsQuery::default() };
+        let query = RelationshipsQuery {
+            from: Some(id.clone()),
+            ..RelationshipsQuery::default()
+        };
         let here = all.iter().filter(|(name, _)| name.0 == id);
-        same(&here.map(|(name, value)| (name.clone(), value.clone())).collect(), &edges(source, query).await?)?;
+        same(
+            &here.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            &edges(source, query).await?,
+        )?;
     }
     for id in ends(|name| name.1.clone()) {
-        let query = RelationshipsQuery { to: Some(id.clone()), ..RelationshipsQuery::default() };
+        let query = RelationshipsQuery {
+            to: Some(id.clone()),
+            ..RelationshipsQuery::default()
+        };
         let here = all.iter().filter(|(name, _)| name.1.as_ref() == Some(&id));
-        same(&here.map(|(name, value)| (name.clone(), value.clone())).collect(), &edges(source, query).await?)?;
+        same(
+            &here.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            &edges(source, query).await?,
+        )?;
     }
     Ok(())
 }
@@ -160,7 +231,11 @@ type Found = BTreeMap<Name, (u64, String)>;
 async fn edges(source: &SourceClient, query: RelationshipsQuery) -> Result<Found> {
     let (mut found, mut cursor) = (BTreeMap::new(), None);
     loop {
-        let query = RelationshipsQuery { limit: Some(PAGE), cursor, ..query.clone() };
+        let query = RelationshipsQuery {
+            limit: Some(PAGE),
+            cursor,
+            ..query.clone()
+        };
         let page = source.relationships("near", &query).await?;
         for edge in page.data {
             let data = edge.data.map(|data| data.get().to_owned()).unwrap_or_default();
@@ -175,12 +250,18 @@ async fn edges(source: &SourceClient, query: RelationshipsQuery) -> Result<Found
 
 fn expected(model: &Model, wanted: impl Fn(&Name) -> bool) -> Found {
     let of_kind = model.records.iter().filter(|(name, _)| wanted(name));
-    of_kind.map(|(name, (version, n))| (name.clone(), (*version, data(name, *n)))).collect()
+    of_kind
+        .map(|(name, (version, n))| (name.clone(), (*version, data(name, *n))))
+        .collect()
 }
 
 fn same(expected: &Found, found: &Found) -> Result<()> {
     for (name, value) in expected {
-        ensure!(found.get(name) == Some(value), "{name:?}: expected {value:?}, found {:?}", found.get(name));
+        ensure!(
+            found.get(name) == Some(value),
+            "{name:?}: expected {value:?}, found {:?}",
+            found.get(name)
+        );
     }
     let extra = found.keys().find(|name| !expected.contains_key(*name));
     ensure!(extra.is_none(), "{extra:?} should not be there");

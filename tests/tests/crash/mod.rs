@@ -7,11 +7,22 @@ use granary_tests::crash::CrashRun;
 
 #[tokio::test]
 async fn killed_at_random_moments_it_ends_as_if_it_never_had_been() {
-    let run = CrashRun { deaths: 24, at_least: Duration::ZERO, seed: 20_261, operations: 20_000 };
-    let summary = run.run().await.unwrap_or_else(|error| panic!("seed {}: {error:?}", run.seed));
+    let run = CrashRun {
+        deaths: 24,
+        at_least: Duration::ZERO,
+        seed: 20_261,
+        operations: 20_000,
+    };
+    let summary = run
+        .run()
+        .await
+        .unwrap_or_else(|error| panic!("seed {}: {error:?}", run.seed));
     eprintln!("{summary:#?}");
     assert!(summary.deaths >= 24);
-    assert!(summary.deaths_with_work_left >= 5, "too few deaths in the middle of a task: {summary:?}");
+    assert!(
+        summary.deaths_with_work_left >= 5,
+        "too few deaths in the middle of a task: {summary:?}"
+    );
 }
 
 #[tokio::test]

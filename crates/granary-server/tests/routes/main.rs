@@ -1,7 +1,7 @@
 //! The whole server in process, seen through HTTP: for every route what it answers, right and wrong. The files follow
 //! the URLs. The clock stands still, so that only generated ids differ from run to run.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bodies;
 mod catalog;

@@ -70,7 +70,7 @@ async fn play<F: Fixture>(fixture: &F, store: F::Store, seed: u64, keeps: bool) 
             30..60 => history.chunk(&mut random).await,
             60..85 => history.write(&mut random).await,
             85..90 => history.change_a_bound(&mut random).await,
-            90..95 if keeps => {
+            90..94 if keeps => {
                 history.subject.settle().await;
                 let subject = history.subject.reopened(fixture).await;
                 history.subject = subject.expect("a store that keeps something still does");

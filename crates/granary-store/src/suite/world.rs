@@ -282,6 +282,16 @@ impl<S: Store> World<S> {
         world
     }
 
+    /// The source `garden` as an earlier world left it.
+    pub async fn found(store: S) -> Self {
+        let mut world = Self::bare(store).await;
+        // Past the ids and the moments of any earlier world.
+        world.serial = AtomicU64::new(1 << 32);
+        world.clock.fetch_add(1_000_000, Ordering::Relaxed);
+        world.refresh().await;
+        world
+    }
+
     /// Stores the definitions of the suite.
     pub async fn define_types(&mut self) {
         for profile in ["person", "place"] {
