@@ -3,4 +3,4 @@
 pub mod crash;
 mod server;
 
-pub use server::Server;
+pub use server::{Server, binary};

@@ -108,7 +108,7 @@ impl Server {
 }
 
 /// The binary, which stands beside the folder of the test binary or in the same.
-fn binary() -> Result<PathBuf> {
+pub fn binary() -> Result<PathBuf> {
     let here = std::env::current_exe()?;
     let candidates = here
         .ancestors()

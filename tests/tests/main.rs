@@ -1,3 +1,6 @@
 //! Granary seen from outside.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod conformance;
 mod crash;

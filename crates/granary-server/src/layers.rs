@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -14,6 +15,7 @@ use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::ksuid::Ksuid;
 
 use crate::App;
+use crate::linger::lingering;
 use crate::reply::Failure;
 use crate::request::shortened;
 
@@ -54,6 +56,7 @@ async fn each_call(State(app): State<Arc<App>>, request: Request, next: Next) ->
         .extensions()
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
+    let request = lingering(request);
     let mut response = match refused(&method, request.headers()) {
         Some(error) => Failure(error).into_response(),
         None => run(request, next).await,
@@ -103,7 +106,47 @@ fn refused(method: &Method, headers: &HeaderMap) -> Option<ErrorObject> {
     ) {
         return None;
     }
+    if from_another_site(headers) {
+        let message = "a page of another site may not write here";
+        return Some(ErrorObject::new(ErrorType::PermissionDenied, message));
+    }
     let header = NOT_YET.into_iter().find(|name| headers.contains_key(*name))?;
     let message = format!("the header {header} is not supported yet; leave it out");
     Some(ErrorObject::new(ErrorType::Unimplemented, message))
+}
+
+/// A browser says which site a page is of that makes it call. Any page can make it send a body to a server on the same
+/// machine, where no key is asked for.
+fn from_another_site(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(origin) = headers.get(ORIGIN) else {
+        return false;
+    };
+    let site = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    site.is_none_or(|(_, site)| text(HOST) != Some(site))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_a_fault_of_ours_and_shows_nothing_of_the_inside() {
+        async fn broken() -> Failure {
+            panic!("on purpose")
+        }
+        let app = Router::new()
+            .route("/", get(broken))
+            .layer(middleware::from_fn(run));
+        let answer = app.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(answer.status(), 500);
+        let body = to_bytes(answer.into_body(), 1_000).await.unwrap();
+        let error: ErrorObject = serde_json::from_slice(&body).unwrap();
+        assert_eq!(error.error_type, ErrorType::Internal);
+        assert!(!error.message.contains("on purpose"));
+    }
 }

@@ -5,6 +5,7 @@
 
 mod cursor;
 mod layers;
+mod linger;
 mod records;
 mod reply;
 mod request;

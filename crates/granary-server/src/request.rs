@@ -195,3 +195,31 @@ pub(crate) async fn json_body(request: Request, limit: &str, bytes_max: u64) -> 
     }
     Ok(body.freeze())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stands_still_breaks_off() {
+        let slow = stream::unfold(0, |n| async move {
+            tokio::time::sleep(BODY_STILL_MAX * n / 2).await;
+            Some((Ok::<_, io::Error>(Bytes::from_static(b"x")), n + 1))
+        });
+        let pieces: Vec<_> = body_pieces(Body::from_stream(slow)).collect().await;
+        // It waited for nothing, for half of it, and for all of it or longer.
+        let (last, before) = pieces.split_last().unwrap();
+        assert!(before.len() >= 2 && before.iter().all(Result::is_ok));
+        assert_eq!(last.as_ref().unwrap_err(), "nothing came for 60 s");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_says_so_without_the_inside() {
+        let broken = stream::iter([Ok(Bytes::from_static(b"x")), Err(io::Error::other("the inside"))]);
+        let pieces: Vec<_> = body_pieces(Body::from_stream(broken)).collect().await;
+        assert_eq!(pieces.len(), 2);
+        assert!(!pieces[1].as_ref().unwrap_err().contains("inside"));
+    }
+}

@@ -3,8 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bodies;
 mod catalog;
 mod every_call;
 mod health;
+mod lists;
 mod sources;
 mod world;
