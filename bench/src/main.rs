@@ -6,8 +6,8 @@
 #![expect(clippy::print_stdout, reason = "a command line")]
 
 mod machine;
+mod process;
 mod providers;
-mod server;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use granary_api::bulk::BulkQuery;
-use granary_client::{BulkBody, BulkReply, Client, DefinitionKind, SourceClient};
+use granary_client::{BulkBody, BulkReply, DefinitionKind, SourceClient};
 use granary_core::operation::TargetType;
 use granary_core::task::TaskStatus;
 use serde::Serialize;
 use tokio_util::io::ReaderStream;
 
-use crate::server::Server;
+use granary_tests::Server;
 
 /// Measure bulk creates end to end
 #[derive(Parser)]
@@ -111,14 +111,15 @@ async fn main() -> Result<()> {
 }
 
 async fn round(data: &Path, request: &Path, operations: u64) -> Result<Round> {
-    let server = Server::start(data).await?;
-    let client = Client::new(server.url())?;
+    let mut server = Server::start(&data.join("data")).await?;
+    let pid = server.pid().context("the server has ended")?;
+    let client = server.client()?;
     client.put_source("bench").await?;
     let source = client.source("bench");
     source
         .put_definition(DefinitionKind::Profile, "provider", providers::PROFILE)
         .await?;
-    let idle_memory_bytes = server.memory_bytes("VmRSS")?;
+    let idle_memory_bytes = process::memory_bytes(pid, "VmRSS")?;
     let request_bytes = request.metadata()?.len();
 
     let started = Instant::now();
@@ -145,12 +146,12 @@ async fn round(data: &Path, request: &Path, operations: u64) -> Result<Round> {
         accept_seconds: accepted_after.as_secs_f64(),
         total_seconds: took.as_secs_f64(),
         operations_per_second: operations as f64 / took.as_secs_f64(),
-        server_cpu_seconds: server.cpu_seconds()?,
+        server_cpu_seconds: process::cpu_seconds(pid)?,
         idle_memory_bytes,
-        peak_memory_bytes: server.memory_bytes("VmHWM")?,
+        peak_memory_bytes: process::memory_bytes(pid, "VmHWM")?,
         disk_bytes: machine::disk_bytes(data)?,
     };
-    server.stop().await.context("the server did not stop well")?;
+    ensure!(server.stop().await?.success(), "the server did not stop well");
     Ok(round)
 }
 

@@ -152,7 +152,13 @@ impl Load {
 
     /// Looks how far the last tasks are.
     async fn look(&mut self, source: &SourceClient) -> Result<()> {
-        for id in self.sent.iter().rev().take(3).filter_map(|sent| sent.task.clone()) {
+        for id in self
+            .sent
+            .iter()
+            .rev()
+            .take(3)
+            .filter_map(|sent| sent.task.clone())
+        {
             let counts = source.task(&id).await?.counts;
             self.shown_in_the_middle += u32::from(counts.pending > 0 && counts.pending < counts.total);
             self.shown.insert(id, counts.success + counts.failure);

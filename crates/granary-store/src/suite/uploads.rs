@@ -8,7 +8,7 @@ use granary_core::task::{Counts, TaskKind, TaskStatus};
 
 use super::world::*;
 use super::{Fixture, refused_with, reopen_or_skip};
-use crate::{CheckedBatch, Store, StoreLimits, TaskFilter};
+use crate::{CheckedBatch, Store, StoreError, StoreLimits, TaskFilter};
 
 /// Bodies of a request below this many bytes may be kept another way than those above.
 const INLINE_BOUND: usize = 64 * 1024;
@@ -193,9 +193,7 @@ pub async fn a_definition_made_another_during_an_upload_refuses_it<F: Fixture>(f
     let upload = world.upload(&[join("knows", "ann", "bob", 1)]).await;
     // No edge is stored, so its ends may be changed.
     let other_ends = relationship("knows", ("place", false), ("person", false));
-    world
-        .define(RelationshipDefinition, "knows", &other_ends)
-        .await;
+    world.define(RelationshipDefinition, "knows", &other_ends).await;
     let refused = upload
         .expect("it is spooled")
         .accept(checked_by, world.now())
