@@ -7,7 +7,7 @@ use axum::http::header::LINK;
 use axum::response::Response;
 use granary_core::operation::{RecordId, TypeRef};
 use granary_engine::Persisted;
-use granary_store::Record;
+use granary_store::{Record, may_go_on};
 
 use crate::reply::{raw_json, with_header};
 use crate::routes::next_link;
@@ -82,9 +82,10 @@ pub(crate) struct PageOf {
 }
 
 impl PageOf {
-    /// A page of at most `limit` of the records found, of which one more was asked for.
+    /// A page of at most `limit` of the records found, of which one more was asked for. Where their bodies are large
+    /// the store gives fewer, and the list goes on behind them.
     pub(crate) fn cut(mut found: Vec<Record>, limit: usize, cursor: impl Fn(&Record) -> String) -> Self {
-        let more = found.len() > limit;
+        let more = may_go_on(&found, limit + 1);
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(cursor);
         Self { records: found, next }

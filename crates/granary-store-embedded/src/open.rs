@@ -139,7 +139,12 @@ impl Keyspaces {
 /// The row of the store, made at its first start.
 fn store_row(db: &Database, keyspaces: &Keyspaces, fresh: bool) -> Result<StoreRow> {
     if let Some(row) = keyspaces.catalog.get(catalog::STORE_KEY).map_err(engine)? {
-        return rows::decode(&row, "catalog");
+        let row: StoreRow = rows::decode(&row, "catalog")?;
+        // A first start that was cut off has served nobody, so it has no source.
+        if fresh && row.next_source != 1 {
+            return Err(StoreError::Damaged("its file FORMAT is missing".into()));
+        }
+        return Ok(row);
     }
     if !fresh {
         return Err(StoreError::Damaged(

@@ -14,7 +14,7 @@ use granary_core::operation::{Operation, RecordId, TypeNumber};
 use granary_core::receipt::Receipt;
 use granary_core::task::TaskKind;
 use granary_core::time::Timestamp;
-use granary_store::{EdgeFilter, Record, Result, Source, StoreError, StoredTask, TaskFilter};
+use granary_store::{EdgeFilter, Record, Result, Source, StoreError, StoredTask, TaskFilter, take_page};
 
 use crate::keys::{self, TaskClass, TaskPlace};
 use crate::rows::{self, HeadRow, InlineRow, Place, ReceiptsRow, SpecRow, Spool, TaskRow};
@@ -165,16 +165,16 @@ impl Inner {
         let start = after.map_or(prefix.clone(), |id| {
             keys::after(keys::resource(source.number, number, id))
         });
-        let mut records = Vec::new();
-        for row in now.range(&self.keyspaces.heads, start..).take(limit) {
-            let (key, value) = row.into_inner().map_err(engine)?;
-            if !key.starts_with(&prefix) {
-                break;
-            }
+        let rows = now
+            .range(&self.keyspaces.heads, start..)
+            .map(|row| row.into_inner().map_err(engine));
+        let of_type = rows.take_while(|row| row.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)));
+        let records = of_type.map(|row| {
+            let (key, value) = row?;
             let id = keys::resource_id(&key).ok_or_else(|| StoreError::Damaged("a key of heads".into()))?;
-            records.push(self.with_body(&now, &key, id, &rows::decode(&value, "heads")?)?);
-        }
-        Ok(records)
+            self.with_body(&now, &key, id, &rows::decode(&value, "heads")?)
+        });
+        take_page(records, limit)
     }
 
     pub(crate) fn relationships(
@@ -214,30 +214,34 @@ impl Inner {
             }
             (Some((from, to)), _) => keys::after(keys::edge(source, number, &from, &to)).max(prefix.clone()),
         };
-        let mut records = Vec::new();
-        for row in now.range(keyspace, start..) {
-            let (key, value) = row.into_inner().map_err(engine)?;
-            if records.len() == limit || !key.starts_with(&prefix) {
-                break;
-            }
-            let (near, far) =
-                keys::edge_ends(&key).ok_or_else(|| StoreError::Damaged("a key of edges".into()))?;
-            let (from, to) = if inward { (far, near) } else { (near, far) };
-            if !filter.admits(&from, &to) {
-                continue;
-            }
-            let key = keys::edge(source, number, &from, &to);
-            let value = match inward {
-                false => value,
-                true => now
-                    .get(&self.keyspaces.edges, &key)
-                    .map_err(engine)?
-                    .ok_or_else(|| StoreError::Damaged("edges_in names an edge that is not there".into()))?,
-            };
-            let id = RecordId::Relationship { from, to };
-            records.push(self.with_body(&now, &key, id, &rows::decode(&value, "edges")?)?);
-        }
-        Ok(records)
+        let rows = now
+            .range(keyspace, start..)
+            .map(|row| row.into_inner().map_err(engine));
+        let of_type = rows.take_while(|row| row.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)));
+        let records = of_type.filter_map(|row| {
+            let found = row.and_then(|(key, value)| {
+                let (near, far) =
+                    keys::edge_ends(&key).ok_or_else(|| StoreError::Damaged("a key of edges".into()))?;
+                let (from, to) = if inward { (far, near) } else { (near, far) };
+                if !filter.admits(&from, &to) {
+                    return Ok(None);
+                }
+                let key = keys::edge(source, number, &from, &to);
+                let missing = || StoreError::Damaged("edges_in names an edge that is not there".into());
+                let value = match inward {
+                    false => value,
+                    true => now
+                        .get(&self.keyspaces.edges, &key)
+                        .map_err(engine)?
+                        .ok_or_else(missing)?,
+                };
+                let id = RecordId::Relationship { from, to };
+                self.with_body(&now, &key, id, &rows::decode(&value, "edges")?)
+                    .map(Some)
+            });
+            found.transpose()
+        });
+        take_page(records, limit)
     }
 
     pub(crate) fn task_row(&self, now: &Snapshot, place: &TaskPlace) -> Result<TaskRow> {

@@ -25,7 +25,7 @@ use granary_core::task::{Counts, TaskId};
 use granary_core::time::Timestamp;
 
 pub use error::{Result, StoreError};
-pub use record::Record;
+pub use record::{PAGE_BYTES_MAX, Record, may_go_on, take_page};
 pub use task::{StoredTask, TaskFilter};
 pub use upload::{CheckedBatch, Upload};
 
@@ -237,7 +237,8 @@ pub trait Store: Send + Sync + 'static {
     /// One record of the type with this number.
     async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>>;
 
-    /// Resources of a type in the byte order of their ids after `after`, at most `limit`.
+    /// Resources of a type in the byte order of their ids after `after`: at most `limit`, and fewer where their bodies
+    /// reach [`PAGE_BYTES_MAX`]; see [`may_go_on`].
     async fn resources(
         &self,
         source: &Source,
@@ -246,7 +247,8 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Record>>;
 
-    /// Edges of a type in the byte order of `from`, then `to`, after `after`, at most `limit`.
+    /// Edges of a type in the byte order of `from`, then `to`, after `after`: at most `limit`, and fewer where their
+    /// bodies reach [`PAGE_BYTES_MAX`]; see [`may_go_on`].
     async fn relationships(
         &self,
         source: &Source,

@@ -17,7 +17,7 @@ use granary_core::time::Timestamp;
 
 use crate::{
     Budget, CheckedBatch, Definitions, EdgeFilter, Lane, Record, Result, Source, Step, Store, StoreError,
-    StoreLimits, Stored, StoredTask, TaskFilter, Upload, Write, Written, counts_at,
+    StoreLimits, Stored, StoredTask, TaskFilter, Upload, Write, Written, counts_at, take_page,
 };
 
 /// The reference store.
@@ -629,7 +629,7 @@ impl Store for MemoryStore {
             let RecordId::Resource(id) = id else { return false };
             *of_type == number && after.is_none_or(|after| id > after)
         });
-        Ok(shown.take(limit).map(to_record).collect())
+        take_page(shown.map(|found| Ok(to_record(found))), limit)
     }
 
     async fn relationships(
@@ -648,7 +648,7 @@ impl Store for MemoryStore {
             };
             *of_type == number && filter.admits(from, to) && after.is_none_or(|after| (from, to) > after)
         });
-        Ok(shown.take(limit).map(to_record).collect())
+        take_page(shown.map(|found| Ok(to_record(found))), limit)
     }
 
     async fn task(&self, source: &Source, id: Ksuid) -> Result<Option<StoredTask>> {

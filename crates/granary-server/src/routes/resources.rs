@@ -11,7 +11,7 @@ use granary_core::error::ErrorObject;
 use granary_core::keys::ResourceId;
 use granary_core::operation::{RecordId, TypeRef};
 use granary_engine::{WriteOutcome, error_object};
-use granary_store::{Record, Source};
+use granary_store::{Record, Source, may_go_on};
 
 use crate::records::{self, PageOf};
 use crate::reply::{Reply, raw_json, typed, with_header};
@@ -164,7 +164,7 @@ pub(super) async fn list(
                     out.push(b'\n');
                 }
                 let left = left - page.len();
-                let more = page.last().filter(|_| page.len() == PAGE && left > 0);
+                let more = page.last().filter(|_| left > 0 && may_go_on(&page, PAGE));
                 Ok((out, more.and_then(id_of).map(|last| (Some(last), left))))
             }
         });

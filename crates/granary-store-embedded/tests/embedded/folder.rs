@@ -52,6 +52,45 @@ async fn a_folder_in_use_is_not_opened_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_whose_database_is_missing_loses_no_segment() {
+    let fixture = OnDisk::default();
+    let world = World::new(fixture.fresh().await).await;
+    world
+        .bulk(&[upsert("person", "ann", 0).with_body(vec![b'x'; 100_000])])
+        .await;
+    let (folder, _) = fixture.folder(&world.store);
+    drop(world.store);
+    fs::rename(folder.join("db"), folder.join("elsewhere")).unwrap();
+    let error = refused(&folder);
+    assert!(
+        matches!(&error, OpenError::Damaged { what, .. } if what.contains("db/")),
+        "{error}"
+    );
+    // Nor where an empty one stands in its place.
+    fs::create_dir(folder.join("db")).unwrap();
+    let error = refused(&folder);
+    assert!(matches!(&error, OpenError::Damaged { .. }), "{error}");
+    fs::remove_dir_all(folder.join("db")).unwrap();
+    fs::rename(folder.join("elsewhere"), folder.join("db")).unwrap();
+    let world = World::found(EmbeddedStore::open(&folder, limits()).unwrap()).await;
+    assert_eq!(
+        world.body("person", "ann").await.map(|body| body.len()),
+        Some(100_000)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_start_that_was_cut_off_is_taken_up() {
+    let fixture = OnDisk::default();
+    let store = fixture.fresh().await;
+    let (folder, _) = fixture.folder(&store);
+    drop(store);
+    fs::remove_file(folder.join("FORMAT")).unwrap();
+    drop(EmbeddedStore::open(&folder, limits()).unwrap());
+    assert!(folder.join("FORMAT").is_file());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_of_another_format_is_left_as_it_is() {
     let fixture = OnDisk::default();
     let world = World::new(fixture.fresh().await).await;
@@ -75,7 +114,11 @@ async fn a_folder_of_another_format_is_left_as_it_is() {
         assert!(error.to_string().contains("FORMAT"), "{error}");
     }
     fs::remove_file(&format).unwrap();
-    assert!(matches!(refused(&folder), OpenError::Foreign(_)));
+    let error = refused(&folder);
+    assert!(
+        matches!(&error, OpenError::Damaged { what, .. } if what.contains("FORMAT")),
+        "{error}"
+    );
     fs::write(&format, good).unwrap();
     let world = World::found(EmbeddedStore::open(&folder, limits()).unwrap()).await;
     assert_eq!(world.body("person", "ann").await, Some(body(1)));

@@ -201,6 +201,7 @@ macro_rules! behaviours {
                 an_equal_upsert_changes_nothing,
                 an_id_may_stand_in_two_types,
                 resources_are_listed_in_byte_order_with_every_page_size,
+                a_page_of_large_bodies_ends_early_and_says_so,
                 a_body_is_the_last_one_written_wherever_it_was_before,
                 what_does_not_exist_is_not_found;
             relationships:

@@ -2,7 +2,7 @@
 
 use super::Fixture;
 use super::world::*;
-use crate::{EdgeFilter, Store};
+use crate::{EdgeFilter, PAGE_BYTES_MAX, Store, may_go_on};
 
 pub async fn a_record_shows_its_versions_and_times<F: Fixture>(fixture: &F) {
     let world = World::new(fixture.fresh().await).await;
@@ -125,6 +125,18 @@ pub async fn resources_are_listed_in_byte_order_with_every_page_size<F: Fixture>
         .expect("listed after an id that is not there");
     assert_eq!(ids(&next), ["aa-b", "aa0"]);
     assert_eq!(list(None, 0).await.expect("an empty page"), []);
+}
+
+pub async fn a_page_of_large_bodies_ends_early_and_says_so<F: Fixture>(fixture: &F) {
+    let world = World::new(fixture.fresh().await).await;
+    let mega = |id: usize| upsert("person", &format!("p-{id:02}"), 0).with_body(vec![b'x'; 1 << 20]);
+    world.bulk(&(0..20).map(mega).collect::<Vec<_>>()).await;
+    let number = world.number("person");
+    let page = world.store.resources(&world.source, number, None, 100).await;
+    let page = page.expect("resources are listed");
+    assert_eq!(page.len(), PAGE_BYTES_MAX >> 20);
+    assert!(may_go_on(&page, 100));
+    assert_eq!(world.resources("person", 100).await.len(), 20);
 }
 
 pub async fn a_body_is_the_last_one_written_wherever_it_was_before<F: Fixture>(fixture: &F) {
