@@ -1,5 +1,7 @@
 //! The table of limits (contract, sections 10 and 13): every bound that a client can meet, by name.
 
+use crate::check::DEPTH_MAX;
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
@@ -20,6 +22,9 @@ pub enum BadLimit {
     /// Zero would refuse everything.
     #[error("the limit {0} cannot be 0")]
     Zero(&'static str),
+    /// What is nested deeper is not read, whatever the limit says.
+    #[error("the limit {0} cannot be over {1}")]
+    TooLarge(&'static str, u64),
 }
 
 macro_rules! limits {
@@ -45,6 +50,7 @@ macro_rules! limits {
             /// Sets the limit with this name at `GET /limits`.
             pub fn set(&mut self, name: &str, value: u64) -> Result<(), BadLimit> {
                 match name {
+                    "jsonDepth" if value > DEPTH_MAX => Err(BadLimit::TooLarge("jsonDepth", DEPTH_MAX)),
                     $($name if value == 0 => Err(BadLimit::Zero($name)),
                     $name => { self.$field = value; Ok(()) })*
                     _ => Err(BadLimit::Unknown(name.to_owned())),
@@ -91,6 +97,8 @@ mod tests {
             assert_eq!(row.value, 7 + index as u64, "{}", row.name);
         }
         assert_eq!(limits.set("jsonDepth", 0), Err(BadLimit::Zero("jsonDepth")));
+        assert_eq!(limits.set("jsonDepth", DEPTH_MAX), Ok(()));
+        assert!(limits.set("jsonDepth", DEPTH_MAX + 1).is_err());
         assert!(limits.set("nope", 1).is_err());
     }
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::serve::ListenerExt;
 use granary_engine::Engine;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,12 @@ pub async fn serve(listener: TcpListener, engine: Engine, stop: CancellationToke
         stop: stop.clone(),
     };
     let stopping = stop.clone();
+    // An answer of several pieces must not wait for the client to acknowledge the first.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its delay");
+        }
+    });
     let serving = axum::serve(listener, router(app))
         .with_graceful_shutdown(async move { stopping.cancelled().await })
         .into_future();

@@ -89,7 +89,7 @@ impl Inner {
             lane.source.number.to_be_bytes(),
             rows::encode(&row),
         );
-        batch.commit().map_err(engine)?;
+        self.commit(batch)?;
 
         writer.lane = row;
         self.sync.committed();
@@ -153,7 +153,7 @@ impl Inner {
         };
         batch.insert(&self.keyspaces.lanes, source.to_be_bytes(), rows::encode(&row));
         let written = self.written(source, &plan, &stored, &decision, &chunk)?;
-        batch.commit().map_err(engine)?;
+        self.commit(batch)?;
         writer.lane = row;
         let commit = self.sync.committed();
         drop(writer);

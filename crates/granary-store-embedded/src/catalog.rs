@@ -175,7 +175,7 @@ impl Inner {
         batch.insert(&self.keyspaces.catalog, STORE_KEY, rows::encode(&store));
         batch.insert(&self.keyspaces.catalog, source_key(number), rows::encode(&row));
         batch.insert(&self.keyspaces.lanes, number.to_be_bytes(), rows::encode(&lane));
-        batch.commit().map_err(engine)?;
+        self.commit(batch)?;
         *next_source = number + 1;
         self.sync.wait(self.sync.committed())?;
         let state = Arc::new(SourceState::new(number, row, lane, Definitions::default())?);
@@ -202,7 +202,7 @@ impl Inner {
             let mut batch = self.db.batch();
             batch.remove(&self.keyspaces.catalog, source_key(source.number));
             batch.remove(&self.keyspaces.lanes, prefix);
-            batch.commit().map_err(engine)?;
+            self.commit(batch)?;
             self.sync.wait(self.sync.committed())?;
             writer.deleted = true;
             self.sources
@@ -320,7 +320,7 @@ impl Inner {
             source_key(state.source.number),
             rows::encode(&row),
         );
-        batch.commit().map_err(engine)?;
+        self.commit(batch)?;
         self.sync.wait(self.sync.committed())?;
         writer.row = row;
         writer.edge_types = edge_types;

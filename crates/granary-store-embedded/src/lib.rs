@@ -132,6 +132,16 @@ fn engine(error: fjall::Error) -> StoreError {
     }
 }
 
+impl Inner {
+    /// Commits a batch. Where that fails the store takes no more writes, and says so when it is asked.
+    fn commit(&self, batch: fjall::OwnedWriteBatch) -> Result<()> {
+        batch.commit().map_err(|error| {
+            self.sync.fail(&error);
+            engine(error)
+        })
+    }
+}
+
 fn io(error: std::io::Error) -> StoreError {
     StoreError::Unavailable(error.to_string())
 }
@@ -293,6 +303,10 @@ impl Store for EmbeddedStore {
 
     fn spooled_bytes(&self) -> u64 {
         self.inner.spooled.load(Ordering::Relaxed)
+    }
+
+    async fn check_writable(&self) -> Result<()> {
+        self.inner.check_open()
     }
 
     async fn close(&self) -> Result<()> {

@@ -129,6 +129,14 @@ impl Syncer {
         }
     }
 
+    /// Takes no more writes: one has failed, and what it left behind is not known.
+    pub(crate) fn fail(&self, error: &fjall::Error) {
+        tracing::error!(%error, "a write failed; the store takes no more until it is opened again");
+        let mut state = self.shared.state();
+        state.failed = Some(format!("a write failed ({error}); restart the server"));
+        self.shared.synced.notify_all();
+    }
+
     /// Syncs what is left and ends the thread.
     pub(crate) fn stop(&self) {
         self.shared.state().stopping = true;

@@ -15,7 +15,7 @@ use crate::format::sync_folder;
 use crate::keys::{TaskClass, TaskPlace};
 use crate::rows::{self, InlineRow, SegmentRow, SpecRow, Spool, TaskRow};
 use crate::segment::{FinishedSegment, SegmentWriter};
-use crate::{Inner, engine, io, lock, run_blocking};
+use crate::{Inner, io, lock, run_blocking};
 
 /// A request whose operations and bodies stay below this is kept in the database: a file for it would be a waste.
 const INLINE_BYTES_MAX: usize = 64 * 1024;
@@ -255,7 +255,7 @@ impl Work {
         );
         // From here on the files may be named by the journal, even where the commit reports a failure.
         finished.iter_mut().for_each(FinishedSegment::keep);
-        batch.commit().map_err(engine)?;
+        inner.commit(batch)?;
         writer.lane = row;
         writer.queue.push_back(place.sequence);
         inner.spooled.fetch_add(bytes, Ordering::Relaxed);

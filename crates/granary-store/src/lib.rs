@@ -277,6 +277,9 @@ pub trait Store: Send + Sync + 'static {
     /// Bytes that are spooled: uploads under way and tasks that have not ended.
     fn spooled_bytes(&self) -> u64;
 
+    /// Fails where the store takes no writes: it is closed, out of reach, or a write has failed for good.
+    async fn check_writable(&self) -> Result<()>;
+
     /// Makes everything durable; the store takes no writes afterwards ([`StoreError::Unavailable`]), and may still read.
     async fn close(&self) -> Result<()>;
 }

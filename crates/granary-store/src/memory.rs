@@ -705,6 +705,13 @@ impl Store for MemoryStore {
         self.state().spooled
     }
 
+    async fn check_writable(&self) -> Result<()> {
+        match self.state().closed {
+            true => Err(StoreError::Unavailable("it is closed".into())),
+            false => Ok(()),
+        }
+    }
+
     async fn close(&self) -> Result<()> {
         self.state().closed = true;
         Ok(())

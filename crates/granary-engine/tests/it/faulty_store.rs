@@ -149,6 +149,10 @@ impl Store for FaultyStore {
         self.inner.spooled_bytes()
     }
 
+    async fn check_writable(&self) -> Result<()> {
+        self.inner.check_writable().await
+    }
+
     async fn close(&self) -> Result<()> {
         self.inner.close().await
     }

@@ -20,7 +20,7 @@ pub(super) async fn alive() -> Reply {
     Ok(json(StatusCode::OK, &health(HealthStatus::Ok)))
 }
 
-/// Ready for new work: not while the server is stopping.
+/// Ready for new work: not while the server is stopping, nor once the store takes no writes.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Reply {
     if app.stop.is_cancelled() || app.engine.stopping() {
         return Ok(json(
@@ -28,7 +28,13 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Reply {
             &health(HealthStatus::Stopping),
         ));
     }
-    Ok(json(StatusCode::OK, &health(HealthStatus::Ok)))
+    match app.engine.store().check_writable().await {
+        Ok(()) => Ok(json(StatusCode::OK, &health(HealthStatus::Ok))),
+        Err(_) => Ok(json(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &health(HealthStatus::Unavailable),
+        )),
+    }
 }
 
 pub(super) async fn limits(State(app): State<Arc<App>>) -> Reply {

@@ -28,6 +28,20 @@ async fn a_server_that_stops_is_alive_but_not_ready() {
 }
 
 #[tokio::test]
+async fn a_server_whose_store_takes_no_writes_is_alive_but_not_ready() {
+    let world = World::empty().await;
+    world.engine.store().close().await.unwrap();
+    insta::assert_snapshot!(world.get("/healthz").await, @r#"
+    200
+    {"status":"OK","version":"0.1.0"}
+    "#);
+    insta::assert_snapshot!(world.get("/readyz").await, @r#"
+    503
+    {"status":"UNAVAILABLE","version":"0.1.0"}
+    "#);
+}
+
+#[tokio::test]
 async fn every_limit_is_shown_by_its_name() {
     let world = World::empty().await;
     insta::assert_snapshot!(world.get("/limits").await, @r#"
