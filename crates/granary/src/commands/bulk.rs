@@ -81,10 +81,17 @@ impl Bulk {
         let mut ended = Ended::Well;
         let mut tasks = Vec::new();
         // All are sent before any is waited for: the next is checked while the one before is applied.
+        let mut failed = None;
         for file in &self.files {
-            let input = Input::open(file).await?;
-            let name = input.name.clone();
-            match self.send(&source, input, output).await? {
+            let (name, reply) = match self.open_and_send(&source, file, output).await {
+                Ok(sent) => sent,
+                // Told at the end: what was accepted before is waited for and shown all the same.
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            };
+            match reply {
                 BulkReply::Accepted(accepted) => tasks.push(self.accepted(output, accepted, name)?),
                 BulkReply::Valid(valid) => {
                     output.status(
@@ -103,7 +110,7 @@ impl Bulk {
             }
         }
         let (sent, of) = (self.files.len(), tasks.len());
-        if ended == Ended::Rejected && sent > of + 1 {
+        if (ended == Ended::Rejected || failed.is_some()) && sent > of + 1 {
             output.note(format_args!(
                 "not sent: {}",
                 counted((sent - of - 1) as u64, "later file")
@@ -115,7 +122,18 @@ impl Bulk {
                 ended = ended.max(task::tell(output, &source, &task, &name).await?);
             }
         }
-        Ok(ended)
+        failed.map_or(Ok(ended), Err)
+    }
+
+    async fn open_and_send(
+        &self,
+        source: &SourceClient,
+        file: &std::path::Path,
+        output: &Output,
+    ) -> anyhow::Result<(String, BulkReply)> {
+        let input = Input::open(file).await?;
+        let name = input.name.clone();
+        Ok((name, self.send(source, input, output).await?))
     }
 
     async fn send(

@@ -262,6 +262,22 @@ fn what_cannot_be_sent_is_said_before_or_while_it_is() {
 }
 
 #[test]
+fn what_was_accepted_before_a_file_that_cannot_be_sent_is_told() {
+    let server = Server::start();
+    let good = server.file("good.ndjson", r#"{"id":"b1","data":{"title":"x"}}"#);
+    let files = [good.as_str(), "/nowhere/x.ndjson", good.as_str()];
+    let failed = bulk(&server, &[&files[..], &["--type", "book", "--wait"]].concat(), "").ends(1);
+    assert!(failed.stdout.contains("COMPLETE"), "{}", failed.stdout);
+    for part in ["not sent: 1 later file", "cannot read /nowhere/x.ndjson"] {
+        assert!(
+            failed.stderr.contains(part),
+            "{part} is missing in {}",
+            failed.stderr
+        );
+    }
+}
+
+#[test]
 fn a_source_that_is_not_there_is_said_however_much_is_to_be_sent() {
     let server = Server::start();
     let large = "{\"data\":{\"title\":\"x\"}}\n".repeat(400_000);
