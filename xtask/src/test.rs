@@ -1,5 +1,6 @@
 //! The whole test run, part by part, with the minutes each takes.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -19,21 +20,19 @@ pub(crate) fn everything() -> Result<()> {
 }
 
 fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
-    let mut part = |name: &'static str, steps: &[&[&str]]| -> Result<()> {
+    let mut part = |name: &'static str, run: &dyn Fn() -> Result<()>| -> Result<()> {
         println!("\n== {name}");
         let started = Instant::now();
-        let outcome = steps.iter().try_for_each(|step| cargo(step));
+        let outcome = run();
         minutes.push((name, started.elapsed()));
         outcome.with_context(|| format!("failed in part '{name}'"))
     };
-    part("format", &[&["fmt", "--all", "--check"]])?;
-    part(
-        "build",
-        &[&["build", "--release", "--workspace", "--all-targets"]],
-    )?;
-    part(
-        "lint",
-        &[&[
+    part("format", &|| cargo(&["fmt", "--all", "--check"]))?;
+    part("build", &|| {
+        cargo(&["build", "--release", "--workspace", "--all-targets"])
+    })?;
+    part("lint", &|| {
+        cargo(&[
             "clippy",
             "--release",
             "--workspace",
@@ -41,52 +40,55 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
             "--",
             "--deny",
             "warnings",
-        ]],
-    )?;
-    part("generated pages", &[&["xtask", "docs", "--check"]])?;
-    part(
-        "core, stores, wire",
-        &[&["test", "--release", "--workspace", "--exclude", "granary-tests"]],
-    )?;
-    part(
-        "conformance and crash",
-        &[&["test", "--release", "--package", "granary-tests"]],
-    )?;
-    part(
-        "demo",
-        &[&["run", "--release", "--package", "granary", "--", "demo", "--exit"]],
-    )?;
-    part("bench, small", &[&["xtask", "bench", "--operations", "20000"]])
+        ])
+    })?;
+    part("generated pages", &crate::docs::check)?;
+    // Always the whole workspace, or what was built above: one package alone takes other features of what it depends
+    // on, and so a build of its own.
+    part("core, stores, wire", &|| {
+        cargo(&["test", "--release", "--workspace", "--exclude", "granary-tests"])
+    })?;
+    part("conformance and crash", &|| {
+        cargo(&["test", "--release", "--workspace", "--test", "outside"])
+    })?;
+    part("demo", &|| binary("granary", &["demo", "--exit"]))?;
+    part("bench, small", &|| {
+        binary("granary-bench", &["--operations", "20000"])
+    })
 }
 
 /// Kills a server as often as the arguments say.
 pub(crate) fn crash(arguments: &[&str]) -> Result<()> {
-    cargo(&["build", "--release", "--package", "granary"])?;
-    let fixed = [
-        "run",
-        "--release",
-        "--package",
-        "granary-tests",
-        "--bin",
-        "crash",
-        "--",
-    ];
-    cargo(&[&fixed, arguments].concat())
+    build()?;
+    binary("crash", arguments)
 }
 
 /// Measures.
 pub(crate) fn bench(arguments: &[&str]) -> Result<()> {
-    cargo(&["build", "--release", "--package", "granary"])?;
-    let fixed = ["run", "--quiet", "--release", "--package", "granary-bench", "--"];
-    cargo(&[&fixed, arguments].concat())
+    build()?;
+    binary("granary-bench", arguments)
+}
+
+fn build() -> Result<()> {
+    cargo(&["build", "--release", "--workspace", "--bins"])
+}
+
+/// Runs a binary of the workspace, which stands beside this one.
+fn binary(name: &str, arguments: &[&str]) -> Result<()> {
+    run(&std::env::current_exe()?.with_file_name(name), arguments)
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {
-    println!("$ cargo {}", arguments.join(" "));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).args(arguments).status()?;
+    run(cargo.as_ref(), arguments)
+}
+
+fn run(program: &Path, arguments: &[&str]) -> Result<()> {
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    println!("$ {name} {}", arguments.join(" "));
+    let status = Command::new(program).args(arguments).status()?;
     if !status.success() {
-        bail!("`cargo {}` ended with {status}", arguments.join(" "));
+        bail!("`{name} {}` ended with {status}", arguments.join(" "));
     }
     Ok(())
 }
