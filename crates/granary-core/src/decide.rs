@@ -7,12 +7,13 @@
 //!
 //! Bodies are not looked at: a decision names the operation whose body a record now has.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorObject, ErrorType};
 use crate::keys::ResourceId;
+use crate::meta::SentMeta;
 use crate::operation::{Action, ContentHash, EdgeEnds, Operation, RecordId, TypeNumber, TypeRef};
 use crate::time::Timestamp;
 
@@ -29,6 +30,38 @@ pub struct Head {
     pub updated_at: Timestamp,
     /// The hash of its content.
     pub hash: ContentHash,
+    /// The hash of its identifiers, where it has any.
+    pub identifiers: Option<ContentHash>,
+    /// True where a single write or a bundle wrote it last: a purge that was accepted before leaves it alone.
+    pub at_once: bool,
+}
+
+/// What a caller expects of the record that the first operation of a write is on (`If-Match`, `If-None-Match: *`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// It exists.
+    Exists,
+    /// It does not.
+    Absent,
+    /// It exists with one of these stamps.
+    Stamp(Vec<u64>),
+}
+
+impl Guard {
+    fn check(&self, id: &RecordId, current: Option<&Head>) -> Result<(), ErrorObject> {
+        let (holds, found) = match (self, current) {
+            (Self::Absent, None) | (Self::Exists, Some(_)) => (true, ""),
+            (Self::Stamp(stamps), Some(head)) if stamps.contains(&head.stamp) => (true, ""),
+            (Self::Absent, Some(_)) => (false, "exists"),
+            (Self::Exists | Self::Stamp(_), None) => (false, "does not exist"),
+            (Self::Stamp(_), Some(_)) => (false, "was changed"),
+        };
+        if holds {
+            return Ok(());
+        }
+        let message = format!("record with id '{id}' {found}; read it and decide again");
+        Err(ErrorObject::failed_precondition(message).with_code(412))
+    }
 }
 
 /// What a decision reads, or writes: one record of a source.
@@ -112,6 +145,28 @@ pub struct Put {
     pub head: Head,
     /// Which operation of the chunk holds its body.
     pub operation: usize,
+    /// Where its identifiers are.
+    pub identifiers: Identified,
+}
+
+/// Where the identifiers of a record that a chunk has written are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identified {
+    /// Where they were: what is stored stays, if there are any.
+    AsStored,
+    /// Nowhere: what is stored goes.
+    Nowhere,
+    /// In the meta of the operation with this index; what is stored goes.
+    In(usize),
+}
+
+/// A resource that was deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cascade {
+    /// Which of [`Plan::records`].
+    pub record: usize,
+    /// Every edge at it with a smaller stamp is gone.
+    pub stamp: u64,
 }
 
 /// What a chunk does: to be written in one transaction with its receipts and the cursor.
@@ -122,7 +177,7 @@ pub struct Decision {
     /// One for each operation, in order.
     pub verdicts: Vec<Verdict>,
     /// Resources that were deleted: every edge that was stored at either end of them goes.
-    pub cascades: Vec<usize>,
+    pub cascades: Vec<Cascade>,
     /// Records that are gone.
     pub deletes: Vec<usize>,
     /// Records that were written.
@@ -160,6 +215,8 @@ pub struct Plan<'a> {
     slots: Vec<Slots>,
     records: Vec<RecordKey<'a>>,
     bounds: Vec<(BoundedEnd<'a>, usize)>,
+    at_once: bool,
+    guard: Option<&'a Guard>,
 }
 
 impl<'a> Plan<'a> {
@@ -174,6 +231,8 @@ impl<'a> Plan<'a> {
             slots: Vec::with_capacity(operations.len()),
             records: Vec::with_capacity(operations.len()),
             bounds: Vec::new(),
+            at_once: false,
+            guard: None,
         };
         let mut record_places = HashMap::with_capacity(operations.len());
         let mut bound_places = HashMap::new();
@@ -229,6 +288,14 @@ impl<'a> Plan<'a> {
             .iter_mut()
             .for_each(|(_, count)| *count += deletes_count);
         plan
+    }
+
+    /// The same for a single write or a bundle, with what its caller expects.
+    #[must_use]
+    pub fn at_once(mut self, guard: Option<&'a Guard>) -> Self {
+        self.at_once = true;
+        self.guard = guard;
+        self
     }
 
     /// The records whose heads must be read; all that the chunk can change is among them, but for cascades.
@@ -289,10 +356,11 @@ struct Overlay<'p, 'a> {
     plan: &'p Plan<'a>,
     heads: Vec<Option<Head>>,
     sources: Vec<Source>,
+    identified: Vec<Identified>,
     neighbours: Vec<BTreeSet<ResourceId>>,
     /// Places of edges in `records`; empty for the chunks of most tasks.
     edges: Vec<usize>,
-    cascades: BTreeSet<usize>,
+    cascades: BTreeMap<usize, u64>,
     stamp_next: u64,
 }
 
@@ -302,10 +370,11 @@ impl<'p, 'a> Overlay<'p, 'a> {
         Self {
             plan,
             sources: vec![Source::Stored; current.heads.len()],
+            identified: vec![Identified::AsStored; current.heads.len()],
             heads: current.heads,
             neighbours: current.neighbours.into_iter().map(BTreeSet::from_iter).collect(),
             edges: (0..plan.records.len()).filter(is_edge).collect(),
-            cascades: BTreeSet::new(),
+            cascades: BTreeMap::new(),
             stamp_next,
         }
     }
@@ -322,6 +391,9 @@ impl<'p, 'a> Overlay<'p, 'a> {
         let operation = &self.plan.operations[index];
         let slots = &self.plan.slots[index];
         let current = self.heads[slots.record];
+        if let (Some(guard), 0) = (self.plan.guard, index) {
+            guard.check(&operation.id, current.as_ref())?;
+        }
         let hash = match (operation.action, operation.hash) {
             (Action::Delete, _) => {
                 if current.is_none() {
@@ -339,24 +411,45 @@ impl<'p, 'a> Overlay<'p, 'a> {
             return Err(ErrorObject::new(ErrorType::AlreadyExists, message));
         }
         self.check_ends(index)?;
-        let head = match current {
-            Some(head) if head.hash == hash => return Ok(true),
-            Some(head) => Head {
-                version: head.version + 1,
-                stamp: self.stamp_next,
-                created_at: head.created_at,
-                // A clock that was set back does not take a record back in time.
-                updated_at: now.max(head.updated_at),
-                hash,
-            },
-            None => Head {
-                version: 1,
-                stamp: self.stamp_next,
-                created_at: now,
-                updated_at: now,
-                hash,
-            },
+        let meta = operation.meta.as_deref();
+        let identifiers = meta.and_then(|meta| meta.identifiers.as_ref());
+        let sent_time = |of: fn(&SentMeta) -> Option<Timestamp>| meta.and_then(of);
+        let (created_at, updated_at) = (
+            sent_time(|meta| meta.created_at),
+            sent_time(|meta| meta.updated_at),
+        );
+        let equal = |head: &Head| {
+            head.hash == hash
+                && created_at.is_none_or(|at| at == head.created_at)
+                && updated_at.is_none_or(|at| at == head.updated_at)
+                && identifiers.is_none_or(|sent| sent.hash == head.identifiers)
         };
+        if current.as_ref().is_some_and(equal) {
+            return Ok(true);
+        }
+        let created_at = created_at.or(current.map(|head| head.created_at)).unwrap_or(now);
+        // A clock that was set back does not take a record back in time.
+        let written_at = current
+            .map_or(now, |head| now.max(head.updated_at))
+            .max(created_at);
+        let head = Head {
+            version: current.map_or(1, |head| head.version + 1),
+            stamp: self.stamp_next,
+            created_at,
+            updated_at: updated_at.unwrap_or(written_at),
+            hash,
+            identifiers: match identifiers {
+                Some(sent) => sent.hash,
+                None => current.and_then(|head| head.identifiers),
+            },
+            at_once: self.plan.at_once,
+        };
+        if identifiers.is_some() {
+            self.identified[slots.record] = match head.identifiers {
+                Some(_) => Identified::In(index),
+                None => Identified::Nowhere,
+            };
+        }
         self.stamp_next += 1;
         self.heads[slots.record] = Some(head);
         self.sources[slots.record] = Source::Operation(index);
@@ -409,8 +502,7 @@ impl<'p, 'a> Overlay<'p, 'a> {
 
     fn delete(&mut self, index: usize) {
         let slots = &self.plan.slots[index];
-        self.heads[slots.record] = None;
-        self.sources[slots.record] = Source::Operation(index);
+        self.forget(slots.record, index);
         match &self.plan.operations[index].id {
             RecordId::Relationship { from, to } => {
                 for (bound, other) in slots.bounds.into_iter().zip([to, from]) {
@@ -423,10 +515,17 @@ impl<'p, 'a> Overlay<'p, 'a> {
         }
     }
 
+    /// The record is gone, by the operation with this index.
+    fn forget(&mut self, record: usize, index: usize) {
+        self.heads[record] = None;
+        self.sources[record] = Source::Operation(index);
+        self.identified[record] = Identified::Nowhere;
+    }
+
     /// The edges of a deleted resource go with it: those of the overlay here, the stored ones by the store.
     fn cascade(&mut self, index: usize) {
         let place = self.plan.slots[index].record;
-        self.cascades.insert(place);
+        self.cascades.insert(place, self.stamp_next);
         let RecordKey::Resource { number, id } = self.plan.records[place] else {
             return;
         };
@@ -437,7 +536,8 @@ impl<'p, 'a> Overlay<'p, 'a> {
                 .filter(move |t| t.number == definition)
                 .find_map(|t| t.edge.as_ref())
         };
-        for &edge in &self.edges {
+        for at in 0..self.edges.len() {
+            let edge = self.edges[at];
             let RecordKey::Relationship {
                 number: definition,
                 from,
@@ -450,8 +550,7 @@ impl<'p, 'a> Overlay<'p, 'a> {
                 (ends.from.number == number && from == id) || (ends.to.number == number && to == id)
             });
             if touches {
-                self.heads[edge] = None;
-                self.sources[edge] = Source::Operation(index);
+                self.forget(edge, index);
             }
         }
         for ((bound, _), neighbours) in self.plan.bounds.iter().zip(&mut self.neighbours) {
@@ -473,7 +572,11 @@ impl<'p, 'a> Overlay<'p, 'a> {
     fn finish(self, verdicts: Vec<Verdict>) -> Decision {
         let mut decision = Decision {
             verdicts,
-            cascades: self.cascades.into_iter().collect(),
+            cascades: self
+                .cascades
+                .into_iter()
+                .map(|(record, stamp)| Cascade { record, stamp })
+                .collect(),
             stamp_next: self.stamp_next,
             ..Decision::default()
         };
@@ -485,6 +588,7 @@ impl<'p, 'a> Overlay<'p, 'a> {
                         record,
                         head,
                         operation,
+                        identifiers: self.identified[record],
                     });
                 }
                 (None, Source::Operation(_)) => decision.deletes.push(record),
@@ -495,175 +599,4 @@ impl<'p, 'a> Overlay<'p, 'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keys::Key;
-    use crate::operation::EdgeEnd;
-
-    const NOW: Timestamp = Timestamp::EPOCH;
-
-    fn rid(raw: &str) -> ResourceId {
-        ResourceId::parse(raw).unwrap()
-    }
-
-    fn types() -> Vec<TypeRef> {
-        let key = |raw| Key::parse(raw).unwrap();
-        let end = |at_most_one| EdgeEnd {
-            profile: key("place"),
-            number: 1,
-            at_most_one,
-        };
-        vec![
-            TypeRef {
-                key: key("place"),
-                number: 1,
-                edge: None,
-            },
-            TypeRef {
-                key: key("in"),
-                number: 2,
-                edge: Some(EdgeEnds {
-                    from: end(true),
-                    to: end(false),
-                }),
-            },
-        ]
-    }
-
-    fn resource(action: Action, id: &str, content: u8) -> Operation {
-        let hash = (action != Action::Delete).then_some(ContentHash([content; 16]));
-        Operation {
-            action,
-            type_index: 0,
-            id: RecordId::Resource(rid(id)),
-            hash,
-        }
-    }
-
-    fn edge(action: Action, from: &str, to: &str, content: u8) -> Operation {
-        let id = RecordId::Relationship {
-            from: rid(from),
-            to: rid(to),
-        };
-        let hash = (action != Action::Delete).then_some(ContentHash([content; 16]));
-        Operation {
-            action,
-            type_index: 1,
-            id,
-            hash,
-        }
-    }
-
-    /// Decides on an empty store.
-    fn decide(operations: &[Operation]) -> Decision {
-        let types = types();
-        let plan = Plan::of(operations, &types);
-        let current = Current {
-            heads: vec![None; plan.records().len()],
-            neighbours: vec![Vec::new(); plan.bounds().len()],
-        };
-        plan.decide(current, NOW, 1)
-    }
-
-    fn codes(decision: &Decision) -> Vec<u16> {
-        let code = |verdict: &Verdict| match verdict {
-            Verdict::Success { unchanged: false } => 200,
-            Verdict::Success { unchanged: true } => 304,
-            Verdict::Failure(error) => error.code,
-        };
-        decision.verdicts.iter().map(code).collect()
-    }
-
-    use Action::{Create, Delete, Upsert};
-
-    #[test]
-    fn each_operation_sees_the_earlier_ones() {
-        let decision = decide(&[
-            resource(Create, "aa", 1),
-            resource(Create, "aa", 2),
-            resource(Upsert, "aa", 3),
-            resource(Upsert, "aa", 3),
-            resource(Delete, "aa", 0),
-            resource(Delete, "aa", 0),
-            resource(Upsert, "aa", 4),
-        ]);
-        assert_eq!(codes(&decision), [200, 409, 200, 304, 200, 404, 200]);
-        assert_eq!(decision.puts.len(), 1);
-        let put = &decision.puts[0];
-        assert_eq!((put.operation, put.head.version, put.head.stamp), (6, 1, 3));
-        assert_eq!(
-            (
-                decision.deletes.len(),
-                decision.cascades.len(),
-                decision.stamp_next
-            ),
-            (0, 1, 4)
-        );
-        let Verdict::Failure(error) = &decision.verdicts[1] else {
-            panic!("a create on an existing id")
-        };
-        assert_eq!(error.message, "record with id 'aa' already exists");
-    }
-
-    #[test]
-    fn an_edge_needs_both_ends_and_room() {
-        let decision = decide(&[
-            edge(Create, "aa", "bb", 1),
-            resource(Create, "aa", 1),
-            edge(Create, "aa", "bb", 1),
-            resource(Create, "bb", 1),
-            resource(Create, "cc", 1),
-            edge(Create, "aa", "bb", 1),
-            edge(Upsert, "aa", "bb", 2),
-            edge(Create, "aa", "bb", 1),
-            edge(Create, "aa", "cc", 1),
-            edge(Delete, "aa", "bb", 0),
-            edge(Create, "aa", "cc", 1),
-        ]);
-        assert_eq!(
-            codes(&decision),
-            [404, 200, 404, 200, 200, 200, 200, 409, 400, 200, 200]
-        );
-    }
-
-    #[test]
-    fn a_deleted_resource_takes_its_edges_along() {
-        let decision = decide(&[
-            resource(Create, "aa", 1),
-            resource(Create, "bb", 1),
-            edge(Create, "aa", "bb", 1),
-            resource(Delete, "bb", 0),
-            edge(Delete, "aa", "bb", 0),
-            resource(Create, "bb", 1),
-            resource(Create, "cc", 1),
-            edge(Create, "aa", "cc", 1),
-        ]);
-        assert_eq!(codes(&decision), [200, 200, 200, 200, 404, 200, 200, 200]);
-        assert_eq!(decision.cascades.len(), 1);
-    }
-
-    #[test]
-    fn a_clock_set_back_keeps_the_time_of_a_record() {
-        let types = types();
-        let operations = [resource(Upsert, "aa", 2)];
-        let plan = Plan::of(&operations, &types);
-        let later = Timestamp::from_millis(5_000);
-        let stored = Head {
-            version: 7,
-            stamp: 3,
-            created_at: later,
-            updated_at: later,
-            hash: ContentHash([1; 16]),
-        };
-        let current = Current {
-            heads: vec![Some(stored)],
-            neighbours: Vec::new(),
-        };
-        let decision = plan.decide(current, NOW, 9);
-        let head = decision.puts[0].head;
-        assert_eq!(
-            (head.version, head.stamp, head.created_at, head.updated_at),
-            (8, 9, later, later)
-        );
-    }
-}
+mod tests;

@@ -19,7 +19,7 @@ pub struct BadName {
 }
 
 impl BadName {
-    fn new(what: &'static str, rule: String, raw: &str) -> Self {
+    pub(crate) fn new(what: &'static str, rule: String, raw: &str) -> Self {
         // An error message must not grow with what was sent.
         let mut found: String = raw.chars().take(100).collect();
         if found.len() < raw.len() {

@@ -9,6 +9,7 @@ pub mod json;
 pub mod keys;
 pub mod ksuid;
 pub mod limits;
+pub mod meta;
 pub mod operation;
 pub mod profile;
 pub mod receipt;

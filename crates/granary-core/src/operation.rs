@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{Key, ResourceId};
+use crate::meta::SentMeta;
 
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -132,4 +133,6 @@ pub struct Operation {
     pub id: RecordId,
     /// The hash of its content; `None` for a delete.
     pub hash: Option<ContentHash>,
+    /// What it says of the record's meta, where it says anything.
+    pub meta: Option<Box<SentMeta>>,
 }

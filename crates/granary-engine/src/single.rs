@@ -192,6 +192,7 @@ impl Single {
                 types: Arc::clone(&schema.types),
                 batch,
                 definitions_revision: schema.revision,
+                guard: None,
             };
             match engine.inner.store.write(write, now).await {
                 Err(StoreError::DefinitionsChanged) => {
@@ -254,6 +255,7 @@ impl Single {
                     type_index,
                     id: id.clone(),
                     hash: None,
+                    meta: None,
                 });
                 return Ok(batch);
             }

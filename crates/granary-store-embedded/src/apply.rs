@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fjall::{Keyspace, OwnedWriteBatch};
-use granary_core::decide::{Current, Decision, Direction, Plan, RecordKey, Verdict};
+use granary_core::decide::{Cascade, Current, Decision, Direction, Plan, RecordKey, Verdict};
 use granary_core::keys::ResourceId;
 use granary_core::operation::{Operation, TypeNumber, TypeRef};
 use granary_core::time::Timestamp;
@@ -110,7 +110,7 @@ impl Inner {
             return Err(StoreError::DefinitionsChanged);
         }
         let chunk = Chunk::Held(write.batch);
-        let plan = Plan::of(chunk.operations(), &write.types);
+        let plan = Plan::of(chunk.operations(), &write.types).at_once(write.guard.as_ref());
         let (current, stored) = self.current(source, &plan)?;
         let decision = plan.decide(current, now, writer.lane.stamp_next);
         if decision.failure_count() > 0 {
@@ -307,7 +307,7 @@ impl Inner {
     ) -> Result<()> {
         let keyspaces = &self.keyspaces;
         let (mut edges, mut bodies) = (EdgeRows::new(), BodyRows::new());
-        for record in &decision.cascades {
+        for Cascade { record, .. } in &decision.cascades {
             let RecordKey::Resource { number, id } = plan.records()[*record] else {
                 continue;
             };

@@ -117,6 +117,8 @@ pub(crate) struct HeadRow {
     /// Milliseconds after `created_at`.
     updated_after: i64,
     hash: [u8; 16],
+    identifiers: Option<[u8; 16]>,
+    at_once: bool,
     pub(crate) place: Place,
 }
 
@@ -129,6 +131,8 @@ impl HeadRow {
             created_at,
             updated_after: head.updated_at.millis() - created_at,
             hash: head.hash.0,
+            identifiers: head.identifiers.map(|hash| hash.0),
+            at_once: head.at_once,
             place,
         }
     }
@@ -140,6 +144,8 @@ impl HeadRow {
             created_at: Timestamp::from_millis(self.created_at),
             updated_at: Timestamp::from_millis(self.created_at + self.updated_after),
             hash: ContentHash(self.hash),
+            identifiers: self.identifiers.map(ContentHash),
+            at_once: self.at_once,
         }
     }
 }

@@ -410,6 +410,7 @@ mod tests {
             type_index: at,
             id: RecordId::Resource(ResourceId::parse(&format!("id-{at}")).unwrap()),
             hash: None,
+            meta: None,
         };
         (0..600)
             .map(|at| {

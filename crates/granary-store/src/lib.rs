@@ -14,7 +14,7 @@ mod upload;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use granary_core::decide::Verdict;
+use granary_core::decide::{Guard, Verdict};
 use granary_core::keys::{Key, ResourceId};
 use granary_core::ksuid::Ksuid;
 use granary_core::limits::Limits;
@@ -132,6 +132,8 @@ pub struct Write {
     pub batch: CheckedBatch,
     /// The revision of the definitions that they were checked by.
     pub definitions_revision: u64,
+    /// What the caller expects of the record that the first operation is on.
+    pub guard: Option<Guard>,
 }
 
 /// What became of a [`Write`].

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use granary_core::decide::{BoundedEnd, Current, Decision, Direction, Head, Plan, RecordKey, Verdict};
+use granary_core::decide::{
+    BoundedEnd, Cascade, Current, Decision, Direction, Head, Plan, RecordKey, Verdict,
+};
 use granary_core::error::ErrorObject;
 use granary_core::keys::{Key, ResourceId};
 use granary_core::ksuid::Ksuid;
@@ -136,7 +138,7 @@ impl SourceState {
     /// Writes what was decided.
     fn commit(&mut self, plan: &Plan<'_>, types: &[TypeRef], decision: &Decision, batch: &CheckedBatch) {
         self.stamp_next = decision.stamp_next;
-        for place in &decision.cascades {
+        for Cascade { record: place, .. } in &decision.cascades {
             let RecordKey::Resource { number, id } = plan.records()[*place] else {
                 continue;
             };
@@ -578,7 +580,7 @@ impl Store for MemoryStore {
         if source.definitions.revision != write.definitions_revision {
             return Err(StoreError::DefinitionsChanged);
         }
-        let plan = Plan::of(&write.batch.operations, &write.types);
+        let plan = Plan::of(&write.batch.operations, &write.types).at_once(write.guard.as_ref());
         let decision = plan.decide(source.current(&plan), now, source.stamp_next);
         if decision.failure_count() > 0 {
             return Ok(Written::Refused(decision.verdicts));

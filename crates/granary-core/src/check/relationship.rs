@@ -134,6 +134,7 @@ impl Run<'_, '_, '_> {
                 type_index,
                 id: RecordId::Relationship { from, to },
                 hash: (action != Action::Delete).then(|| self.finish_body(content)),
+                meta: None,
             });
         }
         Ok(())

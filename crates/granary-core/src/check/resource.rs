@@ -142,6 +142,7 @@ impl Run<'_, '_, '_> {
                 type_index,
                 id: RecordId::Resource(id),
                 hash: (action != Action::Delete).then(|| self.finish_body(content)),
+                meta: None,
             });
         }
         Ok(())

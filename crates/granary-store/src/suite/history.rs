@@ -353,6 +353,7 @@ async fn write<S: Store>(world: &World<S>, id: TaskId, ops: &[Op], now: Timestam
         types: Arc::clone(&world.types),
         batch: world.batch(ops),
         definitions_revision: world.revision,
+        guard: None,
     };
     world.store.write(write, now).await.expect("a write is decided")
 }
@@ -466,7 +467,7 @@ impl Model {
         let decision = plan.decide(current, now, self.stamp + 1);
         self.stamp = decision.stamp_next - 1;
         for place in &decision.cascades {
-            self.cascade(&plan.records()[*place]);
+            self.cascade(&plan.records()[place.record]);
         }
         for place in &decision.deletes {
             self.records.remove(&owned(&plan.records()[*place]));

@@ -178,6 +178,7 @@ async fn every_call_is_not_found<S: Store>(world: &World<S>) {
         types: Arc::new([]),
         batch: Default::default(),
         definitions_revision: 0,
+        guard: None,
     };
     refused_with(store.write(write, now).await, gone);
     refused_with(store.record(source, number, &id).await, gone);

@@ -244,6 +244,7 @@ impl<S> World<S> {
                 type_index: self.type_index(&op.type_key),
                 id: op.id.clone(),
                 hash: op.hash,
+                meta: None,
             });
         }
         batch
@@ -454,6 +455,7 @@ impl<S: Store> World<S> {
             types: Arc::clone(&self.types),
             batch: self.batch(ops),
             definitions_revision: self.revision,
+            guard: None,
         };
         let now = self.now();
         self.store.write(write, now).await
