@@ -9,6 +9,7 @@ use granary_core::operation::{RecordId, TypeRef};
 use granary_engine::Persisted;
 use granary_store::{Record, may_go_on};
 
+use crate::conditions::tagged;
 use crate::reply::{raw_json, with_header};
 use crate::routes::next_link;
 
@@ -49,21 +50,26 @@ fn write_rest(out: &mut Vec<u8>, record: &Record) {
     out.extend(meta.bytes());
 }
 
-/// The answer of a single write: `{taskId, status, resource?}`.
-pub(crate) fn resource_written(persisted: &Persisted, type_key: &str) -> Vec<u8> {
-    written(persisted, "resource", |out, record| {
+/// The answer of a single write: `{taskId, status, resource?}`, with `ETag`.
+pub(crate) fn resource_written(status: StatusCode, persisted: &Persisted, type_key: &str) -> Response {
+    written(status, persisted, "resource", |out, record| {
         write_resource(out, type_key, record)
     })
 }
 
-/// The answer of a single write: `{taskId, status, relationship?}`.
-pub(crate) fn relationship_written(persisted: &Persisted, of_type: &TypeRef) -> Vec<u8> {
-    written(persisted, "relationship", |out, record| {
+/// The answer of a single write: `{taskId, status, relationship?}`, with `ETag`.
+pub(crate) fn relationship_written(status: StatusCode, persisted: &Persisted, of_type: &TypeRef) -> Response {
+    written(status, persisted, "relationship", |out, record| {
         write_relationship(out, of_type, record)
     })
 }
 
-fn written(persisted: &Persisted, member: &str, write: impl Fn(&mut Vec<u8>, &Record)) -> Vec<u8> {
+fn written(
+    status: StatusCode,
+    persisted: &Persisted,
+    member: &str,
+    write: impl Fn(&mut Vec<u8>, &Record),
+) -> Response {
     let mut out = Vec::new();
     // Writing to a vector does not fail.
     let _ = write!(out, r#"{{"taskId":"{}","status":"PERSISTED""#, persisted.task_id);
@@ -72,7 +78,11 @@ fn written(persisted: &Persisted, member: &str, write: impl Fn(&mut Vec<u8>, &Re
         write(&mut out, record);
     }
     out.push(b'}');
-    out
+    let answer = raw_json(status, out);
+    match &persisted.tag {
+        Some(tag) => tagged(answer, tag),
+        None => answer,
+    }
 }
 
 /// A page of records, and the cursor of the next one.

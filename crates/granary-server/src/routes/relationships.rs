@@ -9,10 +9,11 @@ use granary_api::NDJSON;
 use granary_api::relationships::RelationshipsQuery;
 use granary_core::error::ErrorObject;
 use granary_core::keys::{RelationshipId, ResourceId};
-use granary_core::operation::{RecordId, TypeRef};
-use granary_engine::error_object;
+use granary_core::operation::{RecordId, TargetType, TypeRef};
+use granary_engine::{Change, SingleWrite, error_object, tag_of_record};
 use granary_store::{EdgeFilter, Record, Source, may_go_on};
 
+use crate::conditions::Conditions;
 use crate::records::{self, PageOf};
 use crate::reply::{Reply, raw_json, typed, with_header};
 use crate::request::{
@@ -47,25 +48,28 @@ pub(super) async fn create(
     State(app): Shared,
     Path((source_key, type_key)): Path<(String, String)>,
     _: NoQuery,
+    conditions: Conditions,
     request: Request,
 ) -> Reply {
+    let expected = conditions.of_write()?;
     let source = existing("source", &source_key)?;
     let place = app.engine.admit()?;
     let body = json_body(request, "singleBodyBytes", app.engine.limits().single_body_bytes).await?;
     // Before the write: what has persisted is answered whatever happens to its definition then.
     let of_type = type_of(&app, &app.engine.source(&source).await?, &type_key).await?;
-    let persisted = app
-        .engine
-        .create_relationship(place, &source, &type_key, body)
-        .await?;
+    let write = SingleWrite {
+        source: source.clone(),
+        target: TargetType::Relationship,
+        type_key: type_key.clone(),
+        change: Change::Create(body),
+        expected,
+    };
+    let persisted = app.engine.write(place, write).await?;
     let location = persisted
         .record
         .as_ref()
         .map(|r| format!("/sources/{source}/v1/relationships/{type_key}/{}", r.id));
-    let answer = raw_json(
-        StatusCode::CREATED,
-        records::relationship_written(&persisted, &of_type),
-    );
+    let answer = records::relationship_written(StatusCode::CREATED, &persisted, &of_type);
     Ok(with_header(answer, LOCATION, &location.unwrap_or_default()))
 }
 
@@ -73,18 +77,25 @@ pub(super) async fn delete(
     State(app): Shared,
     Path((source, type_key, id)): Path<(String, String, String)>,
     _: NoQuery,
+    conditions: Conditions,
 ) -> Reply {
+    let expected = conditions.of_write()?;
     let source = existing("source", &source)?;
     let of_type = type_of(&app, &app.engine.source(&source).await?, &type_key).await?;
-    let parsed = RelationshipId::parse(&id).map_err(|_| no_record(&type_key, &id))?;
+    let RelationshipId { from, to } = RelationshipId::parse(&id).map_err(|_| no_record(&type_key, &id))?;
     let place = app.engine.admit()?;
-    let persisted = app
-        .engine
-        .delete_relationship(place, &source, &type_key, &parsed)
-        .await?;
-    Ok(raw_json(
+    let write = SingleWrite {
+        source,
+        target: TargetType::Relationship,
+        type_key,
+        change: Change::Delete(RecordId::Relationship { from, to }),
+        expected,
+    };
+    let persisted = app.engine.write(place, write).await?;
+    Ok(records::relationship_written(
         StatusCode::OK,
-        records::relationship_written(&persisted, &of_type),
+        &persisted,
+        &of_type,
     ))
 }
 
@@ -92,6 +103,7 @@ pub(super) async fn show(
     State(app): Shared,
     Path((source, type_key, id)): Path<(String, String, String)>,
     _: NoQuery,
+    conditions: Conditions,
 ) -> Reply {
     let source = app.engine.source(&existing("source", &source)?).await?;
     let of_type = type_of(&app, &source, &type_key).await?;
@@ -101,9 +113,11 @@ pub(super) async fn show(
     let record = found
         .map_err(error_object)?
         .ok_or_else(|| no_record(&type_key, &id))?;
-    let mut body = Vec::new();
-    records::write_relationship(&mut body, &of_type, &record);
-    Ok(raw_json(StatusCode::OK, body))
+    conditions.answer(&tag_of_record(&source, &record.head), || {
+        let mut body = Vec::new();
+        records::write_relationship(&mut body, &of_type, &record);
+        raw_json(StatusCode::OK, body)
+    })
 }
 
 fn ends_of(record: &Record) -> Option<(ResourceId, ResourceId)> {

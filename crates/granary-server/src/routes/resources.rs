@@ -9,10 +9,11 @@ use granary_api::NDJSON;
 use granary_api::page::PageQuery;
 use granary_core::error::ErrorObject;
 use granary_core::keys::ResourceId;
-use granary_core::operation::{RecordId, TypeRef};
-use granary_engine::{WriteOutcome, error_object};
+use granary_core::operation::{RecordId, TargetType, TypeRef};
+use granary_engine::{Change, SingleWrite, WriteOutcome, error_object, tag_of_record};
 use granary_store::{Record, Source, may_go_on};
 
+use crate::conditions::Conditions;
 use crate::records::{self, PageOf};
 use crate::reply::{Reply, raw_json, typed, with_header};
 use crate::request::{
@@ -47,23 +48,26 @@ pub(super) async fn create(
     State(app): Shared,
     Path((source, type_key)): Path<(String, String)>,
     _: NoQuery,
+    conditions: Conditions,
     request: Request,
 ) -> Reply {
+    let expected = conditions.of_write()?;
     let source = existing("source", &source)?;
     let place = app.engine.admit()?;
     let body = json_body(request, "singleBodyBytes", app.engine.limits().single_body_bytes).await?;
-    let persisted = app
-        .engine
-        .create_resource(place, &source, &type_key, body)
-        .await?;
+    let write = SingleWrite {
+        source: source.clone(),
+        target: TargetType::Resource,
+        type_key: type_key.clone(),
+        change: Change::Create(body),
+        expected,
+    };
+    let persisted = app.engine.write(place, write).await?;
     let location = persisted
         .record
         .as_ref()
         .map(|r| format!("/sources/{source}/v1/resources/{type_key}/{}", r.id));
-    let answer = raw_json(
-        StatusCode::CREATED,
-        records::resource_written(&persisted, &type_key),
-    );
+    let answer = records::resource_written(StatusCode::CREATED, &persisted, &type_key);
     Ok(with_header(answer, LOCATION, &location.unwrap_or_default()))
 }
 
@@ -71,45 +75,55 @@ pub(super) async fn upsert(
     State(app): Shared,
     Path((source, type_key, id)): Path<(String, String, String)>,
     _: NoQuery,
+    conditions: Conditions,
     request: Request,
 ) -> Reply {
+    let expected = conditions.of_write()?;
     let source = existing("source", &source)?;
     let id = ResourceId::parse(&id).map_err(ErrorObject::from)?;
     let place = app.engine.admit()?;
     let body = json_body(request, "singleBodyBytes", app.engine.limits().single_body_bytes).await?;
-    let persisted = app
-        .engine
-        .upsert_resource(place, &source, &type_key, &id, body)
-        .await?;
+    let write = SingleWrite {
+        source,
+        target: TargetType::Resource,
+        type_key: type_key.clone(),
+        change: Change::Upsert(id, body),
+        expected,
+    };
+    let persisted = app.engine.write(place, write).await?;
     let status = match persisted.outcome {
         WriteOutcome::Created => StatusCode::CREATED,
         WriteOutcome::Replaced | WriteOutcome::Deleted => StatusCode::OK,
     };
-    Ok(raw_json(status, records::resource_written(&persisted, &type_key)))
+    Ok(records::resource_written(status, &persisted, &type_key))
 }
 
 pub(super) async fn delete(
     State(app): Shared,
     Path((source, type_key, id)): Path<(String, String, String)>,
     _: NoQuery,
+    conditions: Conditions,
 ) -> Reply {
+    let expected = conditions.of_write()?;
     let source = existing("source", &source)?;
     let parsed = ResourceId::parse(&id).map_err(|_| no_record(&type_key, &id))?;
     let place = app.engine.admit()?;
-    let persisted = app
-        .engine
-        .delete_resource(place, &source, &type_key, &parsed)
-        .await?;
-    Ok(raw_json(
-        StatusCode::OK,
-        records::resource_written(&persisted, &type_key),
-    ))
+    let write = SingleWrite {
+        source,
+        target: TargetType::Resource,
+        type_key: type_key.clone(),
+        change: Change::Delete(RecordId::Resource(parsed)),
+        expected,
+    };
+    let persisted = app.engine.write(place, write).await?;
+    Ok(records::resource_written(StatusCode::OK, &persisted, &type_key))
 }
 
 pub(super) async fn show(
     State(app): Shared,
     Path((source, type_key, id)): Path<(String, String, String)>,
     _: NoQuery,
+    conditions: Conditions,
 ) -> Reply {
     let source = app.engine.source(&existing("source", &source)?).await?;
     let of_type = type_of(&app, &source, &type_key).await?;
@@ -122,9 +136,11 @@ pub(super) async fn show(
     let record = found
         .map_err(error_object)?
         .ok_or_else(|| no_record(&type_key, &id))?;
-    let mut body = Vec::new();
-    records::write_resource(&mut body, &type_key, &record);
-    Ok(raw_json(StatusCode::OK, body))
+    conditions.answer(&tag_of_record(&source, &record.head), || {
+        let mut body = Vec::new();
+        records::write_resource(&mut body, &type_key, &record);
+        raw_json(StatusCode::OK, body)
+    })
 }
 
 fn id_of(record: &Record) -> Option<ResourceId> {
