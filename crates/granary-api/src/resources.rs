@@ -70,6 +70,15 @@ pub struct SingleWrite {
     pub relationship: Option<Relationship>,
 }
 
+/// The query of a single create or upsert.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WriteQuery {
+    /// True: check only, store nothing; answers [`crate::bulk::BulkValid`] or what is wrong.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub validate_only: bool,
+}
+
 /// What became of a single write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]

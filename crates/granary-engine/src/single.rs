@@ -82,6 +82,16 @@ impl Engine {
         .await
     }
 
+    /// Checks a create or an upsert by the same code and stores nothing (contract, section 7, *validateOnly*). What
+    /// is stored is not looked at, nor what the caller expects of it.
+    pub async fn validate(&self, _place: InFlight, write: SingleWrite) -> Result<(), ErrorObject> {
+        let single = self.single(write)?;
+        let source = self.source(&single.write.source).await?;
+        let schema = self.schema(&source).await?;
+        single.check(&schema, self.inner.clock.now()).await?;
+        Ok(())
+    }
+
     fn single(&self, write: SingleWrite) -> Result<Single, ErrorObject> {
         if let Change::Create(body) | Change::Upsert(_, body) = &write.change
             && body.len() as u64 > self.inner.limits.single_body_bytes

@@ -9,4 +9,5 @@ mod lanes;
 mod races;
 mod single;
 mod split;
+mod validate;
 mod world;

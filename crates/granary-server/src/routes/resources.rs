@@ -7,6 +7,7 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
 use granary_api::NDJSON;
 use granary_api::page::PageQuery;
+use granary_api::resources::WriteQuery;
 use granary_core::error::ErrorObject;
 use granary_core::keys::ResourceId;
 use granary_core::operation::{RecordId, TargetType, TypeRef};
@@ -15,7 +16,7 @@ use granary_store::{Record, Source, may_go_on};
 
 use crate::conditions::Conditions;
 use crate::records::{self, PageOf};
-use crate::reply::{Reply, raw_json, typed, with_header};
+use crate::reply::{Reply, raw_json, typed, valid, with_header};
 use crate::request::{
     Asked, NoQuery, Path, existing, json_body, page_limit, shortened, stream_limit, wants_ndjson,
 };
@@ -47,7 +48,7 @@ fn no_record(type_key: &str, id: &str) -> ErrorObject {
 pub(super) async fn create(
     State(app): Shared,
     Path((source, type_key)): Path<(String, String)>,
-    _: NoQuery,
+    Asked(query): Asked<WriteQuery>,
     conditions: Conditions,
     request: Request,
 ) -> Reply {
@@ -62,6 +63,10 @@ pub(super) async fn create(
         change: Change::Create(body),
         expected,
     };
+    if query.validate_only {
+        app.engine.validate(place, write).await?;
+        return Ok(valid(1));
+    }
     let persisted = app.engine.write(place, write).await?;
     let location = persisted
         .record
@@ -74,7 +79,7 @@ pub(super) async fn create(
 pub(super) async fn upsert(
     State(app): Shared,
     Path((source, type_key, id)): Path<(String, String, String)>,
-    _: NoQuery,
+    Asked(query): Asked<WriteQuery>,
     conditions: Conditions,
     request: Request,
 ) -> Reply {
@@ -90,6 +95,10 @@ pub(super) async fn upsert(
         change: Change::Upsert(id, body),
         expected,
     };
+    if query.validate_only {
+        app.engine.validate(place, write).await?;
+        return Ok(valid(1));
+    }
     let persisted = app.engine.write(place, write).await?;
     let status = match persisted.outcome {
         WriteOutcome::Created => StatusCode::CREATED,

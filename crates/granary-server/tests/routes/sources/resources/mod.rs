@@ -255,3 +255,53 @@ async fn a_page_goes_on_where_a_record_was_deleted() {
         .await;
     assert_eq!(rest, [r#""a3""#]);
 }
+
+#[tokio::test]
+async fn a_resource_is_checked_and_not_stored_where_that_is_asked_for() {
+    let world = World::new().await;
+    let ada = json!({"id": "ada", "data": {"name": "Ada"}});
+    let bad = json!({"id": "ada", "data": {"nmae": "Ada"}});
+    insta::assert_snapshot!(world.post("/sources/clinics/v1/resources/provider?validateOnly=true", &ada).await, @r#"
+    200
+    {"status":"VALID","count":1}
+    "#);
+    insta::assert_snapshot!(world.post("/sources/clinics/v1/resources/provider?validateOnly=true", &bad).await, @r#"
+    400
+    {"code":400,"type":"INVALID_ARGUMENT","message":"2 faults, the first at /data/nmae: property 'nmae' is not known, did you mean 'name'?","details":[{"type":"INVALID_ARGUMENT","message":"property 'nmae' is not known, did you mean 'name'?","path":"/data/nmae","rule":"unknown"},{"type":"INVALID_ARGUMENT","message":"property 'name' is required","path":"/data/name","rule":"required"}]}
+    "#);
+    let path = format!("{PROVIDERS}/ada");
+    let (check, write) = (
+        format!("{path}?validateOnly=true"),
+        format!("{path}?validateOnly=false"),
+    );
+    insta::assert_snapshot!(world.put(&check, &ada).await, @r#"
+    200
+    {"status":"VALID","count":1}
+    "#);
+    assert!(world.put(&check, &bad).await.starts_with("400\n"));
+    insta::assert_snapshot!(world.put(&format!("{path}?validateOnly=yes"), &ada).await, @r#"
+    400
+    {"code":400,"type":"INVALID_ARGUMENT","message":"the query of the URL is not valid: validateOnly: provided string was not `true` or `false`"}
+    "#);
+    for answer in [
+        world
+            .post("/sources/none/v1/resources/provider?validateOnly=true", &ada)
+            .await,
+        world
+            .post("/sources/clinics/v1/resources/nurse?validateOnly=true", &ada)
+            .await,
+        world.get(&path).await,
+    ] {
+        assert!(answer.starts_with("404\n"), "{answer}");
+    }
+    insta::assert_snapshot!(world.get("/sources/clinics/v1/tasks?kind=SINGLE").await, @r#"
+    200
+    {"data":[],"meta":{}}
+    "#);
+    assert!(world.put(&write, &ada).await.starts_with("201\n"));
+    // Whether it exists is decided when it is stored.
+    insta::assert_snapshot!(world.post("/sources/clinics/v1/resources/provider?validateOnly=true", &ada).await, @r#"
+    200
+    {"status":"VALID","count":1}
+    "#);
+}
