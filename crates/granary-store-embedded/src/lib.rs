@@ -248,9 +248,13 @@ impl Store for EmbeddedStore {
         self.run(move |inner| inner.write(write, now)).await
     }
 
-    async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>> {
-        let (source, id) = (source.clone(), id.clone());
-        self.run(move |inner| inner.record(&source, number, &id)).await
+    async fn records(
+        &self,
+        source: &Source,
+        wanted: &[(TypeNumber, RecordId)],
+    ) -> Result<Vec<Option<Record>>> {
+        let (source, wanted) = (source.clone(), wanted.to_vec());
+        self.run(move |inner| inner.records(&source, wanted)).await
     }
 
     async fn resources(

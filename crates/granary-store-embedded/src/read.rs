@@ -93,28 +93,27 @@ impl Inner {
         Ok(segment)
     }
 
-    pub(crate) fn record(
+    pub(crate) fn records(
         &self,
         source: &Source,
-        number: TypeNumber,
-        id: &RecordId,
-    ) -> Result<Option<Record>> {
+        wanted: Vec<(TypeNumber, RecordId)>,
+    ) -> Result<Vec<Option<Record>>> {
         self.state_of(source)?;
         let now = self.sync.published();
-        let key = keys::record(source.number, &RecordKey::of(number, id));
-        let keyspace = match id {
-            RecordId::Resource(_) => &self.keyspaces.heads,
-            RecordId::Relationship { .. } => &self.keyspaces.edges,
+        let record = |(number, id): (TypeNumber, RecordId)| {
+            let key = keys::record(source.number, &RecordKey::of(number, &id));
+            let keyspace = match id {
+                RecordId::Resource(_) => &self.keyspaces.heads,
+                RecordId::Relationship { .. } => &self.keyspaces.edges,
+            };
+            match now.get(keyspace, &key).map_err(engine)? {
+                None => Ok(None),
+                Some(row) => self
+                    .with_body(&now, &key, id, &rows::decode(&row, "heads")?)
+                    .map(Some),
+            }
         };
-        match now.get(keyspace, &key).map_err(engine)? {
-            None => Ok(None),
-            Some(row) => Ok(Some(self.with_body(
-                &now,
-                &key,
-                id.clone(),
-                &rows::decode(&row, "heads")?,
-            )?)),
-        }
+        wanted.into_iter().map(record).collect()
     }
 
     pub(crate) fn with_body(

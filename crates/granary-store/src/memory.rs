@@ -608,14 +608,15 @@ impl Store for MemoryStore {
         Ok(Written::Persisted { records, verdicts })
     }
 
-    async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>> {
+    async fn records(
+        &self,
+        source: &Source,
+        wanted: &[(TypeNumber, RecordId)],
+    ) -> Result<Vec<Option<Record>>> {
         let mut state = self.state();
-        let found = state.of(source)?.records.get(&(number, id.clone()));
-        Ok(found.map(|(head, body)| Record {
-            id: id.clone(),
-            head: *head,
-            body: body.clone(),
-        }))
+        let stored = &state.of(source)?.records;
+        let record = |key| stored.get_key_value(key).map(to_record);
+        Ok(wanted.iter().map(record).collect())
     }
 
     async fn resources(
