@@ -9,11 +9,13 @@ mod engine;
 mod error;
 mod intake;
 mod lanes;
+mod purge;
 mod random;
 mod rejection;
 mod schemas;
 mod scratch;
 mod single;
+mod space;
 pub mod split;
 
 pub use clock::{Clock, HandClock, SystemClock};

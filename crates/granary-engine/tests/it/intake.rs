@@ -394,7 +394,7 @@ async fn a_source_that_is_gone_is_not_found() {
                         .delete_definition(&source.key, DefinitionKind::Profile, &provider)
                         .await
                         .unwrap();
-                    world.store.delete_source(source).await.unwrap();
+                    world.store.delete_source(source, false).await.unwrap();
                 }
                 piece
             }

@@ -3,6 +3,7 @@
 mod bulk;
 mod definitions;
 mod health;
+mod purge;
 mod relationships;
 mod resources;
 mod sources;
@@ -68,15 +69,15 @@ pub(crate) fn all() -> Router<Arc<App>> {
         .route("/tasks/{id}/receipts", get(tasks::receipts))
         .route("/tasks/{id}/operations", get(not_yet))
         .route("/tasks/{id}/events", get(not_yet))
-        .route("/tasks/{id}/cancel", post(not_yet))
+        .route("/tasks/{id}/cancel", post(tasks::cancel))
         .route("/tasks/{id}/retry", post(not_yet))
         .route(
             "/resources/{type}/{id}/{*contained}",
             post(not_yet).put(not_yet).delete(not_yet),
         )
         .route("/bundle", post(not_yet))
-        .route("/purge", post(not_yet))
-        .route("/purge/{id}", get(not_yet));
+        .route("/purge", post(purge::start))
+        .route("/purge/{id}", get(purge::show));
     Router::new()
         .route("/catalog/v1/sources", get(sources::list))
         .route(
