@@ -16,3 +16,4 @@ pub mod receipt;
 pub mod schema;
 pub mod task;
 pub mod time;
+pub mod vocabulary;
