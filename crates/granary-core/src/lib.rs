@@ -17,3 +17,4 @@ pub mod schema;
 pub mod task;
 pub mod terminology;
 pub mod time;
+pub mod vocabulary;

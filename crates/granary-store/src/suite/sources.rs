@@ -161,6 +161,7 @@ async fn every_call_is_not_found<S: Store>(world: &World<S>) {
         PROFILE.as_bytes(),
         &[],
         &Default::default(),
+        &Default::default(),
     );
     let profile = profile.expect("a good profile");
     refused_with(store.put_definition(source, &profile, 0, now).await, gone);

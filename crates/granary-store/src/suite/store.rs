@@ -29,6 +29,7 @@ pub async fn a_closed_store_takes_no_writes<F: Fixture>(fixture: &F) {
         PROFILE.as_bytes(),
         &seen.list,
         &Default::default(),
+        &Default::default(),
     );
     let profile = profile.expect("a good profile");
     let now = world.now();

@@ -1,5 +1,6 @@
 //! What the behaviours are told in: a source with a few types, operations by name, a clock that moves when it is read.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -313,7 +314,14 @@ impl<S: Store> World<S> {
     pub async fn define(&mut self, kind: DefinitionKind, name: &str, json: &str) {
         let now = self.now();
         let seen = self.definitions().await;
-        let accepted = accept(kind, &key(name), json.as_bytes(), &seen.list, &Limits::default());
+        let accepted = accept(
+            kind,
+            &key(name),
+            json.as_bytes(),
+            &seen.list,
+            &BTreeSet::new(),
+            &Limits::default(),
+        );
         let accepted = accepted.unwrap_or_else(|error| panic!("the suite defines well: {error:?}"));
         self.store
             .put_definition(&self.source, &accepted, seen.revision, now)
