@@ -25,6 +25,7 @@ mod rows;
 mod segment;
 mod space;
 mod sync;
+mod terminology;
 mod upload;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -44,7 +45,7 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
     Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, StoreError,
-    StoreLimits, Stored, StoredTask, TaskFilter, Upload, Write, Written,
+    StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 
 pub use format::{FORMAT_VERSION, OpenError};
@@ -77,6 +78,8 @@ struct Keyspaces {
     spool: Keyspace,
     receipts: Keyspace,
     segments: Keyspace,
+    vocabularies: Keyspace,
+    concepts: Keyspace,
 }
 
 struct Inner {
@@ -88,6 +91,7 @@ struct Inner {
     hash_key: [u8; 16],
     next_source: Mutex<u32>,
     sources: RwLock<BTreeMap<Key, Arc<SourceState>>>,
+    terminology: terminology::State,
     lanes: Mutex<LaneTable>,
     next_segment: AtomicU32,
     segments: RwLock<HashMap<u32, Arc<Segment>>>,
@@ -174,6 +178,10 @@ fn io(error: std::io::Error) -> StoreError {
 impl Store for EmbeddedStore {
     fn hash_key(&self) -> [u8; 16] {
         self.inner.hash_key
+    }
+
+    fn terminology(&self) -> &dyn Terminology {
+        self
     }
 
     async fn put_source(&self, key: &Key, now: Timestamp) -> Result<(Source, Stored)> {

@@ -18,7 +18,7 @@ use crate::rows::{self, SegmentRow, StoreRow};
 use crate::segment::{SegmentPaths, segment_of};
 use crate::space;
 use crate::sync::Syncer;
-use crate::{Inner, Keyspaces, engine, io};
+use crate::{Inner, Keyspaces, engine, io, terminology};
 
 /// Memory for blocks of the database. Small, for the whole server is to stay within its bound.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -43,12 +43,14 @@ impl Inner {
         folder.seal()?;
         let sync = Syncer::start(&db).map_err(words)?;
         let next_segment = settle_segments(&folder, &keyspaces).map_err(words)?;
+        let terminology = terminology::load(&keyspaces).map_err(words)?;
         let mut inner = Self {
             limits,
             sync,
             hash_key: store.hash_key,
             next_source: Mutex::new(store.next_source),
             sources: RwLock::new(BTreeMap::new()),
+            terminology,
             lanes: Mutex::new(LaneTable::default()),
             next_segment: AtomicU32::new(next_segment),
             segments: RwLock::new(HashMap::new()),
@@ -141,6 +143,8 @@ impl Keyspaces {
             spool: db.keyspace("spool", scanned)?,
             receipts: db.keyspace("receipts", scanned)?,
             segments: db.keyspace("segments", plain)?,
+            vocabularies: db.keyspace("vocabularies", plain)?,
+            concepts: db.keyspace("concepts", plain)?,
         })
     }
 }

@@ -9,6 +9,7 @@ mod record;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod task;
+mod terminology;
 mod upload;
 
 use std::sync::Arc;
@@ -26,8 +27,9 @@ use granary_core::task::{Counts, TaskId};
 use granary_core::time::Timestamp;
 
 pub use error::{Result, StoreError};
-pub use record::{PAGE_BYTES_MAX, Record, may_go_on, take_page};
+pub use record::{PAGE_BYTES_MAX, Record, Weighed, may_go_on, take_page};
 pub use task::{StoredTask, TaskFilter};
+pub use terminology::{StoredConcept, StoredVocabulary, Terminology, VocabularyHead, VocabularyHeads};
 pub use upload::{CheckedBatch, Upload};
 
 /// A source as the store knows it. Its number is never given twice, so a source that was deleted and created again
@@ -190,6 +192,9 @@ pub trait Store: Send + Sync + 'static {
     /// The secret key of content hashes, made when the store was.
     fn hash_key(&self) -> [u8; 16];
 
+    /// Vocabularies and concepts, which belong to no source.
+    fn terminology(&self) -> &dyn Terminology;
+
     /// Creates the source `key`, or returns the one that exists.
     async fn put_source(&self, key: &Key, now: Timestamp) -> Result<(Source, Stored)>;
 
@@ -350,6 +355,12 @@ pub struct StoreLimits {
     pub spool_bytes: u64,
     /// Definitions of one source.
     pub definitions_per_source: u64,
+    /// Vocabularies.
+    pub vocabularies: u64,
+    /// Concepts of one vocabulary.
+    pub concepts_per_vocabulary: u64,
+    /// What the codes of all concepts count.
+    pub concept_code_bytes: u64,
 }
 
 impl From<&Limits> for StoreLimits {
@@ -358,6 +369,9 @@ impl From<&Limits> for StoreLimits {
             tasks_waiting_per_source: limits.tasks_waiting_per_source,
             spool_bytes: limits.spool_bytes,
             definitions_per_source: limits.definitions_per_source,
+            vocabularies: limits.vocabularies,
+            concepts_per_vocabulary: limits.concepts_per_vocabulary,
+            concept_code_bytes: limits.concept_code_bytes,
         }
     }
 }

@@ -82,7 +82,7 @@ impl World {
         }
     }
 
-    async fn with_clinics(self) -> Self {
+    pub(crate) async fn with_clinics(self) -> Self {
         for (path, body) in [
             ("/catalog/v1/sources/clinics", json!({"type": "registry"})),
             ("/sources/clinics/v1/profiles/provider", provider()),

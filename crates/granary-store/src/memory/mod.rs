@@ -1,6 +1,7 @@
 //! The reference store: everything in maps behind one lock. It is the oracle of the tests and keeps nothing.
 
 mod source;
+mod terminology;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,7 +20,7 @@ use granary_core::time::Timestamp;
 
 use crate::{
     Budget, CheckedBatch, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store,
-    StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Upload, Write, Written, take_page,
+    StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written, take_page,
 };
 
 use source::{SourceState, TaskState};
@@ -38,6 +39,7 @@ struct State {
     fence: u64,
     spooled: u64,
     closed: bool,
+    vocabularies: terminology::Vocabularies,
 }
 
 impl MemoryStore {
@@ -51,6 +53,7 @@ impl MemoryStore {
             fence: 0,
             spooled: 0,
             closed: false,
+            vocabularies: terminology::Vocabularies::default(),
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -162,6 +165,10 @@ impl Upload for MemoryUpload {
 impl Store for MemoryStore {
     fn hash_key(&self) -> [u8; 16] {
         *b"the memory store"
+    }
+
+    fn terminology(&self) -> &dyn Terminology {
+        self
     }
 
     async fn put_source(&self, key: &Key, now: Timestamp) -> Result<(Source, Stored)> {

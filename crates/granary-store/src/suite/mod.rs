@@ -32,6 +32,8 @@ pub mod store;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod tasks;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
+pub mod terminology;
+#[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod uploads;
 pub mod world;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
@@ -251,6 +253,20 @@ macro_rules! behaviours {
                 receipts_of_writes_applied_at_once,
                 receipts_over_many_chunks_and_blocks,
                 receipts_of_a_source_that_is_gone_are_not_found;
+            terminology:
+                a_vocabulary_is_stored_replaced_and_deleted,
+                changes_of_vocabularies_are_judged_in_order_each_on_its_own,
+                vocabularies_are_listed_in_key_order_with_every_page_size,
+                a_concept_is_stored_replaced_and_deleted,
+                changes_of_concepts_are_judged_in_order_each_on_its_own,
+                concepts_are_listed_in_byte_order_with_every_page_size,
+                a_page_of_large_concepts_ends_early_and_says_so,
+                the_revision_of_a_vocabulary_moves_with_its_concepts_alone,
+                a_vocabulary_goes_with_its_concepts_and_another_comes_without,
+                of_two_that_create_a_concept_at_once_one_succeeds,
+                the_limits_of_vocabularies_and_concepts_are_kept,
+                a_closed_store_changes_no_vocabulary,
+                vocabularies_stay_over_a_reopen;
         }
     };
 }
@@ -270,6 +286,7 @@ pub fn see_that_all_are_listed(listed: &[(&str, &[&str])]) {
         ("sources", include_str!("sources.rs")),
         ("store", include_str!("store.rs")),
         ("tasks", include_str!("tasks.rs")),
+        ("terminology", include_str!("terminology.rs")),
         ("uploads", include_str!("uploads.rs")),
         ("writes", include_str!("writes.rs")),
     ];
