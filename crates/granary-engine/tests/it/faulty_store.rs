@@ -13,7 +13,7 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
     Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, Stored, StoredTask,
-    TaskFilter, Upload, Write, Written,
+    TaskFilter, Terminology, Upload, Write, Written,
 };
 
 /// What happens before a chunk is applied: it may fail instead, or panic.
@@ -169,6 +169,10 @@ impl Store for FaultyStore {
 
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
         self.inner.receipts(task, from, limit).await
+    }
+
+    fn terminology(&self) -> &dyn Terminology {
+        self.inner.terminology()
     }
 
     fn spooled_bytes(&self) -> u64 {
