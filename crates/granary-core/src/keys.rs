@@ -1,5 +1,5 @@
-//! The names of things (contract, section 4): keys, resource ids, edge ids. Each is parsed once and then cannot be
-//! wrong.
+//! The names of things (contract, section 4): keys, resource ids, edge ids, codes of concepts. Each is parsed once and
+//! then cannot be wrong.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 use crate::error::ErrorObject;
+use crate::profile::value::code;
 
 /// A name that does not fit its rule. The message says the rule and what was found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,6 +104,41 @@ impl ResourceId {
     }
 }
 
+/// The code of a concept, unique per vocabulary: a value of the type `code` (contract, section 5) that can stand in a
+/// path and in a key.
+///
+/// 1 to 256 bytes, no blank at the ends, single inner blanks, no control characters; `.` and `..` are none, since a URL
+/// cannot hold them.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConceptCode(Box<str>);
+
+impl ConceptCode {
+    /// The longest code, in bytes.
+    pub const BYTES_MAX: usize = 256;
+
+    /// The code that `raw` spells.
+    pub fn parse(raw: &str) -> Result<Self, BadName> {
+        let fits = raw.len() <= Self::BYTES_MAX
+            && code(raw).is_ok()
+            && !raw.contains(char::is_control)
+            && !matches!(raw, "." | "..");
+        if fits {
+            return Ok(Self(raw.into()));
+        }
+        let rule = format!(
+            "the code of a concept has 1 to {} bytes, no blank at its ends, single blanks inside, no control \
+             characters, and is not '.' or '..'",
+            Self::BYTES_MAX
+        );
+        Err(BadName::new("code", rule, raw))
+    }
+
+    /// The code as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// `FromStr` and serde by way of `parse` and `Display`.
 macro_rules! parsed_from_text {
     ($name:ident) => {
@@ -162,6 +198,7 @@ macro_rules! name_as_text {
 }
 name_as_text!(Key);
 name_as_text!(ResourceId);
+name_as_text!(ConceptCode);
 
 /// The id of an edge: `{fromId}.{toId}` (contract, section 1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -219,6 +256,20 @@ mod tests {
         let too_long = "i".repeat(94);
         for bad in ["", "a", "_a", "a.b", "ab\n", &too_long] {
             assert!(ResourceId::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn concept_codes_at_their_edges() {
+        let longest = "é".repeat(128);
+        for good in ["a", "F32.1", "a/b?c#d", "é ü", "bulk", "...", "100%", &longest] {
+            assert_eq!(ConceptCode::parse(good).unwrap().as_str(), good);
+        }
+        let too_long = "c".repeat(257);
+        for bad in [
+            "", " a", "a ", "a  b", "a\nb", "a\0", "\u{85}", ".", "..", &too_long,
+        ] {
+            assert!(ConceptCode::parse(bad).is_err(), "{bad:?}");
         }
     }
 

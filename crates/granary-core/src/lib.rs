@@ -15,4 +15,6 @@ pub mod profile;
 pub mod receipt;
 pub mod schema;
 pub mod task;
+pub mod terminology;
 pub mod time;
+pub mod vocabulary;

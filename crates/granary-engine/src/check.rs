@@ -7,6 +7,7 @@ use granary_core::check::{Checker, Rejection};
 use granary_core::error::ErrorObject;
 use granary_core::operation::TargetType;
 use granary_core::time::Timestamp;
+use granary_core::vocabulary::Vocabularies;
 use granary_store::CheckedBatch;
 use tokio::task::JoinHandle;
 use tracing::error;
@@ -61,6 +62,8 @@ impl Checks {
         let mut checker = Checker {
             schema: &self.schema,
             target: self.target,
+            vocabularies: Vocabularies::none(),
+            tokens: None,
             limits: &self.inner.limits,
             hash_key: self.inner.hash_key,
             now: self.now,

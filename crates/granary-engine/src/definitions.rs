@@ -1,5 +1,7 @@
 //! Changes of definitions: accepted beside the others of the source, or refused with every fault.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use granary_core::error::ErrorObject;
 use granary_core::keys::Key;
@@ -41,7 +43,7 @@ impl Engine {
                 let (inner, of_key, json) = (engine.inner.clone(), key.clone(), json.clone());
                 // Patterns are compiled, and the others are read: too long for a thread that serves others.
                 let accepting = tokio::task::spawn_blocking(move || {
-                    schema::accept(kind, &of_key, &json, &seen.list, &inner.limits)
+                    schema::accept(kind, &of_key, &json, &seen.list, &BTreeSet::new(), &inner.limits)
                         .map(|accepted| (accepted, seen.revision))
                 });
                 let (accepted, revision) = accepting.await.map_err(|_| internal())??;

@@ -10,11 +10,13 @@ mod error;
 mod expected;
 mod intake;
 mod lanes;
+mod purge;
 mod random;
 mod rejection;
 mod schemas;
 mod scratch;
 mod single;
+mod space;
 pub mod split;
 
 pub use clock::{Clock, HandClock, SystemClock};

@@ -10,6 +10,7 @@ use granary_core::keys::{Key, ResourceId};
 use granary_core::operation::{Action, Operation, RecordId, TargetType};
 use granary_core::task::{TaskId, TaskKind};
 use granary_core::time::Timestamp;
+use granary_core::vocabulary::Vocabularies;
 use granary_store::{CheckedBatch, Record, StoreError, Write, Written};
 
 use crate::engine::{CHANGED_TRIES_MAX, Engine, InFlight};
@@ -235,6 +236,8 @@ impl Single {
         let mut checker = Checker {
             schema,
             target: self.write.target,
+            vocabularies: Vocabularies::none(),
+            tokens: None,
             limits: &inner.limits,
             hash_key: inner.hash_key,
             now,

@@ -5,6 +5,7 @@ use std::io::Write;
 use axum::http::StatusCode;
 use axum::http::header::LINK;
 use axum::response::Response;
+use granary_core::keys::Key;
 use granary_core::operation::{RecordId, TypeRef};
 use granary_engine::Persisted;
 use granary_store::{Record, may_go_on};
@@ -14,14 +15,14 @@ use crate::reply::{raw_json, with_header};
 use crate::routes::next_link;
 
 /// Appends `{"id","type","data","contained"?,"meta"}`.
-pub(crate) fn write_resource(out: &mut Vec<u8>, type_key: &str, record: &Record) {
+pub(crate) fn write_resource(out: &mut Vec<u8>, source: &Key, type_key: &str, record: &Record) {
     // Ids and keys hold no character that JSON would escape.
     out.extend(format!(r#"{{"id":"{}","type":"{type_key}""#, record.id).bytes());
-    write_rest(out, record);
+    write_rest(out, source, record);
 }
 
 /// Appends `{"id","type","from","to","data"?,"meta"}`.
-pub(crate) fn write_relationship(out: &mut Vec<u8>, of_type: &TypeRef, record: &Record) {
+pub(crate) fn write_relationship(out: &mut Vec<u8>, source: &Key, of_type: &TypeRef, record: &Record) {
     let (RecordId::Relationship { from, to }, Some(edge)) = (&record.id, &of_type.edge) else {
         return;
     };
@@ -30,11 +31,15 @@ pub(crate) fn write_relationship(out: &mut Vec<u8>, of_type: &TypeRef, record: &
         r#"{{"id":"{from}.{to}","type":"{key}","from":{{"id":"{from}","type":"{from_type}"}},"to":{{"id":"{to}","type":"{to_type}"}}"#
     );
     out.extend(ends.bytes());
-    write_rest(out, record);
+    write_rest(out, source, record);
 }
 
 /// Puts `includes`, resources by their type, into the object that was written last.
-pub(crate) fn write_includes<'a>(out: &mut Vec<u8>, resources: impl IntoIterator<Item = (&'a str, Record)>) {
+pub(crate) fn write_includes<'a>(
+    out: &mut Vec<u8>,
+    source: &Key,
+    resources: impl IntoIterator<Item = (&'a str, Record)>,
+) {
     out.pop();
     out.extend(br#","includes":{"#);
     let mut before = None;
@@ -46,14 +51,14 @@ pub(crate) fn write_includes<'a>(out: &mut Vec<u8>, resources: impl IntoIterator
                 out.extend(format!(r#"{comma}"{type_key}":["#).bytes());
             }
         }
-        write_resource(out, type_key, &record);
+        write_resource(out, source, type_key, &record);
         before = Some(type_key);
     }
     out.extend(if before.is_some() { &b"]}}"[..] } else { b"}}" });
 }
 
 /// The members of the body, then `meta`, then the end of the object.
-fn write_rest(out: &mut Vec<u8>, record: &Record) {
+fn write_rest(out: &mut Vec<u8>, source: &Key, record: &Record) {
     if let Some(members) = record
         .body
         .strip_prefix(b"{")
@@ -64,22 +69,36 @@ fn write_rest(out: &mut Vec<u8>, record: &Record) {
     }
     let head = &record.head;
     let (created_at, updated_at, version) = (head.created_at, head.updated_at, head.version);
-    let meta =
-        format!(r#","meta":{{"createdAt":"{created_at}","updatedAt":"{updated_at}","version":{version}}}}}"#);
+    let meta = format!(r#","meta":{{"createdAt":"{created_at}","updatedAt":"{updated_at}""#);
     out.extend(meta.bytes());
+    if !record.identifiers.is_empty() {
+        out.extend(br#","identifier":"#);
+        out.extend(&record.identifiers);
+    }
+    out.extend(format!(r#","source":"{source}","version":{version}}}}}"#).bytes());
 }
 
 /// The answer of a single write: `{taskId, status, resource?}`, with `ETag`.
-pub(crate) fn resource_written(status: StatusCode, persisted: &Persisted, type_key: &str) -> Response {
+pub(crate) fn resource_written(
+    status: StatusCode,
+    persisted: &Persisted,
+    source: &Key,
+    type_key: &str,
+) -> Response {
     written(status, persisted, "resource", |out, record| {
-        write_resource(out, type_key, record)
+        write_resource(out, source, type_key, record)
     })
 }
 
 /// The answer of a single write: `{taskId, status, relationship?}`, with `ETag`.
-pub(crate) fn relationship_written(status: StatusCode, persisted: &Persisted, of_type: &TypeRef) -> Response {
+pub(crate) fn relationship_written(
+    status: StatusCode,
+    persisted: &Persisted,
+    source: &Key,
+    of_type: &TypeRef,
+) -> Response {
     written(status, persisted, "relationship", |out, record| {
-        write_relationship(out, of_type, record)
+        write_relationship(out, source, of_type, record)
     })
 }
 

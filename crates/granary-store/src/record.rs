@@ -1,4 +1,4 @@
-//! A stored record, and pages of records.
+//! A stored record, and pages of records and the like.
 
 use bytes::Bytes;
 use granary_core::decide::Head;
@@ -13,21 +13,35 @@ pub struct Record {
     pub head: Head,
     /// One compact JSON object with `data` and, where there is any, `contained`; empty for an edge without data.
     pub body: Bytes,
+    /// Its identifiers: one compact JSON array as it was sent; empty where it has none.
+    pub identifiers: Bytes,
 }
 
-/// Bodies that one page of a list may take, in bytes: the record that reaches it is the last of its page.
+/// What pages are made of.
+pub trait Weighed {
+    /// What it counts for [`PAGE_BYTES_MAX`].
+    fn bytes(&self) -> usize;
+}
+
+impl Weighed for Record {
+    fn bytes(&self) -> usize {
+        self.body.len()
+    }
+}
+
+/// Bodies that one page of a list may take, in bytes: what reaches it is the last of its page.
 pub const PAGE_BYTES_MAX: usize = 8 << 20;
 
-/// A page of the records that `next` gives, at most `limit` and within [`PAGE_BYTES_MAX`].
-pub fn take_page<E>(
-    next: impl IntoIterator<Item = Result<Record, E>>,
+/// A page of what `next` gives, at most `limit` and within [`PAGE_BYTES_MAX`].
+pub fn take_page<T: Weighed, E>(
+    next: impl IntoIterator<Item = Result<T, E>>,
     limit: usize,
-) -> Result<Vec<Record>, E> {
+) -> Result<Vec<T>, E> {
     let (mut page, mut bytes) = (Vec::new(), 0);
-    for record in next.into_iter().take(limit) {
-        let record = record?;
-        bytes += record.body.len();
-        page.push(record);
+    for found in next.into_iter().take(limit) {
+        let found = found?;
+        bytes += found.bytes();
+        page.push(found);
         if bytes >= PAGE_BYTES_MAX {
             break;
         }
@@ -35,7 +49,7 @@ pub fn take_page<E>(
     Ok(page)
 }
 
-/// True where the list may go on behind this page, of which at most `limit` records were asked for.
-pub fn may_go_on(page: &[Record], limit: usize) -> bool {
-    page.len() >= limit || page.iter().map(|record| record.body.len()).sum::<usize>() >= PAGE_BYTES_MAX
+/// True where the list may go on behind this page, of which at most `limit` were asked for.
+pub fn may_go_on<T: Weighed>(page: &[T], limit: usize) -> bool {
+    page.len() >= limit || page.iter().map(Weighed::bytes).sum::<usize>() >= PAGE_BYTES_MAX
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::Run;
+use crate::keys::ResourceId;
 use crate::ksuid::Ksuid;
 use crate::operation::ContentHash;
 
@@ -93,5 +94,10 @@ impl Run<'_, '_, '_> {
     /// A new id.
     pub(super) fn new_id(&mut self) -> [u8; Ksuid::LEN] {
         Ksuid::from_parts(self.now, (self.random)()).to_text()
+    }
+
+    /// A new id of a resource.
+    pub(super) fn new_resource_id(&mut self) -> Option<ResourceId> {
+        ResourceId::parse(std::str::from_utf8(&self.new_id()).ok()?).ok()
     }
 }

@@ -5,23 +5,29 @@
 //! bounded by `detailsPerError`. What depends on stored records is not looked at here.
 //!
 //! Members may come in any order. Where `data` or `contained` come before the `type` that says what they must be, the
-//! rest of the object is skipped once to find it, and then the check goes on from where it was.
+//! rest of the object is skipped once to find it, and then the check goes on from where it was. The same is done for the
+//! `id` of a create whose references name the record itself.
 
 mod contained;
 mod content;
 mod envelope;
+mod reference;
 mod relationship;
 mod resource;
+mod tokens;
 mod value;
 
 use crate::error::{ErrorObject, ErrorType};
 use crate::fault::{Faults, Path};
-use crate::json::{Halt, Scanner, without_byte_order_mark};
+use crate::json::{Halt, Place, Scanner, without_byte_order_mark};
 use crate::keys::ResourceId;
 use crate::limits::Limits;
 use crate::operation::{Action, Operation, TargetType};
 use crate::schema::Schema;
 use crate::time::Timestamp;
+use crate::vocabulary::Vocabularies;
+
+pub use tokens::Tokens;
 
 /// The deepest nesting that is checked, whatever `jsonDepth` says: the check recurses into what the profiles name.
 pub const DEPTH_MAX: u64 = 512;
@@ -32,6 +38,11 @@ pub struct Checker<'a> {
     pub schema: &'a Schema,
     /// What the operations of the request are on.
     pub target: TargetType,
+    /// The vocabularies that the schema [names](Schema::vocabularies).
+    pub vocabularies: &'a Vocabularies,
+    /// In a bundle, what its tokens stand for. Elsewhere there is one token, in the references of a create: `@rootId`
+    /// for the record itself.
+    pub tokens: Option<&'a Tokens>,
     /// The limits in force.
     pub limits: &'a Limits,
     /// The key of content hashes.
@@ -106,6 +117,9 @@ impl Checker<'_> {
         let mut run = Run {
             schema: self.schema,
             target: self.target,
+            vocabularies: self.vocabularies,
+            tokens: self.tokens,
+            created: None,
             hash_key: &self.hash_key,
             now: self.now,
             random: self.random,
@@ -145,10 +159,22 @@ impl Checker<'_> {
     }
 }
 
+/// The resource that is being created.
+struct Created {
+    /// Where its payload begins.
+    payload: Place,
+    /// Its id, once someone had to know it.
+    id: Option<ResourceId>,
+}
+
 /// The check of one operation.
 struct Run<'c, 'a, 'o> {
     schema: &'c Schema,
     target: TargetType,
+    vocabularies: &'c Vocabularies,
+    tokens: Option<&'c Tokens>,
+    /// In a create of a resource, what is known of its id.
+    created: Option<Created>,
     hash_key: &'c [u8; 16],
     now: Timestamp,
     random: &'c mut dyn FnMut() -> [u8; 16],

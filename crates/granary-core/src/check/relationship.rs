@@ -198,11 +198,10 @@ impl Run<'_, '_, '_> {
             let text = self.text(&here)?;
             if member == 0 {
                 id_given = true;
-                match text.map(|text| ResourceId::parse(&text.decode())) {
-                    Some(Ok(id)) => end.id = Some(id),
-                    Some(Err(bad)) => self.faults.add(&here, "id", || bad.to_string()),
-                    None => {}
-                }
+                end.id = match text {
+                    Some(text) => self.resource_id(&text.decode(), &here),
+                    None => None,
+                };
             } else {
                 type_given = true;
                 if let Some(text) = text {

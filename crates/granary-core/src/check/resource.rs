@@ -1,8 +1,9 @@
 //! The payload of an operation on a resource.
 
-use super::Run;
 use super::content::Content;
+use super::tokens::Tokens;
 use super::value::Seen;
+use super::{Created, Run};
 use crate::error::ErrorType;
 use crate::fault::{Path, did_you_mean, shown};
 use crate::json::{Halt, Kind};
@@ -48,6 +49,10 @@ impl Run<'_, '_, '_> {
         if !self.enter_object(path, "an object")? {
             return Ok(());
         }
+        self.created = (action == Action::Create).then(|| Created {
+            payload: self.scan.place(),
+            id: None,
+        });
         let known: &[&str] = if action == Action::Delete {
             &MEMBERS[..2]
         } else {
@@ -81,7 +86,7 @@ impl Run<'_, '_, '_> {
                     type_given = true;
                 }
                 "id" => {
-                    id = self.id_member(fixed_id, &here)?;
+                    id = self.id_member(action, fixed_id, &here)?;
                     id_given = true;
                 }
                 "meta" => self.meta(&here)?,
@@ -135,7 +140,8 @@ impl Run<'_, '_, '_> {
         if self.faults.any() {
             return Ok(());
         }
-        let id = id.or_else(|| ResourceId::parse(std::str::from_utf8(&self.new_id()).ok()?).ok());
+        let id = id.or_else(|| self.created.take()?.id);
+        let id = id.or_else(|| self.new_resource_id());
         if let (Some(type_index), Some(id)) = (known_type.index(), id) {
             self.passed = Some(Operation {
                 action,
@@ -149,11 +155,19 @@ impl Run<'_, '_, '_> {
     }
 
     /// Takes an `id`, which must be that of the path if there is one.
-    fn id_member(&mut self, fixed: Option<&ResourceId>, path: &Path<'_>) -> Result<Option<ResourceId>, Halt> {
+    fn id_member(
+        &mut self,
+        action: Action,
+        fixed: Option<&ResourceId>,
+        path: &Path<'_>,
+    ) -> Result<Option<ResourceId>, Halt> {
         let Some(text) = self.text(path)? else {
             return Ok(None);
         };
         let text = text.decode();
+        if action == Action::Create && self.tokens.is_some() && Tokens::is_token(&text) {
+            return Ok(self.token(&text, path));
+        }
         match (ResourceId::parse(&text), fixed) {
             (Ok(id), Some(fixed)) if id != *fixed => {
                 self.faults.add(path, "id", || {

@@ -3,4 +3,5 @@ mod edges;
 mod faults;
 mod helpers;
 mod random;
+mod references;
 mod singles;

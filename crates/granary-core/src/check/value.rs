@@ -4,7 +4,7 @@ use super::Run;
 use crate::fault::{Path, shown};
 use crate::json::{Halt, Kind, Member, Text};
 use crate::profile::document::lone_surrogate;
-use crate::profile::fields::{Fields, Value, ValueType};
+use crate::profile::fields::{Binding, Fields, Strength, Value, ValueType};
 use crate::profile::rules::Judged;
 use crate::profile::value::{Decimal, integer};
 
@@ -49,6 +49,16 @@ impl Seen {
 impl<'a> Run<'_, 'a, '_> {
     /// Takes the object that is next, whose members are these properties.
     pub(super) fn fields(&mut self, fields: &Fields, path: &Path<'_>) -> Result<(), Halt> {
+        self.fields_keeping(fields, path, &mut [])
+    }
+
+    /// The same, and keeps the texts of the first properties, where they are texts and nothing is wrong with them.
+    pub(super) fn fields_keeping(
+        &mut self,
+        fields: &Fields,
+        path: &Path<'_>,
+        kept: &mut [Option<Text<'a>>],
+    ) -> Result<(), Halt> {
         self.scan.open()?;
         let mut seen = Seen::default();
         let mut guess = 0;
@@ -84,7 +94,10 @@ impl<'a> Run<'_, 'a, '_> {
                 }
                 continue;
             }
-            self.value(&property.value, &here)?;
+            let text = self.value(&property.value, &here)?;
+            if let Some(kept) = kept.get_mut(place) {
+                *kept = text;
+            }
         }
         for place in &fields.required {
             if !seen.has(*place as usize) {
@@ -118,29 +131,43 @@ impl<'a> Run<'_, 'a, '_> {
         Ok(place)
     }
 
-    /// Takes the value that is next.
-    fn value(&mut self, value: &Value, path: &Path<'_>) -> Result<(), Halt> {
+    /// Takes the value that is next, and tells the text that it is, if its form is right.
+    fn value(&mut self, value: &Value, path: &Path<'_>) -> Result<Option<Text<'a>>, Halt> {
         match (&value.value_type, self.scan.peek()?) {
             (ValueType::Text(text_type), Kind::String) => {
                 let text = self.scan.string()?;
                 if text.lone_surrogate() {
                     self.faults.add(path, "type", lone_surrogate);
+                    return Ok(None);
+                }
+                if let Some(named) = text_type.names {
+                    self.named(named, value, text, path)?;
                 } else if text_type.form.is_some() || !value.rules.is_empty() {
                     let text = text.decode();
                     match text_type.form.map(|form| form(&text)) {
                         Some(Err(wrong)) => {
                             self.faults
                                 .add(path, "type", || format!("'{}': {wrong}", shown(&text)));
+                            return Ok(None);
                         }
                         _ => self.rules(value, &Judged::Text(&text), path),
                     }
+                    if let Some(binding) = &value.binding {
+                        self.bound(binding, &text, path);
+                    }
                 }
+                return Ok(Some(text));
             }
             (ValueType::Boolean, kind @ (Kind::True | Kind::False)) => self.scan.literal(kind)?,
             (ValueType::Integer, Kind::Number) => {
                 let raw = self.scan.number()?;
                 match integer(raw) {
-                    Ok(number) => self.rules(value, &Judged::Integer(number), path),
+                    Ok(number) => {
+                        if raw == "-0" {
+                            self.put_in_place(raw.len(), "0");
+                        }
+                        self.rules(value, &Judged::Integer(number), path);
+                    }
                     Err(wrong) => self
                         .faults
                         .add(path, "type", || format!("{}: {wrong}", shown(raw))),
@@ -165,13 +192,50 @@ impl<'a> Run<'_, 'a, '_> {
                 self.rules(value, &Judged::Elements(count as u64), path);
             }
             (ValueType::Object(fields), Kind::Object) => self.fields(fields, path)?,
+            (ValueType::Complex(complex, fields), Kind::Object) => match complex.law {
+                None => self.fields(fields, path)?,
+                Some(law) => {
+                    let mut kept = [None; 2];
+                    self.fields_keeping(fields, path, &mut kept)?;
+                    if let [Some(first), Some(second)] = kept
+                        && let Err(wrong) = law(&first.decode(), &second.decode())
+                    {
+                        self.faults.add(path, "type", || wrong.to_owned());
+                    }
+                }
+            },
             (value_type, found) => self.wrong_value(value_type, found, path)?,
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Replaces the last `length` bytes that were passed in the copy.
+    #[cold]
+    pub(super) fn put_in_place(&mut self, length: usize, text: &str) {
+        if self.scan.copying() {
+            let out = self.scan.flush();
+            out.truncate(out.len() - length);
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    /// A code that must be of a vocabulary is.
+    fn bound(&mut self, binding: &Binding, code: &str, path: &Path<'_>) {
+        let key = binding.vocabulary.as_str();
+        if binding.strength == Strength::Preferred {
+            return;
+        }
+        let codes = self.vocabularies.get(key);
+        if !codes.is_some_and(|codes| codes.contains(code)) {
+            self.faults.add(path, "binding", || match codes {
+                Some(_) => format!("'{}' is not a code of the vocabulary '{key}'", shown(code)),
+                None => format!("the vocabulary '{key}' of this code does not exist"),
+            });
+        }
     }
 
     #[inline]
-    fn rules(&mut self, value: &Value, judged: &Judged<'_>, path: &Path<'_>) {
+    pub(super) fn rules(&mut self, value: &Value, judged: &Judged<'_>, path: &Path<'_>) {
         for rule in &value.rules {
             if !rule.holds(judged) {
                 self.faults.add(path, rule.name(), || rule.complaint(judged));

@@ -1,8 +1,12 @@
 //! Compiled properties: what the check of a record is driven by.
 
+use std::sync::Arc;
+
+use super::complex::ComplexType;
 use super::names::Names;
 use super::rules::Rule;
 use super::types::TextType;
+use crate::keys::Key;
 
 /// The properties of an object, compiled.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +35,40 @@ pub struct Value {
     pub value_type: ValueType,
     /// The rules that must hold beside the type.
     pub rules: Box<[Rule]>,
+    /// The vocabulary that its codes are from, if they are bound to one.
+    pub binding: Option<Box<Binding>>,
+}
+
+/// A binding of codes to a vocabulary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The vocabulary.
+    pub vocabulary: Key,
+    /// Whether other codes are refused.
+    pub strength: Strength,
+}
+
+/// Whether codes from elsewhere than the vocabulary are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strength {
+    /// They are taken.
+    Preferred,
+    /// They are refused.
+    Required,
+}
+
+impl Strength {
+    /// Every value of `strength` in a definition.
+    pub const NAMES: [&str; 2] = ["preferred", "required"];
+
+    /// The strength with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "preferred" => Some(Self::Preferred),
+            "required" => Some(Self::Required),
+            _ => None,
+        }
+    }
 }
 
 /// The type of a value.
@@ -48,6 +86,8 @@ pub enum ValueType {
     Array(Box<Value>),
     /// Members.
     Object(Box<Fields>),
+    /// The members of a complex type.
+    Complex(&'static ComplexType, Arc<Fields>),
 }
 
 impl ValueType {
@@ -60,6 +100,7 @@ impl ValueType {
             Self::Decimal => "decimal",
             Self::Array(_) => "array",
             Self::Object(_) => "object",
+            Self::Complex(complex, _) => complex.name,
         }
     }
 
@@ -70,7 +111,7 @@ impl ValueType {
             Self::Boolean => "a boolean",
             Self::Integer | Self::Decimal => "a number",
             Self::Array(_) => "an array",
-            Self::Object(_) => "an object",
+            Self::Object(_) | Self::Complex(..) => "an object",
         }
     }
 }

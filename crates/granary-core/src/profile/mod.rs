@@ -2,8 +2,9 @@
 //!
 //! A definition is read into a small tree, since it is read rarely and every fault in it is told; what comes out is
 //! compiled, and records are checked by that alone. A new type is a row of [`types::TYPES`] and, if its values are
-//! made of something new, a variant of [`fields::ValueType`].
+//! made of something new, a variant of [`fields::ValueType`]; a complex type is a row of fields in [`complex`].
 
+pub mod complex;
 pub(crate) mod document;
 pub mod fields;
 pub mod names;
@@ -16,7 +17,7 @@ pub mod value;
 use crate::keys::Key;
 use fields::Fields;
 
-pub(crate) use read::{JSON_DEPTH_MAX, Neighbours, Reading};
+pub(crate) use read::{Beside, JSON_DEPTH_MAX, Neighbours, Reading};
 
 /// Whether records of a profile stand alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

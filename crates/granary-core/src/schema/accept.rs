@@ -1,5 +1,7 @@
 //! Accepting one definition.
 
+use std::collections::BTreeSet;
+
 use super::outline::{Outline, all_uses, neighbours};
 use super::{DefinitionKind, StoredDefinition};
 use crate::error::{ErrorObject, ErrorType};
@@ -8,7 +10,7 @@ use crate::json::{Halt, Scanner, without_byte_order_mark};
 use crate::keys::Key;
 use crate::limits::Limits;
 use crate::profile::document::Node;
-use crate::profile::{JSON_DEPTH_MAX, ProfileKind, Reading};
+use crate::profile::{Beside, JSON_DEPTH_MAX, ProfileKind, Reading};
 
 /// A definition that makes sense beside the others of its source; only [`accept`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +18,7 @@ pub struct AcceptedDefinition {
     kind: DefinitionKind,
     key: Key,
     json: Box<str>,
+    vocabularies: BTreeSet<Key>,
 }
 
 impl AcceptedDefinition {
@@ -32,6 +35,11 @@ impl AcceptedDefinition {
     /// The definition as it was sent, without white space between tokens.
     pub fn json(&self) -> &str {
         &self.json
+    }
+
+    /// The vocabularies that it names, of whatever strength.
+    pub fn vocabularies(&self) -> &BTreeSet<Key> {
+        &self.vocabularies
     }
 
     /// Why it may not replace `current` while records of that type exist, if it may not: a profile stays ROOT or
@@ -77,13 +85,14 @@ impl AcceptedDefinition {
     }
 }
 
-/// Accepts the definition `json` for `key` beside the `others` of its source, or refuses it with every fault.
-/// A definition of the same kind and key among the others is the one that it replaces.
+/// Accepts the definition `json` for `key` beside the `others` of its source and the `vocabularies` that exist, or
+/// refuses it with every fault. A definition of the same kind and key among the others is the one that it replaces.
 pub fn accept(
     kind: DefinitionKind,
     key: &Key,
     json: &[u8],
     others: &[StoredDefinition],
+    vocabularies: &BTreeSet<Key>,
     limits: &Limits,
 ) -> Result<AcceptedDefinition, ErrorObject> {
     let over = |what: String, name, limit| ErrorObject::over_limit(&what, name, limit);
@@ -101,7 +110,11 @@ pub fn accept(
         return Err(over(what, "definitionsPerSource", limits.definitions_per_source));
     }
     let neighbours = neighbours(kind, key, others);
-    let mut reading = Reading::new(Some((&neighbours, limits)));
+    let mut reading = Reading::new(Some(Beside {
+        neighbours: &neighbours,
+        vocabularies,
+        limits,
+    }));
     let mut compact = Vec::with_capacity(json.len());
     let node = read(json, limits, &mut compact, &mut reading)?;
     match kind {
@@ -113,6 +126,7 @@ pub fn accept(
             reading.relationship(key, &node);
         }
     }
+    let bindings = std::mem::take(&mut reading.bindings);
     if let Some(error) = reading.faults.into_error() {
         return Err(error);
     }
@@ -122,6 +136,7 @@ pub fn accept(
         kind,
         key: key.clone(),
         json: json.into(),
+        vocabularies: bindings.into_iter().map(|binding| binding.vocabulary).collect(),
     })
 }
 

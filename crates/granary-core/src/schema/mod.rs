@@ -3,13 +3,15 @@
 mod accept;
 mod outline;
 
+use std::collections::BTreeSet;
+
 use crate::error::{ErrorObject, ErrorType};
 use crate::fault::Path;
 use crate::json::Scanner;
 use crate::keys::Key;
 use crate::operation::{EdgeEnd, EdgeEnds, TargetType, TypeNumber, TypeRef};
 use crate::profile::document::Node;
-use crate::profile::fields::Fields;
+use crate::profile::fields::{Binding, Fields, Strength};
 use crate::profile::names::Names;
 use crate::profile::{Cardinality, Profile, ProfileKind, Reading, RelationshipDefinition};
 use crate::time::Timestamp;
@@ -68,6 +70,8 @@ pub struct Schema {
     relationship_names: Names,
     /// The places in `types` of `relationships`.
     relationship_types: Vec<u32>,
+    /// The vocabularies whose codes alone are taken somewhere.
+    vocabularies: BTreeSet<Key>,
 }
 
 /// What stands behind a type: a place in the schema's own lists.
@@ -97,19 +101,31 @@ pub(crate) struct ContainShape {
     pub(crate) cardinality: Cardinality,
 }
 
+impl StoredDefinition {
+    /// The vocabularies that it names, of whatever strength.
+    pub fn vocabularies(&self) -> BTreeSet<Key> {
+        outline::vocabularies(self)
+    }
+}
+
 impl Schema {
     /// Compiles the definitions of a source. What was accepted compiles; anything else is our fault (`INTERNAL`).
     pub fn compile(definitions: &[StoredDefinition]) -> Result<Self, ErrorObject> {
         let (mut profiles, mut relationships) = (Vec::new(), Vec::new());
+        let mut bindings = Vec::new();
         for stored in definitions {
             match stored.kind {
                 DefinitionKind::Profile => profiles.push((
                     stored,
-                    read_stored(stored, |reading, node| Some(reading.profile(&stored.key, node)))?,
+                    read_stored(stored, &mut bindings, |reading, node| {
+                        Some(reading.profile(&stored.key, node))
+                    })?,
                 )),
                 DefinitionKind::RelationshipDefinition => relationships.push((
                     stored,
-                    read_stored(stored, |reading, node| reading.relationship(&stored.key, node))?,
+                    read_stored(stored, &mut bindings, |reading, node| {
+                        reading.relationship(&stored.key, node)
+                    })?,
                 )),
             }
         }
@@ -167,7 +183,17 @@ impl Schema {
                 .map(|(_, definition)| definition)
                 .collect(),
             relationship_types,
+            vocabularies: bindings
+                .into_iter()
+                .filter(|binding| binding.strength == Strength::Required)
+                .map(|binding| binding.vocabulary)
+                .collect(),
         })
+    }
+
+    /// The vocabularies whose codes the check must know: those that a binding requires.
+    pub fn vocabularies(&self) -> &BTreeSet<Key> {
+        &self.vocabularies
     }
 
     /// Every type that an operation can be on: `type_index` of an operation is an index into this. CONTAINED
@@ -261,9 +287,10 @@ fn resource_shape(
     })
 }
 
-/// Reads a definition that was accepted before.
+/// Reads a definition that was accepted before, and adds its bindings to `bindings`.
 fn read_stored<T>(
     stored: &StoredDefinition,
+    bindings: &mut Vec<Binding>,
     read: impl FnOnce(&mut Reading<'_>, &Node<'_>) -> Option<T>,
 ) -> Result<T, ErrorObject> {
     let mut reading = Reading::new(None);
@@ -276,6 +303,7 @@ fn read_stored<T>(
     let node = Node::read(&mut scanner, &Path::ROOT, &mut reading.faults);
     let node = node.map_err(|_| broken(stored))?;
     let definition = read(&mut reading, &node);
+    bindings.append(&mut reading.bindings);
     match definition {
         Some(definition) if !reading.faults.any() => Ok(definition),
         _ => Err(broken(stored)),

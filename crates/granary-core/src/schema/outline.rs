@@ -1,5 +1,7 @@
 //! What a stored definition names, without reading its properties.
 
+use std::collections::BTreeSet;
+
 use super::{DefinitionKind, StoredDefinition};
 use crate::fault::Path;
 use crate::keys::Key;
@@ -98,6 +100,28 @@ impl<'d> Outline<'d> {
             let types = rule.name("types");
             Some(types.index(place).pointer())
         })
+    }
+}
+
+/// The vocabularies that a definition binds codes to.
+pub(super) fn vocabularies(stored: &StoredDefinition) -> BTreeSet<Key> {
+    let mut found = BTreeSet::new();
+    if let Some(node) = Node::outline(&stored.json, &["properties"]) {
+        bound_in(&node, &mut found);
+    }
+    found
+}
+
+/// Adds what is bound in a property, or in what looks like one: something with `properties`.
+fn bound_in(property: &Node<'_>, found: &mut BTreeSet<Key>) {
+    let binding = property.member("binding").and_then(|b| b.member("vocabulary"));
+    let key = binding.and_then(|vocabulary| vocabulary.member("key")?.text());
+    found.extend(key.and_then(|key| Key::parse(key).ok()));
+    if let Some(items) = property.member("items") {
+        bound_in(items, found);
+    }
+    if let Some(Node::Object(properties)) = property.member("properties") {
+        properties.iter().for_each(|(_, node)| bound_in(node, found));
     }
 }
 

@@ -1,5 +1,7 @@
 //! Definitions beside each other: replacing, deleting, compiling.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::limits::Limits;
 
@@ -133,6 +135,7 @@ fn a_replaced_profile_stays_what_others_need() {
             &key(name),
             json.as_bytes(),
             &source(),
+            &BTreeSet::new(),
             &Limits::default(),
         )
     };
@@ -173,7 +176,15 @@ fn a_replaced_profile_stays_what_others_need() {
 fn what_may_not_change_while_records_exist() {
     let source = source();
     let accepted = |kind, name: &str, json: &str, others: &[StoredDefinition]| {
-        accept(kind, &key(name), json.as_bytes(), others, &Limits::default()).unwrap()
+        accept(
+            kind,
+            &key(name),
+            json.as_bytes(),
+            others,
+            &BTreeSet::new(),
+            &Limits::default(),
+        )
+        .unwrap()
     };
     let alone = stored(DefinitionKind::Profile, "alone", 9, r#"{"properties":{}}"#);
     let same = accepted(

@@ -399,7 +399,7 @@ async fn a_source_that_is_gone_is_not_found() {
                         )
                         .await
                         .unwrap();
-                    world.store.delete_source(source).await.unwrap();
+                    world.store.delete_source(source, false).await.unwrap();
                 }
                 piece
             }

@@ -3,6 +3,7 @@
 mod bulk;
 mod definitions;
 mod health;
+mod purge;
 mod relationships;
 mod resources;
 mod sources;
@@ -89,11 +90,11 @@ routes! {
     "/sources/{source}/v1/tasks/{id}/receipts" { get tasks::receipts }
     "/sources/{source}/v1/tasks/{id}/operations" { get not_yet }
     "/sources/{source}/v1/tasks/{id}/events" { get not_yet }
-    "/sources/{source}/v1/tasks/{id}/cancel" { post not_yet }
+    "/sources/{source}/v1/tasks/{id}/cancel" { post tasks::cancel }
     "/sources/{source}/v1/tasks/{id}/retry" { post not_yet }
     "/sources/{source}/v1/bundle" { post not_yet }
-    "/sources/{source}/v1/purge" { post not_yet }
-    "/sources/{source}/v1/purge/{id}" { get not_yet }
+    "/sources/{source}/v1/purge" { post purge::start }
+    "/sources/{source}/v1/purge/{id}" { get purge::show }
 
     "/terminology/v1/{*path}" { get not_yet, put not_yet, post not_yet, delete not_yet }
 

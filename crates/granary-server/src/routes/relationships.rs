@@ -76,7 +76,7 @@ pub(super) async fn create(
         .record
         .as_ref()
         .map(|r| format!("/sources/{source}/v1/relationships/{type_key}/{}", r.id));
-    let answer = records::relationship_written(StatusCode::CREATED, &persisted, &of_type);
+    let answer = records::relationship_written(StatusCode::CREATED, &persisted, &source, &of_type);
     Ok(with_header(answer, LOCATION, &location.unwrap_or_default()))
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn delete(
     let RelationshipId { from, to } = RelationshipId::parse(&id).map_err(|_| no_record(&type_key, &id))?;
     let place = app.engine.admit()?;
     let write = SingleWrite {
-        source,
+        source: source.clone(),
         target: TargetType::Relationship,
         type_key,
         change: Change::Delete(RecordId::Relationship { from, to }),
@@ -102,6 +102,7 @@ pub(super) async fn delete(
     Ok(records::relationship_written(
         StatusCode::OK,
         &persisted,
+        &source,
         &of_type,
     ))
 }
@@ -190,7 +191,7 @@ pub(super) async fn show(
     let mut found = found.map_err(error_object)?.into_iter();
     let record = found.next().flatten().ok_or_else(|| no_record(&type_key, &id))?;
     let mut body = Vec::new();
-    records::write_relationship(&mut body, &of_type, &record);
+    records::write_relationship(&mut body, &source.key, &of_type, &record);
     if query.is_empty() {
         return conditions.answer(&tag_of_record(&source, &record.head), || {
             raw_json(StatusCode::OK, body)
@@ -202,7 +203,7 @@ pub(super) async fn show(
         false => &edge.to.profile,
     };
     let ends = ends.filter_map(|((number, _), record)| Some((of_number(*number).as_str(), record?)));
-    records::write_includes(&mut body, ends);
+    records::write_includes(&mut body, &source.key, ends);
     Ok(raw_json(StatusCode::OK, body))
 }
 
@@ -254,7 +255,7 @@ pub(super) async fn list(
                     let page = page.map_err(super::tasks::broken)?;
                     let mut out = Vec::new();
                     for record in &page {
-                        records::write_relationship(&mut out, &of_type, record);
+                        records::write_relationship(&mut out, &source.key, &of_type, record);
                         out.push(b'\n');
                     }
                     let left = left - page.len();
@@ -282,6 +283,6 @@ pub(super) async fn list(
         ("to", query.to.clone()),
     ];
     Ok(page.answer(&path, &kept, |out, record| {
-        records::write_relationship(out, &of_type, record)
+        records::write_relationship(out, &source.key, &of_type, record)
     }))
 }

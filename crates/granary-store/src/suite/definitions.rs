@@ -1,5 +1,7 @@
 //! Definitions: compare-and-set, numbers, and what holds them in place.
 
+use std::collections::BTreeSet;
+
 use granary_core::error::ErrorType;
 use granary_core::limits::Limits;
 use granary_core::schema::DefinitionKind::{Profile, RelationshipDefinition};
@@ -10,7 +12,15 @@ use super::{Fixture, refused_with, reopen_or_skip};
 use crate::{Store, StoreError, StoreLimits, Stored};
 
 fn good(kind: DefinitionKind, name: &str, json: &str, others: &[StoredDefinition]) -> AcceptedDefinition {
-    accept(kind, &key(name), json.as_bytes(), others, &Limits::default()).expect("a good definition")
+    accept(
+        kind,
+        &key(name),
+        json.as_bytes(),
+        others,
+        &BTreeSet::new(),
+        &Limits::default(),
+    )
+    .expect("a good definition")
 }
 
 fn names(list: &[StoredDefinition]) -> Vec<(DefinitionKind, &str, u64)> {

@@ -16,6 +16,10 @@ pub mod history;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod lanes;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
+pub mod meta;
+#[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
+pub mod purges;
+#[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod receipts;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod records;
@@ -27,6 +31,8 @@ pub mod sources;
 pub mod store;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod tasks;
+#[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
+pub mod terminology;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod uploads;
 pub mod world;
@@ -206,6 +212,26 @@ macro_rules! behaviours {
                 records_read_together_stand_as_they_were_asked_for,
                 records_read_together_are_of_one_moment,
                 what_does_not_exist_is_not_found;
+            meta:
+                identifiers_are_kept_until_others_are_sent,
+                meta_of_large_requests_comes_back,
+                imported_times_are_kept,
+                an_edge_keeps_its_meta,
+                a_write_answers_the_meta_it_leaves,
+                a_guard_lets_one_state_through,
+                identifiers_stay_over_a_reopen;
+            purges:
+                a_purge_deletes_every_record_of_its_type,
+                a_purge_of_edges_leaves_their_ends,
+                a_purge_takes_its_place_in_the_order_of_tasks,
+                a_purge_spares_what_is_written_after_it_was_accepted,
+                a_type_that_a_purge_waits_for_is_not_deleted,
+                a_cancelled_task_keeps_what_it_did,
+                a_waiting_task_is_cancelled_among_others,
+                a_task_that_does_not_exist_is_not_cancelled,
+                a_resource_with_many_edges_is_gone_at_once,
+                removing_many_edges_goes_on_after_a_reopen,
+                a_source_is_purged_with_all_it_holds;
             relationships:
                 an_edge_needs_both_its_ends,
                 a_bounded_end_has_room_for_one_edge,
@@ -229,6 +255,20 @@ macro_rules! behaviours {
                 receipts_of_writes_applied_at_once,
                 receipts_over_many_chunks_and_blocks,
                 receipts_of_a_source_that_is_gone_are_not_found;
+            terminology:
+                a_vocabulary_is_stored_replaced_and_deleted,
+                changes_of_vocabularies_are_judged_in_order_each_on_its_own,
+                vocabularies_are_listed_in_key_order_with_every_page_size,
+                a_concept_is_stored_replaced_and_deleted,
+                changes_of_concepts_are_judged_in_order_each_on_its_own,
+                concepts_are_listed_in_byte_order_with_every_page_size,
+                a_page_of_large_concepts_ends_early_and_says_so,
+                the_revision_of_a_vocabulary_moves_with_its_concepts_alone,
+                a_vocabulary_goes_with_its_concepts_and_another_comes_without,
+                of_two_that_create_a_concept_at_once_one_succeeds,
+                the_limits_of_vocabularies_and_concepts_are_kept,
+                a_closed_store_changes_no_vocabulary,
+                vocabularies_stay_over_a_reopen;
         }
     };
 }
@@ -240,12 +280,15 @@ pub fn see_that_all_are_listed(listed: &[(&str, &[&str])]) {
         ("chunks", include_str!("chunks.rs")),
         ("definitions", include_str!("definitions.rs")),
         ("lanes", include_str!("lanes.rs")),
+        ("meta", include_str!("meta.rs")),
+        ("purges", include_str!("purges.rs")),
         ("receipts", include_str!("receipts.rs")),
         ("records", include_str!("records.rs")),
         ("relationships", include_str!("relationships.rs")),
         ("sources", include_str!("sources.rs")),
         ("store", include_str!("store.rs")),
         ("tasks", include_str!("tasks.rs")),
+        ("terminology", include_str!("terminology.rs")),
         ("uploads", include_str!("uploads.rs")),
         ("writes", include_str!("writes.rs")),
     ];

@@ -1,12 +1,13 @@
 //! A source to check against, and short ways to check.
 
-use crate::check::{Checker, Rejection};
+use crate::check::{Checker, Rejection, Tokens};
 use crate::error::ErrorObject;
 use crate::keys::Key;
 use crate::limits::Limits;
 use crate::operation::{Operation, TargetType};
 use crate::schema::{DefinitionKind, Schema, StoredDefinition};
 use crate::time::Timestamp;
+use crate::vocabulary::Vocabularies;
 
 pub(super) const PROVIDER: &str = r#"{
     "properties": {
@@ -100,34 +101,68 @@ pub(super) fn with_checker<T>(
     limits: &Limits,
     check: impl FnOnce(&mut Checker<'_>) -> T,
 ) -> T {
-    let schema = schema();
-    let mut number = 0_u128;
-    let mut random = || {
-        number += 1;
-        number.to_be_bytes()
+    let surroundings = Surroundings {
+        schema: &schema(),
+        vocabularies: Vocabularies::none(),
+        tokens: None,
     };
-    check(&mut Checker {
-        schema: &schema,
-        target,
-        limits,
-        hash_key: [7; 16],
-        now: Timestamp::from_millis(1_750_000_000_000),
-        random: &mut random,
-    })
+    surroundings.with_checker(target, limits, check)
+}
+
+/// What operations are checked by.
+pub(super) struct Surroundings<'s> {
+    pub(super) schema: &'s Schema,
+    pub(super) vocabularies: &'s Vocabularies,
+    pub(super) tokens: Option<&'s Tokens>,
+}
+
+impl Surroundings<'_> {
+    pub(super) fn with_checker<T>(
+        &self,
+        target: TargetType,
+        limits: &Limits,
+        check: impl FnOnce(&mut Checker<'_>) -> T,
+    ) -> T {
+        let mut number = 0_u128;
+        let mut random = || {
+            number += 1;
+            number.to_be_bytes()
+        };
+        check(&mut Checker {
+            schema: self.schema,
+            target,
+            vocabularies: self.vocabularies,
+            tokens: self.tokens,
+            limits,
+            hash_key: [7; 16],
+            now: Timestamp::from_millis(1_750_000_000_000),
+            random: &mut random,
+        })
+    }
+
+    /// Checks one operation of a bulk request and tells its body.
+    pub(super) fn check(&self, target: TargetType, json: &str) -> Checked {
+        self.with_checker(target, &Limits::default(), |checker| {
+            let mut body = b"before".to_vec();
+            let checked = checker.operation(json.as_bytes(), &mut body);
+            let body = String::from_utf8(body).unwrap();
+            let rest = body.strip_prefix("before").unwrap();
+            assert!(checked.is_ok() || rest.is_empty(), "{rest}");
+            checked.map(|operation| (operation, rest.to_owned()))
+        })
+    }
 }
 
 pub(super) type Checked = Result<(Operation, String), Rejection>;
 
 /// Checks one operation of a bulk request and tells its body.
 pub(super) fn check(target: TargetType, json: &str) -> Checked {
-    with_checker(target, &Limits::default(), |checker| {
-        let mut body = b"before".to_vec();
-        let checked = checker.operation(json.as_bytes(), &mut body);
-        let body = String::from_utf8(body).unwrap();
-        let rest = body.strip_prefix("before").unwrap();
-        assert!(checked.is_ok() || rest.is_empty(), "{rest}");
-        checked.map(|operation| (operation, rest.to_owned()))
-    })
+    let surroundings = Surroundings {
+        schema: &schema(),
+        vocabularies: Vocabularies::none(),
+        tokens: None,
+    };
+    surroundings.check(target, json)
 }
 
 pub(super) fn resource(json: &str) -> Checked {

@@ -3,10 +3,10 @@
 mod property;
 mod rules;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::document::Node;
-use super::fields::Fields;
+use super::fields::{Binding, Fields};
 use super::{Cardinality, ContainRule, End, Profile, ProfileKind, RelationshipDefinition};
 use crate::error::{ErrorObject, ErrorType};
 use crate::fault::{Faults, Path, did_you_mean, shown};
@@ -25,11 +25,22 @@ pub(crate) struct Neighbours {
     pub(crate) include_keys: HashMap<(String, String), Key>,
 }
 
+/// What a definition is accepted beside.
+#[derive(Clone, Copy)]
+pub(crate) struct Beside<'r> {
+    pub(crate) neighbours: &'r Neighbours,
+    /// The vocabularies that exist.
+    pub(crate) vocabularies: &'r BTreeSet<Key>,
+    pub(crate) limits: &'r Limits,
+}
+
 /// One definition being read.
 pub(crate) struct Reading<'r> {
     pub(crate) faults: Faults,
-    /// `None` where it was accepted before, so that neither limits nor neighbours are looked at again.
-    beside: Option<(&'r Neighbours, &'r Limits)>,
+    /// The bindings to vocabularies that were found.
+    pub(crate) bindings: Vec<Binding>,
+    /// `None` where it was accepted before, so that nothing beside it is looked at again.
+    beside: Option<Beside<'r>>,
     properties_count: u64,
     /// What may still be compared between rules of one value, so that no definition takes long.
     comparisons_left: usize,
@@ -38,9 +49,10 @@ pub(crate) struct Reading<'r> {
 }
 
 impl<'r> Reading<'r> {
-    pub(crate) fn new(beside: Option<(&'r Neighbours, &'r Limits)>) -> Self {
+    pub(crate) fn new(beside: Option<Beside<'r>>) -> Self {
         Self {
-            faults: Faults::new(beside.map_or(100, |(_, limits)| limits.details_per_error)),
+            faults: Faults::new(beside.map_or(100, |beside| beside.limits.details_per_error)),
+            bindings: Vec::new(),
             beside,
             properties_count: 0,
             comparisons_left: 1_000_000,
@@ -138,11 +150,10 @@ impl<'r> Reading<'r> {
         let include_cardinality = end
             .member("includeCardinality")
             .and_then(|value| self.cardinality(value, &path.name("includeCardinality")));
-        if let (Some((neighbours, _)), Some(profile), Some(include)) =
-            (self.beside, &profile_key, &include_key)
-        {
+        if let (Some(beside), Some(profile), Some(include)) = (self.beside, &profile_key, &include_key) {
             let place = (profile.to_string(), include.to_string());
-            if let Some(other) = neighbours.include_keys.get(&place).filter(|other| *other != own) {
+            let taken = beside.neighbours.include_keys.get(&place);
+            if let Some(other) = taken.filter(|other| *other != own) {
                 let message = || {
                     format!(
                         "include key '{include}' is taken at profile '{profile}' by relationship definition '{other}'"
@@ -251,7 +262,7 @@ impl<'r> Reading<'r> {
         path: &Path<'_>,
         rule: &str,
     ) {
-        let Some((neighbours, _)) = self.beside else {
+        let Some(Beside { neighbours, .. }) = self.beside else {
             return;
         };
         let found = match own {
@@ -276,7 +287,9 @@ impl<'r> Reading<'r> {
     }
 
     fn count_properties(&mut self) {
-        let Some((_, limits)) = self.beside else { return };
+        let Some(Beside { limits, .. }) = self.beside else {
+            return;
+        };
         if self.properties_count > limits.definition_properties {
             let what = format!("the number of properties ({})", self.properties_count);
             let error = ErrorObject::over_limit(&what, "definitionProperties", limits.definition_properties);

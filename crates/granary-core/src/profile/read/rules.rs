@@ -13,26 +13,33 @@ const MEMBERS: [&str; 6] = ["required", "min", "max", "enum", "pattern", "when"]
 
 /// A rule and where it stands.
 struct Placed {
-    /// Which rule object it is in.
-    entry: usize,
+    /// Which rule object it is in; `None` for one that the type itself has.
+    entry: Option<usize>,
     rule: Rule,
     /// Of an `enum`: the places of those values that fit the type.
     places: Vec<usize>,
 }
 
 impl Reading<'_> {
-    /// Reads the rules of a value of this type (`None`: not known), and whether it is required.
+    /// Reads the rules of a value of this type (`None`: not known), and whether it is required. `of_type` are those that
+    /// the type itself has on it.
     pub(super) fn rules(
         &mut self,
         node: &Node<'_>,
         path: &Path<'_>,
         value_type: Option<&ValueType>,
+        of_type: Vec<Rule>,
     ) -> (Vec<Rule>, bool) {
         let Node::Array(entries) = node else {
             self.wrong_type(node, path, "an array of rule objects");
-            return (Vec::new(), false);
+            return (of_type, false);
         };
-        let mut placed = Vec::new();
+        let of_type = of_type.into_iter().map(|rule| Placed {
+            entry: None,
+            rule,
+            places: Vec::new(),
+        });
+        let mut placed: Vec<Placed> = of_type.collect();
         let mut required = false;
         for (entry, node) in entries.iter().enumerate() {
             let here = path.index(entry);
@@ -51,6 +58,7 @@ impl Reading<'_> {
                 if let (Some(value), Some(value_type)) = (node.member(name), value_type)
                     && let Some((rule, places)) = self.rule(name, value, &here.name(name), value_type)
                 {
+                    let entry = Some(entry);
                     placed.push(Placed { entry, rule, places });
                 }
             }
@@ -73,7 +81,7 @@ impl Reading<'_> {
             ValueType::Text(_) => true,
             ValueType::Integer | ValueType::Decimal => name != "pattern",
             ValueType::Array(_) => matches!(name, "min" | "max"),
-            ValueType::Boolean | ValueType::Object(_) => false,
+            ValueType::Boolean | ValueType::Object(_) | ValueType::Complex(..) => false,
         };
         if !fits {
             self.faults.add(path, name, || {
@@ -239,14 +247,19 @@ impl Reading<'_> {
         };
         let min = bounds(false).max_by(|(_, a), (_, b)| a.compare_bounds(b));
         let max = bounds(true).min_by(|(_, a), (_, b)| a.compare_bounds(b));
-        if let (Some((entry, min)), Some((_, max))) = (min, max)
+        if let (Some((of_min, min)), Some((of_max, max))) = (min, max)
             && min.compare_bounds(max).is_gt()
         {
             let message = || format!("min {min} is above max {max}, so that no value could hold");
-            self.faults.add(&path.index(entry).name("min"), "min", message);
+            // The bounds of the type itself fit each other.
+            let (entry, name) = match of_min {
+                Some(entry) => (entry, "min"),
+                None => (of_max.unwrap_or(0), "max"),
+            };
+            self.faults.add(&path.index(entry).name(name), name, message);
         }
         let ValueType::Text(text) = value_type else { return };
-        if let Some((entry, Bound::Chars(min))) = min
+        if let Some((Some(entry), Bound::Chars(min))) = min
             && *min > text.chars_max
         {
             let message = || {
@@ -257,7 +270,7 @@ impl Reading<'_> {
             };
             self.faults.add(&path.index(entry).name("min"), "min", message);
         }
-        if let Some((entry, Bound::Chars(max))) = max
+        if let Some((Some(entry), Bound::Chars(max))) = max
             && *max < text.chars_min
         {
             let message = || {
@@ -273,7 +286,9 @@ impl Reading<'_> {
     /// Each value of an `enum` must be allowed by the other rules of the same value.
     fn options_hold(&mut self, placed: &[Placed], path: &Path<'_>) {
         for (number, one) in placed.iter().enumerate() {
-            let Rule::Enum(options) = &one.rule else { continue };
+            let (Rule::Enum(options), Some(entry)) = (&one.rule, one.entry) else {
+                continue;
+            };
             let others = || {
                 placed
                     .iter()
@@ -290,7 +305,7 @@ impl Reading<'_> {
                     };
                     self.comparisons_left = left;
                     if !other.rule.holds(&judged) {
-                        let here = path.index(one.entry);
+                        let here = path.index(entry);
                         self.faults.add(&here.name("enum").index(*place), "enum", || {
                             let why = other.rule.complaint(&judged);
                             format!("breaks the rule {} beside it: {why}", other.rule.name())

@@ -2,11 +2,13 @@
 
 mod decimal;
 mod moment;
+mod span;
 mod text;
 
 pub use decimal::Decimal;
 pub use moment::{date, datetime, instant, time};
-pub use text::{blank, code, uri, url};
+pub use span::{Span, start_not_after_end};
+pub use text::{base64, blank, code, uri, url};
 
 /// The integer that `raw`, a JSON number, spells.
 pub fn integer(raw: &str) -> Result<i64, &'static str> {

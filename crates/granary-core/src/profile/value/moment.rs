@@ -31,7 +31,7 @@ pub fn time(text: &str) -> Result<(), &'static str> {
 }
 
 /// The number that `digits` spell, if they are all digits.
-fn number(digits: &[u8]) -> Option<u32> {
+pub(super) fn number(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |n, b| match b {
         b'0'..=b'9' => Some(n * 10 + u32::from(b - b'0')),
         _ => None,

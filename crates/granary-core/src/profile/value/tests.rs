@@ -48,6 +48,91 @@ fn codes() {
 }
 
 #[test]
+fn base64_of_bytes() {
+    table(
+        base64,
+        &[
+            "",
+            "QQ==",
+            "QUI=",
+            "QUJD",
+            "QUJDRA==",
+            "////",
+            "++++",
+            "AAAA",
+            "ab==",
+            "YWJjZGVmZ2g=",
+        ],
+        &[
+            "Q", "QQ", "QQ=", "QUJ", "=", "====", "Q===", "QQ==\n", "Q Q=", "QU-_", "QQ==QQ==", "é===",
+        ],
+    );
+}
+
+#[test]
+fn a_period_may_be_right_or_is_wrong() {
+    let right = [
+        ("2024", "2024"),
+        ("2024", "2024-01-01"),
+        ("2024-12-31", "2024"),
+        ("2024-02-29", "2024-02"),
+        ("2024-05-05", "2024-05-05"),
+        ("2024-05-05T10:00:00Z", "2024-05-05T12:00:00+02:00"),
+        ("2024-05-05T10:00:00.10Z", "2024-05-05T10:00:00.1Z"),
+        // The day of the other end's zone.
+        ("2024-03-01T23:30:00-05:00", "2024-03-01"),
+        ("2024-03-01", "2024-03-01T00:00:00+14:00"),
+        ("2024-12-31T23:59:59.999999999Z", "2024"),
+        ("0001", "9999"),
+        ("1969-12-31T23:59:59Z", "1970-01-01T00:00:00Z"),
+    ];
+    for (start, end) in right {
+        assert_eq!(start_not_after_end(start, end), Ok(()), "{start} {end}");
+    }
+    let wrong = [
+        ("2025", "2024"),
+        ("2024-03", "2024-02-29"),
+        ("2024-02-29", "2024-02-28"),
+        ("2024-05-05T10:00:01Z", "2024-05-05T12:00:00+02:00"),
+        ("2024-05-05T10:00:00.11Z", "2024-05-05T10:00:00.1Z"),
+        ("2024-05-05T10:00:00.1Z", "2024-05-05T10:00:00.09Z"),
+        ("2024-03-02T00:00:00-05:00", "2024-03-01"),
+        ("2024-03-02", "2024-03-01T23:59:59-14:00"),
+        ("2025-01-01T00:00:00Z", "2024"),
+        ("9999-12-31", "0001-01-01"),
+        ("2000-03-01", "2000-02-29"),
+    ];
+    for (start, end) in wrong {
+        assert!(start_not_after_end(start, end).is_err(), "{start} {end}");
+    }
+}
+
+#[test]
+fn days_follow_each_other() {
+    let mut dates = vec!["1899-12-31".to_owned()];
+    for year in [1900, 2000, 2023, 2024] {
+        for month in 1..=12 {
+            let days = (1..=31).map(|day| format!("{year:04}-{month:02}-{day:02}"));
+            dates.extend(days.filter(|text| date(text).is_ok()));
+        }
+    }
+    assert_eq!(dates.len(), 1 + 365 + 366 + 365 + 366);
+    for pair in dates.windows(2) {
+        let spans = (Span::of_date(&pair[0]).unwrap(), Span::of_date(&pair[1]).unwrap());
+        assert!(spans.1.after(&spans.0) && !spans.0.after(&spans.1), "{pair:?}");
+    }
+    let moment = |text| Span::of_date(text).unwrap();
+    assert!(moment("2024-05-05T10:00:00Z").equals(&moment("2024-05-05T12:00:00.000+02:00")));
+    assert!(!moment("2024-05-05T10:00:00Z").equals(&moment("2024-05-05T10:00:00.5Z")));
+    assert!(moment("2024-05").equals(&moment("2024-05")));
+    assert!(!moment("2024-05").equals(&moment("2024")));
+    assert!(!moment("2024-05-05").equals(&moment("2024-05-05T00:00:00Z")));
+    let clock = |text| Span::of_time(text).unwrap();
+    assert!(clock("10:00:00.50").equals(&clock("10:00:00.5")));
+    assert!(clock("10:00:01").after(&clock("10:00:00.999")));
+}
+
+#[test]
 fn uris() {
     table(
         uri,

@@ -1,4 +1,4 @@
-//! Texts with a form: `code`, `uri`, `url`.
+//! Texts with a form: `code`, `uri`, `url`, base64.
 
 use url::Url;
 
@@ -81,4 +81,18 @@ fn plain_web_address(text: &str) -> bool {
     host.len() <= 200
         && host.split('.').all(|label| letter_first(label) && plain(label))
         && tail.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// Base64 as in RFC 4648, section 4: groups of four, the last filled up with `=`.
+pub fn base64(text: &str) -> Result<(), &'static str> {
+    let digits = text.trim_end_matches('=');
+    let padding = text.len() - digits.len();
+    let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+    if !digits.bytes().all(known) {
+        return Err("base64 has only the characters A-Z a-z 0-9 + / and = at its end");
+    }
+    if !text.len().is_multiple_of(4) || padding > 2 || (padding > 0 && digits.is_empty()) {
+        return Err("base64 has groups of four characters, the last filled up with =");
+    }
+    Ok(())
 }
