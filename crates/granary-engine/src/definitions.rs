@@ -1,7 +1,5 @@
 //! Changes of definitions: accepted beside the others of the source, or refused with every fault.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use granary_core::error::ErrorObject;
 use granary_core::keys::Key;
@@ -26,10 +24,12 @@ impl Engine {
             let store = engine.store();
             for _ in 0..CHANGED_TRIES_MAX {
                 let seen = store.definitions(&source).await.map_err(error_object)?;
+                let heads = store.terminology().vocabulary_heads().await;
+                let vocabularies = heads.map_err(error_object)?.keys().cloned().collect();
                 let (inner, key, json) = (engine.inner.clone(), key.clone(), json.clone());
                 // Patterns are compiled, and the others are read: too long for a thread that serves others.
                 let accepting = tokio::task::spawn_blocking(move || {
-                    schema::accept(kind, &key, &json, &seen.list, &BTreeSet::new(), &inner.limits)
+                    schema::accept(kind, &key, &json, &seen.list, &vocabularies, &inner.limits)
                         .map(|accepted| (accepted, seen.revision))
                 });
                 let (accepted, revision) = accepting.await.map_err(|_| internal())??;

@@ -4,6 +4,7 @@
 
 mod check;
 mod clock;
+mod codes;
 mod definitions;
 mod engine;
 mod error;
@@ -15,6 +16,7 @@ mod schemas;
 mod scratch;
 mod single;
 pub mod split;
+mod terminology;
 
 pub use clock::{Clock, HandClock, SystemClock};
 pub use engine::{Engine, EngineOptions, InFlight};
@@ -23,3 +25,4 @@ pub use intake::{BodyError, BodyFormat, BulkRequest, Intake};
 pub use rejection::{ReceiptsShown, Rejection};
 pub use schemas::CompiledSchema;
 pub use single::{Persisted, WriteOutcome};
+pub use terminology::{Changed, Changes};

@@ -12,7 +12,7 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
     Budget, Definitions, EdgeFilter, Lane, Record, Result, Source, Step, Store, Stored, StoredTask,
-    TaskFilter, Upload, Write, Written,
+    TaskFilter, Terminology, Upload, Write, Written,
 };
 
 /// What happens before a chunk is applied: it may fail instead, or panic.
@@ -30,6 +30,10 @@ pub(crate) struct FaultyStore {
 impl Store for FaultyStore {
     fn hash_key(&self) -> [u8; 16] {
         self.inner.hash_key()
+    }
+
+    fn terminology(&self) -> &dyn Terminology {
+        self.inner.terminology()
     }
 
     async fn put_source(&self, key: &Key, now: Timestamp) -> Result<(Source, Stored)> {
