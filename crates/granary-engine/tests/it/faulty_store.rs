@@ -33,6 +33,10 @@ impl Store for FaultyStore {
         self.inner.hash_key()
     }
 
+    fn terminology(&self) -> &dyn Terminology {
+        self.inner.terminology()
+    }
+
     async fn put_source(&self, key: &Key, now: Timestamp) -> Result<(Source, Stored)> {
         self.inner.put_source(key, now).await
     }
