@@ -214,6 +214,17 @@ impl Schema {
         Some(self.relationship_types[self.relationship_names.find(key)?])
     }
 
+    /// The include keys of the ends of the relationship type at `type_index`: of where edges start, and where they end.
+    pub fn include_keys(&self, type_index: u32) -> Option<[&Key; 2]> {
+        match self.shapes.get(type_index as usize)? {
+            TypeShape::Relationship(place) => {
+                let definition = self.relationships.get(*place)?;
+                Some([&definition.from.include_key, &definition.to.include_key])
+            }
+            TypeShape::Resource(_) => None,
+        }
+    }
+
     /// True where `key` is a profile, ROOT or CONTAINED.
     pub(crate) fn has_profile(&self, key: &str) -> bool {
         self.profile_names.find(key).is_some()
