@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::error::{ErrorObject, ErrorType};
 use crate::fault::Path;
 use crate::json::Scanner;
-use crate::keys::Key;
+use crate::keys::{IncludeKey, Key};
 use crate::operation::{EdgeEnd, EdgeEnds, TargetType, TypeNumber, TypeRef};
 use crate::profile::document::Node;
 use crate::profile::fields::{Binding, Fields, Strength};
@@ -215,7 +215,7 @@ impl Schema {
     }
 
     /// The include keys of the ends of the relationship type at `type_index`: of where edges start, and where they end.
-    pub fn include_keys(&self, type_index: u32) -> Option<[&Key; 2]> {
+    pub fn include_keys(&self, type_index: u32) -> Option<[&IncludeKey; 2]> {
         match self.shapes.get(type_index as usize)? {
             TypeShape::Relationship(place) => {
                 let definition = self.relationships.get(*place)?;

@@ -179,10 +179,6 @@ impl Store for FaultyStore {
         self.inner.receipts(task, from, limit).await
     }
 
-    fn terminology(&self) -> &dyn Terminology {
-        self.inner.terminology()
-    }
-
     fn spooled_bytes(&self) -> u64 {
         self.inner.spooled_bytes()
     }
