@@ -30,7 +30,7 @@ pub struct PageMeta {
     pub cursor: Option<String>,
 }
 
-/// The query of a list without filters: sources, profiles, relationship definitions, resources.
+/// The query of a list without filters: sources, profiles, relationship definitions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {

@@ -1,5 +1,6 @@
 //! Resources: `…/resources/{type}` (contract, section 3).
 
+use granary_core::keys::Key;
 use granary_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -42,13 +43,18 @@ pub struct Resource {
 }
 
 /// What the server keeps beside a record (contract, section 4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Meta {
     /// When it was created.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// Its identifiers as they were sent, where it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<Box<RawValue>>,
+    /// The source that it is in.
+    pub source: Key,
     /// Starts at 1 and grows by one with each write that changes the record.
     pub version: u64,
 }
@@ -70,6 +76,30 @@ pub struct SingleWrite {
     pub relationship: Option<Relationship>,
 }
 
+/// The query of `GET …/resources/{type}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourcesQuery {
+    /// Only resources with this identifier, as `system:value:use`, each part percent-encoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<String>,
+    /// How many to answer at most; 50 unless said, up to the limit `listLimit`. A stream (NDJSON) without it answers all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// The `cursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// The query of a single create or upsert.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WriteQuery {
+    /// True: check only, store nothing; answers [`crate::bulk::BulkValid`] or what is wrong.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub validate_only: bool,
+}
+
 /// What became of a single write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -86,7 +116,7 @@ mod tests {
     fn a_written_resource_comes_back_as_sent() {
         let wire = concat!(
             r#"{"taskId":"s_1","status":"PERSISTED","resource":{"id":"LX-LUX","type":"airport","data":{"lat":1.10},"#,
-            r#""meta":{"createdAt":"2026-01-31T08:15:30.250Z","updatedAt":"2026-01-31T08:15:30.250Z","version":1}}}"#
+            r#""meta":{"createdAt":"2026-01-31T08:15:30.250Z","updatedAt":"2026-01-31T08:15:30.250Z","source":"air","version":1}}}"#
         );
         let write: SingleWrite = serde_json::from_str(wire).unwrap();
         assert_eq!(serde_json::to_string(&write).unwrap(), wire);

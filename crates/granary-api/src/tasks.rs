@@ -1,5 +1,6 @@
 //! Tasks and their receipts: `…/tasks` (contract, sections 3 and 7).
 
+use granary_core::keys::Key;
 use granary_core::operation::TargetType;
 use granary_core::receipt::{Receipt, ReceiptStatus};
 use granary_core::task::{Counts, Outcome, TaskId, TaskKind, TaskStatus};
@@ -25,6 +26,15 @@ pub struct Task {
     /// How many of its operations succeeded, once it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// The type that a purge deletes the records of: a profile or a relationship definition, as `targetType` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection_key: Option<Key>,
+    /// Records that a purge has deleted so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_count: Option<u64>,
+    /// Edges that went with the resources that a purge has deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_relationship_count: Option<u64>,
     /// What became of its operations so far.
     pub counts: Counts,
     /// When it was accepted.
@@ -40,8 +50,19 @@ pub struct Task {
     pub receipts: Option<Vec<Receipt>>,
 }
 
-impl From<granary_core::task::Task> for Task {
-    fn from(task: granary_core::task::Task) -> Self {
+/// The body of `POST …/purge`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PurgeWrite {
+    /// Whether the key is that of a profile or of a relationship definition.
+    pub collection_type: TargetType,
+    /// The key of the type.
+    pub collection_key: String,
+}
+
+impl Task {
+    /// A task, which for a purge is of this collection.
+    pub fn new(task: granary_core::task::Task, collection_key: Option<&Key>) -> Self {
         Self {
             task_id: task.id,
             bulk_id: (task.id.kind == TaskKind::Bulk).then_some(task.id),
@@ -49,6 +70,9 @@ impl From<granary_core::task::Task> for Task {
             target_type: task.target_type,
             status: task.status,
             outcome: task.outcome(),
+            collection_key: collection_key.filter(|_| task.deleted.is_some()).cloned(),
+            deleted_count: task.deleted.map(|deleted| deleted.records),
+            deleted_relationship_count: task.deleted.map(|deleted| deleted.relationships),
             counts: task.counts,
             created_at: task.created_at,
             started_at: task.started_at,
@@ -137,8 +161,9 @@ mod tests {
             created_at: Timestamp::from_millis(0),
             started_at: Some(Timestamp::from_millis(1)),
             completed_at: Some(Timestamp::from_millis(2)),
+            deleted: None,
         };
-        let wire = serde_json::to_value(Task::from(task.clone())).unwrap();
+        let wire = serde_json::to_value(Task::new(task.clone(), None)).unwrap();
         assert_eq!(wire["bulkId"], wire["taskId"]);
         assert_eq!(
             (&wire["outcome"], &wire["kind"]),
@@ -146,6 +171,6 @@ mod tests {
         );
         assert!(wire.get("receipts").is_none());
         task.id.kind = TaskKind::Purge;
-        assert_eq!(Task::from(task).bulk_id, None);
+        assert_eq!(Task::new(task, None).bulk_id, None);
     }
 }

@@ -2,8 +2,10 @@
 //! 4, *Meta*).
 
 use std::fmt;
+use std::hash::Hasher;
 
 use serde::{Deserialize, Serialize};
+use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::keys::BadName;
 use crate::operation::ContentHash;
@@ -24,6 +26,14 @@ impl SentMeta {
     /// True where it says nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// About how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        let triple = |triple: &Triple| triple.system.len() + triple.value.len() + triple.usage.len();
+        let identifiers =
+            |sent: &Identifiers| sent.json.len() + sent.triples.iter().map(triple).sum::<usize>();
+        64 + self.identifiers.as_ref().map_or(0, identifiers)
     }
 }
 
@@ -74,6 +84,16 @@ impl Triple {
             return Err(bad());
         }
         Ok(Self { system, value, usage })
+    }
+
+    /// A keyed hash of it: what an index may hold in its place.
+    pub fn digest(&self, key: &[u8; 16]) -> [u8; 16] {
+        let mut hasher = SipHasher24::new_with_key(key);
+        for part in [&self.system, &self.value, &self.usage] {
+            hasher.write(&(part.len() as u64).to_le_bytes());
+            hasher.write(part.as_bytes());
+        }
+        hasher.finish128().as_bytes()
     }
 }
 

@@ -65,6 +65,16 @@ pub struct TypeRef {
     pub edge: Option<EdgeEnds>,
 }
 
+impl TypeRef {
+    /// Which kind of record it is the type of.
+    pub const fn target_type(&self) -> TargetType {
+        match self.edge {
+            None => TargetType::Resource,
+            Some(_) => TargetType::Relationship,
+        }
+    }
+}
+
 /// Both ends of a relationship type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EdgeEnds {

@@ -145,15 +145,33 @@ pub struct Task {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub completed_at: Option<Timestamp>,
+    /// What a purge has deleted so far; `None` for a task of another kind.
+    pub deleted: Option<Deleted>,
+}
+
+/// What a purge has deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// Records of the type that it names.
+    pub records: u64,
+    /// Edges that went with the resources that it names.
+    pub relationships: u64,
 }
 
 impl Task {
     /// How many of its operations succeeded, once it has ended.
     pub fn outcome(&self) -> Option<Outcome> {
         self.completed_at?;
+        // How many operations a purge would have had is known when it is through.
+        if self.deleted.is_some() && self.status == TaskStatus::Cancelled {
+            return Some(match self.counts.success {
+                0 => Outcome::None,
+                _ => Outcome::Partial,
+            });
+        }
         Some(match self.counts.success {
-            0 => Outcome::None,
             n if n == self.counts.total => Outcome::Complete,
+            0 => Outcome::None,
             _ => Outcome::Partial,
         })
     }

@@ -77,6 +77,8 @@ pub(crate) struct Inner {
     pub(crate) options: EngineOptions,
     /// Wakes a worker: something was accepted.
     pub(crate) accepted: Notify,
+    /// A source was deleted: there may be space to free.
+    pub(crate) deleted: Notify,
     /// Acceptances and writes that have begun, waited for or not.
     pub(crate) writes: TaskTracker,
     pub(crate) hash_key: [u8; 16],
@@ -120,6 +122,7 @@ impl Engine {
             limits,
             options,
             accepted: Notify::new(),
+            deleted: Notify::new(),
             writes: TaskTracker::new(),
             stop: CancellationToken::new(),
             workers: TaskTracker::new(),
@@ -129,6 +132,11 @@ impl Engine {
         };
         let lanes = Lanes::new(Arc::clone(&engine.inner), engine.inner.stop.clone());
         engine.inner.workers.spawn(lanes.run());
+        let (inner, stop) = (Arc::clone(&engine.inner), engine.inner.stop.clone());
+        engine
+            .inner
+            .workers
+            .spawn(crate::space::keep_freeing(inner, stop));
         engine
     }
 

@@ -163,6 +163,7 @@ impl Lanes {
                         *operations = adapted(*operations, count, took, self.inner.options.chunk_time);
                     }
                 }
+                Ok(Step::Tidied) => {}
                 Ok(Step::Idle) => {
                     self.over_with(source);
                     break;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use granary_core::check::{Checker, Rejection};
 use granary_core::decide::Verdict;
 use granary_core::error::ErrorObject;
-use granary_core::keys::{Key, RelationshipId, ResourceId};
+use granary_core::keys::{Key, ResourceId};
 use granary_core::operation::{Action, Operation, RecordId, TargetType};
 use granary_core::task::{TaskId, TaskKind};
 use granary_core::time::Timestamp;
@@ -15,6 +15,7 @@ use granary_store::{CheckedBatch, Record, StoreError, Write, Written};
 
 use crate::engine::{CHANGED_TRIES_MAX, Engine, InFlight};
 use crate::error::{error_object, internal};
+use crate::expected::{Expected, tag_of_record};
 use crate::random::{random_bytes, task_id};
 use crate::schemas::CompiledSchema;
 
@@ -41,113 +42,68 @@ pub struct Persisted {
     pub outcome: WriteOutcome,
     /// The record as it is now; `None` where it was deleted.
     pub record: Option<Record>,
+    /// Its tag.
+    pub tag: Option<String>,
 }
 
 /// What a single write is to do.
 #[derive(Clone, Debug)]
-enum Wanted {
+pub enum Change {
+    /// Stores the record in this body, which must not exist.
     Create(Bytes),
+    /// Stores a resource under this id, replacing the one that exists.
     Upsert(ResourceId, Bytes),
+    /// Deletes a record; a resource with its edges.
     Delete(RecordId),
 }
 
+/// A write of one record.
+#[derive(Clone, Debug)]
+pub struct SingleWrite {
+    /// The source.
+    pub source: Key,
+    /// Which kind of record.
+    pub target: TargetType,
+    /// The type in the path of the call.
+    pub type_key: String,
+    /// What to do.
+    pub change: Change,
+    /// What the caller expects of the record.
+    pub expected: Expected,
+}
+
 impl Engine {
-    /// Creates a resource of the type in the path from the body of the call.
-    pub async fn create_resource(
-        &self,
-        place: InFlight,
-        source: &Key,
-        type_key: &str,
-        body: Bytes,
-    ) -> Result<Persisted, ErrorObject> {
-        let wanted = Wanted::Create(body);
-        self.write(place, source, TargetType::Resource, type_key, wanted)
-            .await
-    }
-
-    /// Stores a resource under the id in the path, replacing the one that exists.
-    pub async fn upsert_resource(
-        &self,
-        place: InFlight,
-        source: &Key,
-        type_key: &str,
-        id: &ResourceId,
-        body: Bytes,
-    ) -> Result<Persisted, ErrorObject> {
-        let wanted = Wanted::Upsert(id.clone(), body);
-        self.write(place, source, TargetType::Resource, type_key, wanted)
-            .await
-    }
-
-    /// Deletes a resource with its edges.
-    pub async fn delete_resource(
-        &self,
-        place: InFlight,
-        source: &Key,
-        type_key: &str,
-        id: &ResourceId,
-    ) -> Result<Persisted, ErrorObject> {
-        let wanted = Wanted::Delete(RecordId::Resource(id.clone()));
-        self.write(place, source, TargetType::Resource, type_key, wanted)
-            .await
-    }
-
-    /// Creates an edge of the type in the path from the body of the call.
-    pub async fn create_relationship(
-        &self,
-        place: InFlight,
-        source: &Key,
-        type_key: &str,
-        body: Bytes,
-    ) -> Result<Persisted, ErrorObject> {
-        let wanted = Wanted::Create(body);
-        self.write(place, source, TargetType::Relationship, type_key, wanted)
-            .await
-    }
-
-    /// Deletes an edge.
-    pub async fn delete_relationship(
-        &self,
-        place: InFlight,
-        source: &Key,
-        type_key: &str,
-        id: &RelationshipId,
-    ) -> Result<Persisted, ErrorObject> {
-        let wanted = Wanted::Delete(RecordId::Relationship {
-            from: id.from.clone(),
-            to: id.to.clone(),
-        });
-        self.write(place, source, TargetType::Relationship, type_key, wanted)
-            .await
-    }
-
-    /// Once begun it runs to its end, even if nobody waits for it any more.
-    async fn write(
-        &self,
-        place: InFlight,
-        source: &Key,
-        target: TargetType,
-        type_key: &str,
-        wanted: Wanted,
-    ) -> Result<Persisted, ErrorObject> {
-        if let Wanted::Create(body) | Wanted::Upsert(_, body) = &wanted
-            && body.len() as u64 > self.inner.limits.single_body_bytes
-        {
-            let limit = self.inner.limits.single_body_bytes;
-            return Err(ErrorObject::over_limit("the body", "singleBodyBytes", limit));
-        }
-        let single = Single {
-            engine: self.clone(),
-            source: source.clone(),
-            target,
-            type_key: type_key.to_owned(),
-            wanted,
-        };
+    /// Carries out a single write. Once begun it runs to its end, even if nobody waits for it any more.
+    pub async fn write(&self, place: InFlight, write: SingleWrite) -> Result<Persisted, ErrorObject> {
+        let single = self.single(write)?;
         self.to_its_end(async move {
             let _place = place;
             single.write().await
         })
         .await
+    }
+
+    /// Checks a create or an upsert by the same code and stores nothing (contract, section 7, *validateOnly*). What
+    /// is stored is not looked at, nor what the caller expects of it.
+    pub async fn validate(&self, _place: InFlight, write: SingleWrite) -> Result<(), ErrorObject> {
+        let single = self.single(write)?;
+        let source = self.source(&single.write.source).await?;
+        let schema = self.schema(&source).await?;
+        single.check(&schema, self.inner.clock.now()).await?;
+        Ok(())
+    }
+
+    fn single(&self, write: SingleWrite) -> Result<Single, ErrorObject> {
+        if let Change::Create(body) | Change::Upsert(_, body) = &write.change
+            && body.len() as u64 > self.inner.limits.single_body_bytes
+        {
+            let limit = self.inner.limits.single_body_bytes;
+            return Err(ErrorObject::over_limit("the body", "singleBodyBytes", limit));
+        }
+        Ok(Single {
+            engine: self.clone(),
+            write,
+        })
     }
 }
 
@@ -155,16 +111,13 @@ impl Engine {
 #[derive(Clone)]
 struct Single {
     engine: Engine,
-    source: Key,
-    target: TargetType,
-    type_key: String,
-    wanted: Wanted,
+    write: SingleWrite,
 }
 
 impl Single {
     async fn write(&self) -> Result<Persisted, ErrorObject> {
         let engine = &self.engine;
-        let source = engine.source(&self.source).await?;
+        let source = engine.source(&self.write.source).await?;
         // The schema that was used last is nearly always the one in force; the store says if not. Only a refusal must
         // not rest on it.
         let (mut schema, mut in_force) = match engine.inner.schemas.last(&source) {
@@ -189,11 +142,11 @@ impl Single {
             let write = Write {
                 source: source.clone(),
                 task_id,
-                target_type: Some(self.target),
+                target_type: Some(self.write.target),
                 types: Arc::clone(&schema.types),
                 batch,
                 definitions_revision: schema.revision,
-                guard: None,
+                guard: self.write.expected.guard(&source),
             };
             match engine.inner.store.write(write, now).await {
                 Err(StoreError::DefinitionsChanged) => {
@@ -213,6 +166,7 @@ impl Single {
                     return Ok(Persisted {
                         task_id,
                         outcome: self.outcome(record.as_ref(), unchanged),
+                        tag: record.as_ref().map(|record| tag_of_record(&source, &record.head)),
                         record,
                     });
                 }
@@ -222,10 +176,10 @@ impl Single {
     }
 
     fn outcome(&self, record: Option<&Record>, unchanged: bool) -> WriteOutcome {
-        match (&self.wanted, record) {
-            (Wanted::Delete(_), _) | (_, None) => WriteOutcome::Deleted,
-            (Wanted::Create(_), Some(_)) => WriteOutcome::Created,
-            (Wanted::Upsert(..), Some(record)) => {
+        match (&self.write.change, record) {
+            (Change::Delete(_), _) | (_, None) => WriteOutcome::Deleted,
+            (Change::Create(_), Some(_)) => WriteOutcome::Created,
+            (Change::Upsert(..), Some(record)) => {
                 if record.head.version == 1 && !unchanged {
                     WriteOutcome::Created
                 } else {
@@ -237,19 +191,19 @@ impl Single {
 
     /// The operation with its body, if it is right.
     async fn check(&self, schema: &Arc<CompiledSchema>, now: Timestamp) -> Result<CheckedBatch, ErrorObject> {
-        let (found, what) = match self.target {
-            TargetType::Resource => (schema.resource_type(&self.type_key), "resource"),
-            TargetType::Relationship => (schema.relationship_type(&self.type_key), "relationship"),
+        let (found, what) = match self.write.target {
+            TargetType::Resource => (schema.resource_type(&self.write.type_key), "resource"),
+            TargetType::Relationship => (schema.relationship_type(&self.write.type_key), "relationship"),
         };
         let Some(type_index) = found else {
-            let shown: String = self.type_key.chars().take(Key::LEN_MAX).collect();
+            let shown: String = self.write.type_key.chars().take(Key::LEN_MAX).collect();
             return Err(ErrorObject::not_found(format!(
                 "{what} type '{shown}' does not exist"
             )));
         };
-        let body = match &self.wanted {
-            Wanted::Create(body) | Wanted::Upsert(_, body) => body,
-            Wanted::Delete(id) => {
+        let body = match &self.write.change {
+            Change::Create(body) | Change::Upsert(_, body) => body,
+            Change::Delete(id) => {
                 let mut batch = CheckedBatch::default();
                 batch.push(Operation {
                     action: Action::Delete,
@@ -284,7 +238,7 @@ impl Single {
         let mut random = random_bytes;
         let mut checker = Checker {
             schema,
-            target: self.target,
+            target: self.write.target,
             vocabularies,
             tokens: None,
             limits: &inner.limits,
@@ -293,8 +247,8 @@ impl Single {
             random: &mut random,
         };
         let mut batch = CheckedBatch::default();
-        let checked = match (&self.wanted, self.target) {
-            (Wanted::Upsert(id, _), _) => {
+        let checked = match (&self.write.change, self.write.target) {
+            (Change::Upsert(id, _), _) => {
                 checker.resource(type_index, Action::Upsert, Some(id), body, &mut batch.bodies)
             }
             (_, TargetType::Resource) => {

@@ -18,11 +18,17 @@ use crate::App;
 use crate::linger::lingering;
 use crate::reply::Failure;
 use crate::request::shortened;
+use crate::routes;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_LEN_MAX: usize = 128;
-/// Headers that change what a write means, and that are not understood yet: ignoring one would break its promise.
-const NOT_YET: [&str; 3] = ["idempotency-key", "if-match", "if-none-match"];
+/// Headers that change what a write means: ignoring one would break its promise. The first is not understood yet, the
+/// others are by some paths.
+const PROMISES: [(&str, bool); 3] = [
+    ("idempotency-key", false),
+    ("if-match", true),
+    ("if-none-match", true),
+];
 
 pub(crate) fn around(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
     routes
@@ -57,7 +63,7 @@ async fn each_call(State(app): State<Arc<App>>, request: Request, next: Next) ->
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
     let request = lingering(request);
-    let mut response = match refused(&method, request.headers()) {
+    let mut response = match refused(&method, route.as_deref(), request.headers()) {
         Some(error) => Failure(error).into_response(),
         None => run(request, next).await,
     };
@@ -99,7 +105,7 @@ fn request_id(app: &App, headers: &HeaderMap) -> HeaderValue {
     HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("-"))
 }
 
-fn refused(method: &Method, headers: &HeaderMap) -> Option<ErrorObject> {
+fn refused(method: &Method, route: Option<&str>, headers: &HeaderMap) -> Option<ErrorObject> {
     if !matches!(
         *method,
         Method::POST | Method::PUT | Method::PATCH | Method::DELETE
@@ -110,8 +116,12 @@ fn refused(method: &Method, headers: &HeaderMap) -> Option<ErrorObject> {
         let message = "a page of another site may not write here";
         return Some(ErrorObject::new(ErrorType::PermissionDenied, message));
     }
-    let header = NOT_YET.into_iter().find(|name| headers.contains_key(*name))?;
-    let message = format!("the header {header} is not supported yet; leave it out");
+    // A path that is none is refused as such.
+    let conditional = route.is_none_or(routes::conditional);
+    let (header, _) = PROMISES
+        .into_iter()
+        .find(|(name, condition)| headers.contains_key(*name) && !(*condition && conditional))?;
+    let message = format!("the header {header} is not supported here; leave it out");
     Some(ErrorObject::new(ErrorType::Unimplemented, message))
 }
 

@@ -3,6 +3,7 @@
 //! `routes/` has a file for each noun; `reply` turns what came of a call into its answer; `request` reads what a call
 //! carries; `layers` is what every call goes through.
 
+mod conditions;
 mod cursor;
 mod layers;
 mod linger;
@@ -60,6 +61,14 @@ pub async fn serve(listener: TcpListener, engine: Engine, stop: CancellationToke
             Ok(())
         }
     }
+}
+
+/// Every call that is routed: its method and its path, with names in braces.
+pub fn calls() -> impl Iterator<Item = (String, &'static str)> {
+    routes::TABLE.iter().flat_map(|route| {
+        let methods = route.methods.iter();
+        methods.map(|method| (method.to_ascii_uppercase(), route.path))
+    })
 }
 
 fn router(app: App) -> Router {

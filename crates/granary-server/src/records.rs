@@ -5,22 +5,24 @@ use std::io::Write;
 use axum::http::StatusCode;
 use axum::http::header::LINK;
 use axum::response::Response;
+use granary_core::keys::Key;
 use granary_core::operation::{RecordId, TypeRef};
 use granary_engine::Persisted;
 use granary_store::{Record, may_go_on};
 
+use crate::conditions::tagged;
 use crate::reply::{raw_json, with_header};
 use crate::routes::next_link;
 
 /// Appends `{"id","type","data","contained"?,"meta"}`.
-pub(crate) fn write_resource(out: &mut Vec<u8>, type_key: &str, record: &Record) {
+pub(crate) fn write_resource(out: &mut Vec<u8>, source: &Key, type_key: &str, record: &Record) {
     // Ids and keys hold no character that JSON would escape.
     out.extend(format!(r#"{{"id":"{}","type":"{type_key}""#, record.id).bytes());
-    write_rest(out, record);
+    write_rest(out, source, record);
 }
 
 /// Appends `{"id","type","from","to","data"?,"meta"}`.
-pub(crate) fn write_relationship(out: &mut Vec<u8>, of_type: &TypeRef, record: &Record) {
+pub(crate) fn write_relationship(out: &mut Vec<u8>, source: &Key, of_type: &TypeRef, record: &Record) {
     let (RecordId::Relationship { from, to }, Some(edge)) = (&record.id, &of_type.edge) else {
         return;
     };
@@ -29,11 +31,11 @@ pub(crate) fn write_relationship(out: &mut Vec<u8>, of_type: &TypeRef, record: &
         r#"{{"id":"{from}.{to}","type":"{key}","from":{{"id":"{from}","type":"{from_type}"}},"to":{{"id":"{to}","type":"{to_type}"}}"#
     );
     out.extend(ends.bytes());
-    write_rest(out, record);
+    write_rest(out, source, record);
 }
 
 /// The members of the body, then `meta`, then the end of the object.
-fn write_rest(out: &mut Vec<u8>, record: &Record) {
+fn write_rest(out: &mut Vec<u8>, source: &Key, record: &Record) {
     if let Some(members) = record
         .body
         .strip_prefix(b"{")
@@ -44,26 +46,45 @@ fn write_rest(out: &mut Vec<u8>, record: &Record) {
     }
     let head = &record.head;
     let (created_at, updated_at, version) = (head.created_at, head.updated_at, head.version);
-    let meta =
-        format!(r#","meta":{{"createdAt":"{created_at}","updatedAt":"{updated_at}","version":{version}}}}}"#);
+    let meta = format!(r#","meta":{{"createdAt":"{created_at}","updatedAt":"{updated_at}""#);
     out.extend(meta.bytes());
+    if !record.identifiers.is_empty() {
+        out.extend(br#","identifier":"#);
+        out.extend(&record.identifiers);
+    }
+    out.extend(format!(r#","source":"{source}","version":{version}}}}}"#).bytes());
 }
 
-/// The answer of a single write: `{taskId, status, resource?}`.
-pub(crate) fn resource_written(persisted: &Persisted, type_key: &str) -> Vec<u8> {
-    written(persisted, "resource", |out, record| {
-        write_resource(out, type_key, record)
+/// The answer of a single write: `{taskId, status, resource?}`, with `ETag`.
+pub(crate) fn resource_written(
+    status: StatusCode,
+    persisted: &Persisted,
+    source: &Key,
+    type_key: &str,
+) -> Response {
+    written(status, persisted, "resource", |out, record| {
+        write_resource(out, source, type_key, record)
     })
 }
 
-/// The answer of a single write: `{taskId, status, relationship?}`.
-pub(crate) fn relationship_written(persisted: &Persisted, of_type: &TypeRef) -> Vec<u8> {
-    written(persisted, "relationship", |out, record| {
-        write_relationship(out, of_type, record)
+/// The answer of a single write: `{taskId, status, relationship?}`, with `ETag`.
+pub(crate) fn relationship_written(
+    status: StatusCode,
+    persisted: &Persisted,
+    source: &Key,
+    of_type: &TypeRef,
+) -> Response {
+    written(status, persisted, "relationship", |out, record| {
+        write_relationship(out, source, of_type, record)
     })
 }
 
-fn written(persisted: &Persisted, member: &str, write: impl Fn(&mut Vec<u8>, &Record)) -> Vec<u8> {
+fn written(
+    status: StatusCode,
+    persisted: &Persisted,
+    member: &str,
+    write: impl Fn(&mut Vec<u8>, &Record),
+) -> Response {
     let mut out = Vec::new();
     // Writing to a vector does not fail.
     let _ = write!(out, r#"{{"taskId":"{}","status":"PERSISTED""#, persisted.task_id);
@@ -72,7 +93,11 @@ fn written(persisted: &Persisted, member: &str, write: impl Fn(&mut Vec<u8>, &Re
         write(&mut out, record);
     }
     out.push(b'}');
-    out
+    let answer = raw_json(status, out);
+    match &persisted.tag {
+        Some(tag) => tagged(answer, tag),
+        None => answer,
+    }
 }
 
 /// A page of records, and the cursor of the next one.

@@ -5,6 +5,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use granary_api::JSON;
+use granary_api::bulk::{BulkStatus, BulkValid};
 use granary_core::error::{ErrorObject, ErrorType};
 use serde::Serialize;
 
@@ -46,6 +47,12 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
             (StatusCode::INTERNAL_SERVER_ERROR, "").into_response()
         }
     }
+}
+
+/// The answer of a write that was checked only: it has so many operations, and nothing is wrong with them.
+pub(crate) fn valid(count: u64) -> Response {
+    let status = BulkStatus::Valid;
+    json(StatusCode::OK, &BulkValid { status, count })
 }
 
 /// An answer that is JSON already.

@@ -196,6 +196,16 @@ pub(crate) async fn json_body(request: Request, limit: &str, bytes_max: u64) -> 
     Ok(body.freeze())
 }
 
+/// The object that a body spells; `example` is one that is right.
+pub(crate) fn object<T: DeserializeOwned>(body: &[u8], what: &str, example: &str) -> Result<T, ErrorObject> {
+    let not_so = |why: String| ErrorObject::invalid(format!("{what} is written as {example}: {why}"));
+    // An array of the members in their order is the same to serde.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(not_so("it is an array".to_owned()));
+    }
+    serde_json::from_slice(body).map_err(|error| not_so(error.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::io;

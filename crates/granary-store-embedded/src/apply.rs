@@ -1,41 +1,18 @@
 //! Writing: what is read for a decision, and the one batch that moves effects, receipts and cursor together.
 
-use std::collections::BTreeMap;
-
+use bytes::Bytes;
 use fjall::{Keyspace, OwnedWriteBatch};
-use granary_core::decide::{Cascade, Current, Decision, Direction, Plan, RecordKey, Verdict};
+use granary_core::decide::{BoundedEnd, Current, Decision, Direction, Identified, Plan, RecordKey, Verdict};
 use granary_core::keys::ResourceId;
-use granary_core::operation::{Operation, TypeNumber, TypeRef};
+use granary_core::operation::{Operation, TypeRef};
 use granary_core::time::Timestamp;
 use granary_store::{Budget, CheckedBatch, Lane, Record, Result, Step, StoreError, Write, Written};
 
-use crate::catalog::Writer;
+use crate::effects::{CASCADE_MAX, Chunk, Ground, edge_ends};
 use crate::keys::{self, TaskClass, TaskPlace};
-use crate::rows::{self, HeadRow, InlineRow, LaneRow, Place, ReceiptsRow, SpecRow, Spool, TaskRow};
+use crate::rows::{self, HeadRow, InlineRow, LaneRow, ReceiptsRow, SpecRow, Spool, TaskRow};
 use crate::segment::OPERATIONS_PER_BLOCK;
-use crate::{Inner, engine};
-
-/// Operations that are decided together, and where their bodies are.
-enum Chunk {
-    /// In segments, where they stay: a place for each operation.
-    Placed(Vec<Operation>, Vec<Place>),
-    /// At hand, to be put into `bodies`.
-    Held(CheckedBatch),
-}
-
-impl Chunk {
-    fn operations(&self) -> &[Operation] {
-        match self {
-            Self::Placed(operations, _) => operations,
-            Self::Held(batch) => &batch.operations,
-        }
-    }
-}
-
-/// Rows of edges that a batch writes, `None` where it removes them. A batch must not both remove and put one key.
-type EdgeRows = BTreeMap<Vec<u8>, Option<HeadRow>>;
-/// The same for `bodies`.
-type BodyRows<'a> = BTreeMap<Vec<u8>, Option<&'a [u8]>>;
+use crate::{Inner, engine, lock};
 
 impl Inner {
     pub(crate) fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step> {
@@ -50,6 +27,9 @@ impl Inner {
         if !self.holds(lane) {
             return Ok(Step::Lost);
         }
+        if !writer.marks.is_empty() {
+            return self.sweep(&state, &mut writer, budget.operations);
+        }
         let Some(sequence) = writer.queue.front().copied() else {
             return Ok(Step::Idle);
         };
@@ -57,24 +37,44 @@ impl Inner {
         let latest = self.db.snapshot();
         let mut task: TaskRow = self.task_row(&latest, &place)?;
         let spec = self.spec(&latest, &place)?;
-        let chunk = self.next_operations(&latest, &place, &task, &spec, budget)?;
+        let (purged, chunk) = match &task.purge {
+            Some(purge) => {
+                let next = self.next_purged(&latest, lane.source.number, &spec.types[0], purge, budget)?;
+                (Some((next.after, next.is_last)), Chunk::Held(next.deletes))
+            }
+            None => (None, self.next_operations(&latest, &place, &task, &spec, budget)?),
+        };
         let count = chunk.operations().len() as u64;
 
         let plan = Plan::of(chunk.operations(), &spec.types);
-        let (current, stored) = self.current(lane.source.number, &plan)?;
+        let edge_types = state.edge_types();
+        let ground = Ground {
+            source: lane.source.number,
+            edge_types: &edge_types,
+            marks: &writer.marks,
+            purge: purged.is_some().then_some(sequence),
+            cascade_max: budget.operations,
+        };
+        let (current, stored) = self.current(&ground, &plan)?;
         let decision = plan.decide(current, now, writer.lane.stamp_next);
         let mut batch = self.db.batch();
-        self.write_effects(
-            &mut batch,
-            &writer,
-            lane.source.number,
-            &plan,
-            &stored,
-            &decision,
-            &chunk,
-        )?;
-        self.write_receipts(&mut batch, &place, task.cursor, &decision.verdicts, now);
-        task.advance(count, decision.failure_count(), now);
+        let effects = self.write_effects(&mut batch, &ground, &plan, &stored, &decision, &chunk)?;
+        match purged {
+            Some((after, is_last)) => {
+                // Edges that are still under marks of this purge are removed, and counted, before it ends.
+                task.purged(
+                    count,
+                    effects.relationships,
+                    after,
+                    is_last && effects.marks.is_empty(),
+                    now,
+                );
+            }
+            None => {
+                self.write_receipts(&mut batch, &place, task.cursor, &decision.verdicts, now);
+                task.advance(count, decision.failure_count(), now);
+            }
+        }
         batch.insert(&self.keyspaces.tasks, place.key(), rows::encode(&task));
         let ended = task.completed_at.is_some();
         let mut row = LaneRow {
@@ -82,7 +82,7 @@ impl Inner {
             ..writer.lane.clone()
         };
         if ended {
-            row.lane_head = sequence + 1;
+            row.lane_head = writer.queue.get(1).copied().unwrap_or(row.lane_next);
         }
         batch.insert(
             &self.keyspaces.lanes,
@@ -92,6 +92,7 @@ impl Inner {
         self.commit(batch)?;
 
         writer.lane = row;
+        writer.mark(effects);
         self.sync.committed();
         if ended {
             writer.queue.pop_front();
@@ -111,7 +112,15 @@ impl Inner {
         }
         let chunk = Chunk::Held(write.batch);
         let plan = Plan::of(chunk.operations(), &write.types).at_once(write.guard.as_ref());
-        let (current, stored) = self.current(source, &plan)?;
+        let edge_types = state.edge_types();
+        let ground = Ground {
+            source,
+            edge_types: &edge_types,
+            marks: &writer.marks,
+            purge: None,
+            cascade_max: CASCADE_MAX,
+        };
+        let (current, stored) = self.current(&ground, &plan)?;
         let decision = plan.decide(current, now, writer.lane.stamp_next);
         if decision.failure_count() > 0 {
             // Refused by what may not be durable yet: nothing is shown before it is.
@@ -143,7 +152,7 @@ impl Inner {
         };
 
         let mut batch = self.db.batch();
-        self.write_effects(&mut batch, &writer, source, &plan, &stored, &decision, &chunk)?;
+        let effects = self.write_effects(&mut batch, &ground, &plan, &stored, &decision, &chunk)?;
         self.write_receipts(&mut batch, &place, 0, &decision.verdicts, now);
         self.write_task(&mut batch, &place, &task, &spec, Some(&operations));
         let row = LaneRow {
@@ -155,7 +164,12 @@ impl Inner {
         let written = self.written(source, &plan, &stored, &decision, &chunk)?;
         self.commit(batch)?;
         writer.lane = row;
+        let marked = !effects.marks.is_empty();
+        writer.mark(effects);
         let commit = self.sync.committed();
+        if marked {
+            lock(&self.lanes).wake(source);
+        }
         drop(writer);
         self.sync.wait(commit)?;
         Ok(Written::Persisted {
@@ -210,7 +224,9 @@ impl Inner {
                 .skip((next % OPERATIONS_PER_BLOCK) as usize)
                 .take(room)
             {
-                operations.push(row.operation);
+                let mut operation = row.operation;
+                operation.meta = self.meta_at(row.meta)?;
+                operations.push(operation);
                 places.push(row.place);
                 next += 1;
             }
@@ -248,9 +264,9 @@ impl Inner {
         Ok(Chunk::Held(chunk))
     }
 
-    /// Reads what a plan asks for, with the rows of its records.
-    fn current(&self, source: u32, plan: &Plan<'_>) -> Result<(Current, Vec<Option<HeadRow>>)> {
-        let keyspaces = &self.keyspaces;
+    /// Reads what a plan asks for, with the rows of its records, those that marks hide included.
+    fn current(&self, ground: &Ground<'_>, plan: &Plan<'_>) -> Result<(Current, Vec<Option<HeadRow>>)> {
+        let source = ground.source;
         // In the order of the keys, so that neighbours share a block.
         let mut wanted: Vec<(Vec<u8>, usize)> = plan
             .records()
@@ -266,22 +282,51 @@ impl Inner {
                 stored[at] = Some(rows::decode::<HeadRow>(&row, "heads")?);
             }
         }
+        let shown = |(row, key): (&Option<HeadRow>, &RecordKey<'_>)| {
+            let row = row.as_ref()?;
+            (!ground.hides(key, row.stamp)).then(|| row.head())
+        };
+        let heads = stored.iter().zip(plan.records()).map(shown).collect();
         let mut neighbours = Vec::with_capacity(plan.bounds().len());
         for (end, count) in plan.bounds() {
             let (direction, prefix) = keys::bound(source, &end);
             let keyspace = match direction {
-                Direction::From => &keyspaces.edges,
-                Direction::To => &keyspaces.edges_in,
+                Direction::From => &self.keyspaces.edges,
+                Direction::To => &self.keyspaces.edges_in,
             };
-            let others: Result<Vec<ResourceId>> = keyspace
-                .prefix(prefix)
-                .take(count)
-                .map(|row| Ok(edge_ends(&row.key().map_err(engine)?)?.1))
-                .collect();
-            neighbours.push(others?);
+            let mut others = Vec::new();
+            for row in keyspace.prefix(prefix) {
+                if others.len() == count {
+                    break;
+                }
+                let (_, other) = edge_ends(&row.key().map_err(engine)?)?;
+                if ground.marks.is_empty() || self.is_shown(ground, &end, &other)? {
+                    others.push(other);
+                }
+            }
+            neighbours.push(others);
         }
-        let heads = stored.iter().map(|row| row.map(|row| row.head())).collect();
         Ok((Current { heads, neighbours }, stored))
+    }
+
+    /// False where marks hide the edge at a bounded end.
+    fn is_shown(&self, ground: &Ground<'_>, end: &BoundedEnd<'_>, other: &ResourceId) -> Result<bool> {
+        let (from, to) = match end.direction {
+            Direction::From => (end.id, other),
+            Direction::To => (other, end.id),
+        };
+        let key = RecordKey::Relationship {
+            number: end.number,
+            from,
+            to,
+        };
+        let row = self
+            .keyspaces
+            .edges
+            .get(keys::record(ground.source, &key))
+            .map_err(engine)?;
+        let row: Option<HeadRow> = row.map(|row| rows::decode(&row, "edges")).transpose()?;
+        Ok(row.is_some_and(|row| !ground.hides(&key, row.stamp)))
     }
 
     fn keyspace_of(&self, key: &RecordKey<'_>) -> &Keyspace {
@@ -289,125 +334,6 @@ impl Inner {
             RecordKey::Resource { .. } => &self.keyspaces.heads,
             RecordKey::Relationship { .. } => &self.keyspaces.edges,
         }
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one place where all that a batch is made of comes together"
-    )]
-    fn write_effects(
-        &self,
-        batch: &mut OwnedWriteBatch,
-        writer: &Writer,
-        source: u32,
-        plan: &Plan<'_>,
-        stored: &[Option<HeadRow>],
-        decision: &Decision,
-        chunk: &Chunk,
-    ) -> Result<()> {
-        let keyspaces = &self.keyspaces;
-        let (mut edges, mut bodies) = (EdgeRows::new(), BodyRows::new());
-        for Cascade { record, .. } in &decision.cascades {
-            let RecordKey::Resource { number, id } = plan.records()[*record] else {
-                continue;
-            };
-            self.cascade(writer, source, number, id, &mut edges, &mut bodies)?;
-        }
-        let mut put_row = |batch: &mut OwnedWriteBatch, record: usize, row: Option<HeadRow>| {
-            let key = keys::record(source, &plan.records()[record]);
-            match (plan.records()[record], row) {
-                (RecordKey::Resource { .. }, Some(row)) => {
-                    batch.insert(&keyspaces.heads, key, rows::encode(&row));
-                }
-                (RecordKey::Resource { .. }, None) => batch.remove(&keyspaces.heads, key),
-                (RecordKey::Relationship { .. }, row) => {
-                    edges.insert(key, row);
-                }
-            }
-        };
-        for record in &decision.deletes {
-            if let Some(old) = &stored[*record] {
-                put_row(batch, *record, None);
-                if old.place == Place::Bodies {
-                    bodies.insert(keys::record(source, &plan.records()[*record]), None);
-                }
-            }
-        }
-        for put in &decision.puts {
-            let place = match chunk {
-                Chunk::Placed(_, places) => places[put.operation],
-                Chunk::Held(held) if held.body(put.operation).is_empty() => Place::Nowhere,
-                Chunk::Held(held) => {
-                    let key = keys::record(source, &plan.records()[put.record]);
-                    bodies.insert(key, Some(held.body(put.operation)));
-                    Place::Bodies
-                }
-            };
-            put_row(batch, put.record, Some(HeadRow::new(&put.head, place)));
-            if place != Place::Bodies && stored[put.record].is_some_and(|old| old.place == Place::Bodies) {
-                bodies.insert(keys::record(source, &plan.records()[put.record]), None);
-            }
-        }
-        for (key, body) in bodies {
-            match body {
-                Some(body) => batch.insert(&keyspaces.bodies, key, body),
-                None => batch.remove(&keyspaces.bodies, key),
-            }
-        }
-        for (key, row) in edges {
-            let (from, to) = edge_ends(&key)?;
-            let number = u32::from_be_bytes([key[4], key[5], key[6], key[7]]);
-            let mirror = keys::edge(source, number, &to, &from);
-            match row {
-                Some(row) => {
-                    batch.insert(&keyspaces.edges, key, rows::encode(&row));
-                    batch.insert(&keyspaces.edges_in, mirror, []);
-                }
-                None => {
-                    batch.remove(&keyspaces.edges, key);
-                    batch.remove(&keyspaces.edges_in, mirror);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Marks every stored edge of a deleted resource as removed.
-    fn cascade(
-        &self,
-        writer: &Writer,
-        source: u32,
-        number: TypeNumber,
-        id: &ResourceId,
-        edges: &mut EdgeRows,
-        bodies: &mut BodyRows<'_>,
-    ) -> Result<()> {
-        let mut gone = Vec::new();
-        for of_type in &writer.edge_types {
-            let Some(ends) = &of_type.edge else { continue };
-            let prefix = keys::edges_at(source, of_type.number, id);
-            if ends.from.number == number {
-                for row in self.keyspaces.edges.prefix(&prefix) {
-                    gone.push(row.key().map_err(engine)?.to_vec());
-                }
-            }
-            if ends.to.number == number {
-                for row in self.keyspaces.edges_in.prefix(&prefix) {
-                    let (to, from) = edge_ends(&row.key().map_err(engine)?)?;
-                    gone.push(keys::edge(source, of_type.number, &from, &to));
-                }
-            }
-        }
-        for key in gone {
-            let row = self.keyspaces.edges.get(&key).map_err(engine)?;
-            let row =
-                row.ok_or_else(|| StoreError::Damaged("edges_in names an edge that is not in edges".into()))?;
-            if rows::decode::<HeadRow>(&row, "edges")?.place == Place::Bodies {
-                bodies.insert(key.clone(), None);
-            }
-            edges.insert(key, None);
-        }
-        Ok(())
     }
 
     /// The records of a write as they stand after the whole of it, in the order of its operations.
@@ -426,9 +352,22 @@ impl Inner {
             let at = plan.record_of(index);
             let id = operation.id.clone();
             if let Some(put) = decision.puts.iter().find(|put| put.record == at) {
-                let body = bytes::Bytes::copy_from_slice(held.body(put.operation));
-                let head = put.head;
-                return Ok(Some(Record { id, head, body }));
+                let identifiers = match put.identifiers {
+                    Identified::Nowhere => Bytes::new(),
+                    Identified::In(operation) => chunk
+                        .identifiers(operation)
+                        .map_or_else(Bytes::new, |sent| Bytes::copy_from_slice(sent.json.as_bytes())),
+                    Identified::AsStored => {
+                        let key = keys::record(source, &plan.records()[at]);
+                        self.identifiers(&self.db.snapshot(), &key, put.head.identifiers.is_some())?
+                    }
+                };
+                return Ok(Some(Record {
+                    id,
+                    head: put.head,
+                    body: Bytes::copy_from_slice(held.body(put.operation)),
+                    identifiers,
+                }));
             }
             match &stored[at] {
                 Some(row) if !decision.deletes.contains(&at) => {
@@ -468,10 +407,6 @@ impl Inner {
         }
         batch.insert(&self.keyspaces.receipts, place.part(first), row.compressed());
     }
-}
-
-fn edge_ends(key: &[u8]) -> Result<(ResourceId, ResourceId)> {
-    keys::edge_ends(key).ok_or_else(|| StoreError::Damaged("a key of edges".into()))
 }
 
 /// The types that the operations name, and the operations with their indexes into these.

@@ -10,7 +10,9 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, Schema, StoredDef
 use granary_core::time::Timestamp;
 use granary_store::{Definitions, Result, Source, StoreError, Stored, names_known};
 
+use crate::effects::Effects;
 use crate::keys::{self, TaskClass, TaskPlace};
+use crate::marks::{Marks, Sweep};
 use crate::rows::{self, DefinitionRow, LaneRow, SourceRow, StoreRow};
 use crate::{Inner, Keyspaces, engine, lock};
 
@@ -18,6 +20,8 @@ use crate::{Inner, Keyspaces, engine, lock};
 pub(crate) const STORE_KEY: [u8; 1] = [0];
 const SOURCE_KIND: u8 = 1;
 const DEFINITION_KIND: u8 = 2;
+/// The number of a source that was deleted and whose space is not free yet.
+pub(crate) const DEAD_KIND: u8 = 3;
 
 fn source_key(source: u32) -> Vec<u8> {
     let mut key = vec![SOURCE_KIND];
@@ -25,9 +29,21 @@ fn source_key(source: u32) -> Vec<u8> {
     key
 }
 
-fn definition_key(source: u32, number: TypeNumber) -> Vec<u8> {
+pub(crate) fn dead_key(source: u32) -> Vec<u8> {
+    let mut key = vec![DEAD_KIND];
+    key.extend(source.to_be_bytes());
+    key
+}
+
+/// All definitions of a source.
+pub(crate) fn definitions_of(source: u32) -> Vec<u8> {
     let mut key = vec![DEFINITION_KIND];
     key.extend(source.to_be_bytes());
+    key
+}
+
+fn definition_key(source: u32, number: TypeNumber) -> Vec<u8> {
+    let mut key = definitions_of(source);
     key.extend(number.to_be_bytes());
     key
 }
@@ -38,7 +54,23 @@ pub(crate) struct SourceState {
     /// Every write of the source holds this.
     pub(crate) writer: Mutex<Writer>,
     /// The definitions that are durable; changed only under `writer`.
-    definitions: RwLock<Arc<Definitions>>,
+    defined: RwLock<Defined>,
+}
+
+#[derive(Clone)]
+struct Defined {
+    definitions: Arc<Definitions>,
+    /// The relationship types, for cascades.
+    edge_types: Arc<[TypeRef]>,
+}
+
+impl Defined {
+    fn new(definitions: Definitions) -> Result<Self> {
+        Ok(Self {
+            edge_types: edge_types(&definitions)?,
+            definitions: Arc::new(definitions),
+        })
+    }
 }
 
 /// What the writes of a source go on from.
@@ -47,17 +79,31 @@ pub(crate) struct Writer {
     pub(crate) lane: LaneRow,
     /// The tasks of the lane that have not ended.
     pub(crate) queue: VecDeque<u64>,
-    /// The relationship types, for cascades.
-    pub(crate) edge_types: Vec<TypeRef>,
+    /// Deleted resources whose edges are not removed yet.
+    pub(crate) marks: Marks,
+    /// How far the removal under the first of them is.
+    pub(crate) sweep: Option<Sweep>,
     /// The source was deleted while somebody waited for this lock.
     pub(crate) deleted: bool,
+}
+
+impl Writer {
+    /// Takes note of the resources that a commit has marked.
+    pub(crate) fn mark(&mut self, effects: Effects) {
+        for (resource, mark) in effects.marks {
+            // What was looked at under an older mark is looked at again.
+            self.sweep.take_if(|sweep| sweep.is_of(&resource));
+            self.marks.insert(resource, mark);
+        }
+    }
 }
 
 impl SourceState {
     fn new(number: u32, row: SourceRow, lane: LaneRow, definitions: Definitions) -> Result<Self> {
         let writer = Writer {
-            queue: (lane.lane_head..lane.lane_next).collect(),
-            edge_types: edge_types(&definitions)?,
+            queue: VecDeque::new(),
+            marks: Marks::default(),
+            sweep: None,
             deleted: false,
             row,
             lane,
@@ -66,12 +112,29 @@ impl SourceState {
         Ok(Self {
             source,
             writer: Mutex::new(writer),
-            definitions: RwLock::new(Arc::new(definitions)),
+            defined: RwLock::new(Defined::new(definitions)?),
         })
     }
 
     pub(crate) fn definitions(&self) -> Arc<Definitions> {
-        Arc::clone(&self.definitions.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(
+            &self
+                .defined
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .definitions,
+        )
+    }
+
+    /// The relationship types that are defined.
+    pub(crate) fn edge_types(&self) -> Arc<[TypeRef]> {
+        Arc::clone(
+            &self
+                .defined
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .edge_types,
+        )
     }
 
     pub(crate) fn lane_task(&self, sequence: u64) -> TaskPlace {
@@ -83,7 +146,7 @@ impl SourceState {
     }
 }
 
-fn edge_types(definitions: &Definitions) -> Result<Vec<TypeRef>> {
+fn edge_types(definitions: &Definitions) -> Result<Arc<[TypeRef]>> {
     let schema =
         Schema::compile(&definitions.list).map_err(|error| StoreError::Damaged(error.to_string()))?;
     Ok(schema
@@ -110,9 +173,7 @@ pub(crate) fn load(keyspaces: &Keyspaces) -> Result<BTreeMap<Key, Arc<SourceStat
             revision: row.definitions_revision,
             list: Vec::new(),
         };
-        let mut prefix = vec![DEFINITION_KIND];
-        prefix.extend(number.to_be_bytes());
-        for definition in keyspaces.catalog.prefix(prefix) {
+        for definition in keyspaces.catalog.prefix(definitions_of(number)) {
             let definition: DefinitionRow = rows::decode(&definition.value().map_err(engine)?, "catalog")?;
             definitions.list.push(definition.into());
         }
@@ -187,34 +248,46 @@ impl Inner {
         Ok((source, Stored::Created))
     }
 
-    pub(crate) fn delete_source(&self, source: &Source) -> Result<()> {
+    pub(crate) fn delete_source(&self, source: &Source, purge: bool) -> Result<()> {
         let state = self.state_of(source)?;
         let mut writer = self.writer_of(&state)?;
         let prefix = source.number.to_be_bytes();
         let any = |keyspace: &fjall::Keyspace| keyspace.prefix(prefix).next().is_some();
-        let holds = if !writer.queue.is_empty() {
-            "tasks that have not ended"
-        } else if any(&self.keyspaces.heads) || any(&self.keyspaces.edges) {
-            "records"
+        let holds = if purge {
+            None
+        } else if !writer.queue.is_empty() {
+            Some("tasks that have not ended")
+        } else if any(&self.keyspaces.heads) || (any(&self.keyspaces.edges) && writer.marks.is_empty()) {
+            Some("records")
         } else if !state.definitions().list.is_empty() {
-            "definitions"
+            Some("definitions")
         } else {
-            let mut batch = self.db.batch();
-            batch.remove(&self.keyspaces.catalog, source_key(source.number));
-            batch.remove(&self.keyspaces.lanes, prefix);
-            self.commit(batch)?;
-            self.sync.wait(self.sync.committed())?;
-            writer.deleted = true;
-            self.sources
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&source.key);
-            return Ok(());
+            None
         };
-        Err(StoreError::precondition(format!(
-            "source '{}' holds {holds}; delete them first",
-            source.key
-        )))
+        if let Some(holds) = holds {
+            return Err(StoreError::source_holds(&source.key, holds));
+        }
+        let latest = self.db.snapshot();
+        let mut waiting = 0;
+        for sequence in &writer.queue {
+            waiting += self.spec(&latest, &state.lane_task(*sequence))?.bytes;
+        }
+        let mut batch = self.db.batch();
+        batch.remove(&self.keyspaces.catalog, source_key(source.number));
+        batch.insert(&self.keyspaces.catalog, dead_key(source.number), []);
+        self.commit(batch)?;
+        self.sync.wait(self.sync.committed())?;
+        writer.deleted = true;
+        writer.queue.clear();
+        self.spooled
+            .fetch_sub(waiting, std::sync::atomic::Ordering::Relaxed);
+        self.sources
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&source.key);
+        drop(writer);
+        lock(&self.dead).push_back(source.number);
+        Ok(())
     }
 
     pub(crate) fn put_definition(
@@ -318,7 +391,7 @@ impl Inner {
     ) -> Result<()> {
         definitions.revision += 1;
         row.definitions_revision = definitions.revision;
-        let edge_types = edge_types(&definitions)?;
+        let defined = Defined::new(definitions)?;
         batch.insert(
             &self.keyspaces.catalog,
             source_key(state.source.number),
@@ -327,18 +400,22 @@ impl Inner {
         self.commit(batch)?;
         self.sync.wait(self.sync.committed())?;
         writer.row = row;
-        writer.edge_types = edge_types;
-        *state.definitions.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(definitions);
+        *state.defined.write().unwrap_or_else(PoisonError::into_inner) = defined;
         Ok(())
     }
 
     /// Why the type with this number cannot go, if it cannot.
     fn in_use(&self, state: &SourceState, writer: &Writer, number: TypeNumber) -> Result<Option<String>> {
         let prefix = keys::of_type(state.source.number, number);
-        for keyspace in [&self.keyspaces.heads, &self.keyspaces.edges] {
-            if keyspace.prefix(&prefix).next().is_some() {
-                return Ok(Some("records of it exist; delete them first".into()));
-            }
+        if self.keyspaces.heads.prefix(&prefix).next().is_some() {
+            return Ok(Some("records of it exist; delete them first".into()));
+        }
+        if self.keyspaces.edges.prefix(&prefix).next().is_some() {
+            return Ok(Some(match writer.marks.is_empty() {
+                true => "records of it exist; delete them first".into(),
+                // They may be gone already, with a resource that had very many.
+                false => "edges are being removed; try again in a moment".into(),
+            }));
         }
         let now = self.db.snapshot();
         for sequence in &writer.queue {

@@ -73,6 +73,43 @@ pub(crate) fn resource(source: u32, number: TypeNumber, id: &ResourceId) -> Vec<
     key
 }
 
+/// `identifiers`: source, type, digest of the triple, id. All that have this triple.
+pub(crate) fn identified(source: u32, number: TypeNumber, digest: &[u8; 16]) -> Vec<u8> {
+    let mut key = of_type(source, number);
+    key.extend(digest);
+    key
+}
+
+/// One of them.
+pub(crate) fn identified_resource(
+    source: u32,
+    number: TypeNumber,
+    digest: &[u8; 16],
+    id: &ResourceId,
+) -> Vec<u8> {
+    let mut key = identified(source, number, digest);
+    key.extend(id.as_str().as_bytes());
+    key
+}
+
+/// The id of a resource, from a key of `identifiers`.
+pub(crate) fn identified_id(key: &[u8]) -> Option<ResourceId> {
+    ResourceId::parse(std::str::from_utf8(key.get(24..)?).ok()?).ok()
+}
+
+/// The number of the type in a key that starts with a source and a type.
+pub(crate) fn type_number(key: &[u8]) -> Option<TypeNumber> {
+    Some(u32::from_be_bytes(*key.get(4..8)?.first_chunk()?))
+}
+
+/// All edges of a definition at the resource with this key, as [`edges_at`].
+pub(crate) fn edges_of(source: u32, definition: TypeNumber, resource: &[u8]) -> Vec<u8> {
+    let mut key = of_type(source, definition);
+    key.extend(resource.get(8..).unwrap_or_default());
+    key.push(0);
+    key
+}
+
 /// `edges`: source, definition, from, to. `edges_in` has the same shape with both ends exchanged.
 pub(crate) fn edge(source: u32, number: TypeNumber, near: &ResourceId, far: &ResourceId) -> Vec<u8> {
     let mut key = edges_at(source, number, near);

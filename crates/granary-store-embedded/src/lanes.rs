@@ -45,7 +45,9 @@ impl Inner {
         let state = self.state_of(&lane.source).ok();
         // Under the lock of the writes: an acceptance either is in the queue by now, or wakes the lane afterwards.
         let writer = state.as_ref().map(|state| lock(&state.writer));
-        let waiting = writer.as_ref().is_some_and(|writer| !writer.queue.is_empty());
+        let waiting = writer
+            .as_ref()
+            .is_some_and(|writer| !writer.deleted && (!writer.queue.is_empty() || !writer.marks.is_empty()));
         let mut lanes = lock(&self.lanes);
         if lanes.held.get(&lane.source.number) == Some(&lane.fence) {
             lanes.held.remove(&lane.source.number);

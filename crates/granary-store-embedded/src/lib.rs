@@ -13,18 +13,22 @@
 
 mod apply;
 mod catalog;
+mod effects;
 mod format;
 mod keys;
 mod lanes;
+mod marks;
 mod open;
+mod purge;
 mod read;
 mod rows;
 mod segment;
+mod space;
 mod sync;
 mod terminology;
 mod upload;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -33,14 +37,15 @@ use async_trait::async_trait;
 use fjall::{Database, Keyspace};
 use granary_core::keys::{Key, ResourceId};
 use granary_core::ksuid::Ksuid;
+use granary_core::meta::Triple;
 use granary_core::operation::{RecordId, TargetType, TypeNumber, TypeRef};
 use granary_core::receipt::Receipt;
 use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition};
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    Budget, Definitions, EdgeFilter, Lane, Record, Result, Source, Step, Store, StoreError, StoreLimits,
-    Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
+    Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, StoreError,
+    StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 
 pub use format::{FORMAT_VERSION, OpenError};
@@ -62,6 +67,9 @@ struct Keyspaces {
     catalog: Keyspace,
     heads: Keyspace,
     bodies: Keyspace,
+    meta: Keyspace,
+    identifiers: Keyspace,
+    marks: Keyspace,
     edges: Keyspace,
     edges_in: Keyspace,
     tasks: Keyspace,
@@ -90,6 +98,7 @@ struct Inner {
     blocks: BlockCache,
     spooled: AtomicU64,
     closed: AtomicBool,
+    dead: Mutex<VecDeque<u32>>,
     // Last, so that the folder is free when all else is closed.
     folder: format::Folder,
 }
@@ -109,6 +118,21 @@ impl EmbeddedStore {
     ) -> Result<T> {
         let inner = Arc::clone(&self.inner);
         run_blocking(move || work(&inner)).await
+    }
+
+    /// The same for a read of a source: one that was deleted meanwhile loses its segments, and is not damaged.
+    async fn read<T: Send + 'static>(
+        &self,
+        source: &Source,
+        work: impl FnOnce(&Inner) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        match self.run(work).await {
+            Err(StoreError::Damaged(what)) => {
+                self.inner.state_of(source)?;
+                Err(StoreError::Damaged(what))
+            }
+            done => done,
+        }
     }
 }
 
@@ -179,9 +203,13 @@ impl Store for EmbeddedStore {
             .collect())
     }
 
-    async fn delete_source(&self, source: &Source) -> Result<()> {
+    async fn delete_source(&self, source: &Source, purge: bool) -> Result<()> {
         let source = source.clone();
-        self.run(move |inner| inner.delete_source(&source)).await
+        self.run(move |inner| inner.delete_source(&source, purge)).await
+    }
+
+    async fn free_space(&self, rows: usize) -> Result<bool> {
+        self.run(move |inner| inner.free_space(rows)).await
     }
 
     async fn definitions(&self, source: &Source) -> Result<Definitions> {
@@ -231,6 +259,15 @@ impl Store for EmbeddedStore {
         .await
     }
 
+    async fn accept_purge(&self, purge: Purge, now: Timestamp) -> Result<StoredTask> {
+        self.run(move |inner| inner.accept_purge(&purge, now)).await
+    }
+
+    async fn cancel(&self, source: &Source, id: Ksuid, now: Timestamp) -> Result<StoredTask> {
+        let source = source.clone();
+        self.run(move |inner| inner.cancel(&source, id, now)).await
+    }
+
     async fn claim_lane(&self) -> Result<Option<Lane>> {
         Ok(self.inner.claim_lane())
     }
@@ -258,7 +295,8 @@ impl Store for EmbeddedStore {
 
     async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>> {
         let (source, id) = (source.clone(), id.clone());
-        self.run(move |inner| inner.record(&source, number, &id)).await
+        self.read(&source.clone(), move |inner| inner.record(&source, number, &id))
+            .await
     }
 
     async fn resources(
@@ -269,8 +307,25 @@ impl Store for EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<Record>> {
         let (source, after) = (source.clone(), after.cloned());
-        self.run(move |inner| inner.resources(&source, number, after.as_ref(), limit))
-            .await
+        self.read(&source.clone(), move |inner| {
+            inner.resources(&source, number, after.as_ref(), limit)
+        })
+        .await
+    }
+
+    async fn identified(
+        &self,
+        source: &Source,
+        number: TypeNumber,
+        identifier: &Triple,
+        after: Option<&ResourceId>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        let (source, identifier, after) = (source.clone(), identifier.clone(), after.cloned());
+        self.read(&source.clone(), move |inner| {
+            inner.identified(&source, number, &identifier, after.as_ref(), limit)
+        })
+        .await
     }
 
     async fn relationships(
@@ -283,8 +338,10 @@ impl Store for EmbeddedStore {
     ) -> Result<Vec<Record>> {
         let (source, filter) = (source.clone(), filter.clone());
         let after = after.map(|(from, to)| (from.clone(), to.clone()));
-        self.run(move |inner| inner.relationships(&source, number, &filter, after, limit))
-            .await
+        self.read(&source.clone(), move |inner| {
+            inner.relationships(&source, number, &filter, after, limit)
+        })
+        .await
     }
 
     async fn task(&self, source: &Source, id: Ksuid) -> Result<Option<StoredTask>> {

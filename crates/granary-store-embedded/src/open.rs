@@ -16,6 +16,7 @@ use crate::lanes::LaneTable;
 use crate::read::BlockCache;
 use crate::rows::{self, SegmentRow, StoreRow};
 use crate::segment::{SegmentPaths, segment_of};
+use crate::space;
 use crate::sync::Syncer;
 use crate::{Inner, Keyspaces, engine, io, terminology};
 
@@ -56,6 +57,7 @@ impl Inner {
             blocks: BlockCache::new(),
             spooled: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            dead: Mutex::new(space::dead_sources(&keyspaces).map_err(words)?),
             db,
             keyspaces,
             folder,
@@ -74,17 +76,21 @@ impl Inner {
 
     /// A lane with unfinished tasks goes on where their cursors stand.
     fn recover_lane(&self, state: &Arc<SourceState>) -> Result<()> {
-        let waiting: Vec<u64> = {
-            let writer = crate::lock(&state.writer);
-            (writer.lane.lane_head..writer.lane.lane_next).collect()
-        };
-        for sequence in &waiting {
-            let place = state.lane_task(*sequence);
-            let spec = self.spec(&self.db.snapshot(), &place)?;
+        let mut writer = crate::lock(&state.writer);
+        let latest = self.db.snapshot();
+        for sequence in writer.lane.lane_head..writer.lane.lane_next {
+            let place = state.lane_task(sequence);
+            // One that was cancelled among others that wait.
+            if self.task_row(&latest, &place)?.completed_at.is_some() {
+                continue;
+            }
+            let bytes = self.spec(&latest, &place)?.bytes;
             self.spooled
-                .fetch_add(spec.bytes, std::sync::atomic::Ordering::Relaxed);
+                .fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+            writer.queue.push_back(sequence);
         }
-        if !waiting.is_empty() {
+        writer.marks = self.marks(&latest, state.source.number)?;
+        if !writer.queue.is_empty() || !writer.marks.is_empty() {
             crate::lock(&self.lanes).wake(state.source.number);
         }
         Ok(())
@@ -126,6 +132,9 @@ impl Keyspaces {
             catalog: db.keyspace("catalog", plain)?,
             heads: db.keyspace("heads", looked_up)?,
             bodies: db.keyspace("bodies", plain)?,
+            meta: db.keyspace("meta", plain)?,
+            identifiers: db.keyspace("identifiers", scanned)?,
+            marks: db.keyspace("marks", scanned)?,
             edges: db.keyspace("edges", looked_up)?,
             edges_in: db.keyspace("edges_in", scanned)?,
             tasks: db.keyspace("tasks", plain)?,

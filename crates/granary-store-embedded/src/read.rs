@@ -10,14 +10,17 @@ use granary_core::decide::RecordKey;
 use granary_core::error::ErrorObject;
 use granary_core::keys::ResourceId;
 use granary_core::ksuid::Ksuid;
-use granary_core::operation::{Operation, RecordId, TypeNumber};
+use granary_core::meta::{SentMeta, Triple};
+use granary_core::operation::{Operation, RecordId, TypeNumber, TypeRef};
 use granary_core::receipt::Receipt;
 use granary_core::task::TaskKind;
 use granary_core::time::Timestamp;
 use granary_store::{EdgeFilter, Record, Result, Source, StoreError, StoredTask, TaskFilter, take_page};
 
+use crate::catalog::SourceState;
 use crate::keys::{self, TaskClass, TaskPlace};
-use crate::rows::{self, HeadRow, InlineRow, Place, ReceiptsRow, SpecRow, Spool, TaskRow};
+use crate::marks::Marks;
+use crate::rows::{self, HeadRow, IdentifiersRow, InlineRow, Place, ReceiptsRow, SpecRow, Spool, TaskRow};
 use crate::segment::{OPERATIONS_PER_BLOCK, Segment, body_at};
 use crate::{Inner, engine, lock};
 
@@ -99,22 +102,92 @@ impl Inner {
         number: TypeNumber,
         id: &RecordId,
     ) -> Result<Option<Record>> {
-        self.state_of(source)?;
+        let state = self.state_of(source)?;
         let now = self.sync.published();
         let key = keys::record(source.number, &RecordKey::of(number, id));
         let keyspace = match id {
             RecordId::Resource(_) => &self.keyspaces.heads,
             RecordId::Relationship { .. } => &self.keyspaces.edges,
         };
-        match now.get(keyspace, &key).map_err(engine)? {
-            None => Ok(None),
-            Some(row) => Ok(Some(self.with_body(
-                &now,
-                &key,
-                id.clone(),
-                &rows::decode(&row, "heads")?,
-            )?)),
+        let Some(row) = now.get(keyspace, &key).map_err(engine)? else {
+            return Ok(None);
+        };
+        let row: HeadRow = rows::decode(&row, "heads")?;
+        let shown = Shown::of(self, &state, &now)?;
+        match shown.hides(&RecordKey::of(number, id), row.stamp) {
+            true => Ok(None),
+            false => Ok(Some(self.with_body(&now, &key, id.clone(), &row)?)),
         }
+    }
+
+    /// The resources of a type that have an identifier.
+    pub(crate) fn identified(
+        &self,
+        source: &Source,
+        number: TypeNumber,
+        identifier: &Triple,
+        after: Option<&ResourceId>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        self.state_of(source)?;
+        let now = self.sync.published();
+        let digest = identifier.digest(&self.hash_key);
+        let prefix = keys::identified(source.number, number, &digest);
+        let start = after.map_or(prefix.clone(), |id| {
+            keys::after(keys::identified_resource(source.number, number, &digest, id))
+        });
+        let notation = identifier.to_string();
+        let rows = now.range(&self.keyspaces.identifiers, start..);
+        let found = rows.map(|row| row.into_inner().map_err(engine));
+        let found = found.take_while(|row| row.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)));
+        let records = found.filter_map(|row| {
+            let record = row.and_then(|(key, value)| {
+                // Two triples may have one digest.
+                if *value != *notation.as_bytes() {
+                    return Ok(None);
+                }
+                let damaged = || StoreError::Damaged("a row of identifiers".into());
+                let id = keys::identified_id(&key).ok_or_else(damaged)?;
+                let key = keys::resource(source.number, number, &id);
+                let row = now
+                    .get(&self.keyspaces.heads, &key)
+                    .map_err(engine)?
+                    .ok_or_else(damaged)?;
+                let row = rows::decode(&row, "heads")?;
+                self.with_body(&now, &key, RecordId::Resource(id), &row).map(Some)
+            });
+            record.transpose()
+        });
+        take_page(records, limit)
+    }
+
+    /// The identifiers of the record with this key.
+    pub(crate) fn identifiers(&self, now: &Snapshot, key: &[u8], has_any: bool) -> Result<Bytes> {
+        if !has_any {
+            return Ok(Bytes::new());
+        }
+        let row = now.get(&self.keyspaces.meta, key).map_err(engine)?;
+        let row = row.ok_or_else(|| StoreError::Damaged("the identifiers of a record are missing".into()))?;
+        let row: IdentifiersRow = rows::decode(&row, "meta")?;
+        Ok(Bytes::copy_from_slice(row.json.as_bytes()))
+    }
+
+    /// The meta of a spooled operation.
+    pub(crate) fn meta_at(&self, place: Place) -> Result<Option<Box<SentMeta>>> {
+        let Place::Segment {
+            segment,
+            block,
+            offset,
+        } = place
+        else {
+            return Ok(None);
+        };
+        let bytes = self
+            .blocks
+            .get(segment, block, || self.segment(segment)?.bodies(block))?;
+        let meta =
+            body_at(&bytes, offset).ok_or_else(|| StoreError::Damaged("the meta of an operation".into()))?;
+        Ok(Some(Box::new(rows::decode(meta, "meta")?)))
     }
 
     pub(crate) fn with_body(
@@ -149,6 +222,7 @@ impl Inner {
             id,
             head: row.head(),
             body,
+            identifiers: self.identifiers(now, key, row.identifiers.is_some())?,
         })
     }
 
@@ -185,8 +259,9 @@ impl Inner {
         after: Option<(ResourceId, ResourceId)>,
         limit: usize,
     ) -> Result<Vec<Record>> {
-        self.state_of(source)?;
+        let state = self.state_of(source)?;
         let now = self.sync.published();
+        let shown = Shown::of(self, &state, &now)?;
         let source = source.number;
         // With `to` alone the edges are found by their other end; their order by `from` is the same.
         let inward = filter.from.is_none() && filter.to.is_some();
@@ -235,9 +310,12 @@ impl Inner {
                         .map_err(engine)?
                         .ok_or_else(missing)?,
                 };
+                let row: HeadRow = rows::decode(&value, "edges")?;
                 let id = RecordId::Relationship { from, to };
-                self.with_body(&now, &key, id, &rows::decode(&value, "edges")?)
-                    .map(Some)
+                if shown.hides(&RecordKey::of(number, &id), row.stamp) {
+                    return Ok(None);
+                }
+                self.with_body(&now, &key, id, &row).map(Some)
             });
             found.transpose()
         });
@@ -276,7 +354,12 @@ impl Inner {
     pub(crate) fn task(&self, source: &Source, id: Ksuid) -> Result<Option<StoredTask>> {
         self.state_of(source)?;
         let now = self.sync.published();
-        let key = keys::task_id(source.number, id);
+        let place = self.task_place(&now, source.number, id)?;
+        place.map(|place| self.task_at(&now, &place)).transpose()
+    }
+
+    pub(crate) fn task_place(&self, now: &Snapshot, source: u32, id: Ksuid) -> Result<Option<TaskPlace>> {
+        let key = keys::task_id(source, id);
         let Some(place) = now.get(&self.keyspaces.task_ids, key).map_err(engine)? else {
             return Ok(None);
         };
@@ -287,14 +370,11 @@ impl Inner {
             Some(1) => TaskClass::AtOnce,
             _ => return Err(damaged()),
         };
-        Ok(Some(self.task_at(
-            &now,
-            &TaskPlace {
-                source: source.number,
-                class,
-                sequence,
-            },
-        )?))
+        Ok(Some(TaskPlace {
+            source,
+            class,
+            sequence,
+        }))
     }
 
     pub(crate) fn tasks(
@@ -342,6 +422,9 @@ impl Inner {
             class: class_of(task.task.id.kind),
             sequence: task.sequence,
         };
+        if task.task.deleted.is_some() {
+            return Ok(Vec::new());
+        }
         let end = task.task.counts.total.min(from.saturating_add(limit as u64));
         if from >= end {
             return Ok(Vec::new());
@@ -422,6 +505,27 @@ impl Inner {
             }
         }
         Ok(decided)
+    }
+}
+
+/// Which edges of a source exist for readers of a snapshot.
+struct Shown {
+    source: u32,
+    edge_types: Arc<[TypeRef]>,
+    marks: Marks,
+}
+
+impl Shown {
+    fn of(inner: &Inner, state: &SourceState, now: &Snapshot) -> Result<Self> {
+        Ok(Self {
+            source: state.source.number,
+            edge_types: state.edge_types(),
+            marks: inner.marks(now, state.source.number)?,
+        })
+    }
+
+    fn hides(&self, key: &RecordKey<'_>, stamp: u64) -> bool {
+        self.marks.hide_edge(self.source, &self.edge_types, key, stamp)
     }
 }
 

@@ -5,11 +5,12 @@
 use granary_core::decide::Head;
 use granary_core::keys::Key;
 use granary_core::ksuid::Ksuid;
+use granary_core::meta::Triple;
 use granary_core::operation::{ContentHash, Operation, TargetType, TypeRef};
 use granary_core::schema::{DefinitionKind, StoredDefinition};
-use granary_core::task::{Task, TaskId, TaskKind, TaskStatus};
+use granary_core::task::{Counts, Deleted, Task, TaskId, TaskKind, TaskStatus};
 use granary_core::time::Timestamp;
-use granary_store::{Result, Source, StoreError, StoredTask, counts_at};
+use granary_store::{Result, Source, StoreError, StoredTask, counts_at, counts_of_purge};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -112,13 +113,13 @@ pub(crate) enum Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HeadRow {
     version: u32,
-    stamp: u64,
+    pub(crate) stamp: u64,
     created_at: i64,
     /// Milliseconds after `created_at`.
     updated_after: i64,
     hash: [u8; 16],
-    identifiers: Option<[u8; 16]>,
-    at_once: bool,
+    pub(crate) identifiers: Option<[u8; 16]>,
+    pub(crate) at_once: bool,
     pub(crate) place: Place,
 }
 
@@ -150,6 +151,22 @@ impl HeadRow {
     }
 }
 
+/// The identifiers of a record, in `meta`.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct IdentifiersRow {
+    pub(crate) json: Box<str>,
+    pub(crate) triples: Vec<Triple>,
+}
+
+/// The mark of a deleted resource whose edges are still there, in `marks`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MarkRow {
+    /// Its edges with a smaller stamp exist for nobody.
+    pub(crate) stamp: u64,
+    /// The purge of the lane that counts them.
+    pub(crate) purge: Option<u64>,
+}
+
 /// The writer's side of a source: what the next write of it counts on from.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct LaneRow {
@@ -174,6 +191,18 @@ pub(crate) struct TaskRow {
     pub(crate) created_at: i64,
     pub(crate) started_at: Option<i64>,
     pub(crate) completed_at: Option<i64>,
+    pub(crate) cancelled: bool,
+    pub(crate) purge: Option<PurgeRow>,
+}
+
+/// How far a purge is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PurgeRow {
+    /// The first stamp that was not used when it was accepted.
+    pub(crate) accepted_at: u64,
+    /// The last key that it has looked at; empty before the first.
+    pub(crate) after: Vec<u8>,
+    pub(crate) deleted: Deleted,
 }
 
 impl TaskRow {
@@ -188,6 +217,8 @@ impl TaskRow {
             created_at: now.millis(),
             started_at: None,
             completed_at: None,
+            cancelled: false,
+            purge: None,
         }
     }
 
@@ -201,6 +232,35 @@ impl TaskRow {
         }
     }
 
+    /// Counts what a chunk of a purge deleted; `after` is the last key that it looked at.
+    pub(crate) fn purged(&mut self, records: u64, edges: u64, after: Vec<u8>, is_last: bool, now: Timestamp) {
+        let purge = self.purge.get_or_insert_default();
+        purge.deleted.records += records;
+        purge.deleted.relationships += edges;
+        purge.after = after;
+        self.started_at.get_or_insert(now.millis());
+        if is_last {
+            self.completed_at = Some(now.millis());
+        }
+    }
+
+    /// Ends it where it stands.
+    pub(crate) fn cancel(&mut self, now: Timestamp) {
+        self.cancelled = true;
+        self.completed_at = Some(now.millis());
+    }
+
+    fn counts(&self) -> Counts {
+        if let Some(purge) = &self.purge {
+            return counts_of_purge(purge.deleted.records);
+        }
+        let mut counts = counts_at(self.total, self.cursor, self.failures);
+        if self.cancelled {
+            counts.cancelled = std::mem::take(&mut counts.pending);
+        }
+        counts
+    }
+
     pub(crate) fn stored(&self, source: u32, sequence: u64, spec: SpecRow) -> StoredTask {
         let moment = |millis: Option<i64>| millis.map(Timestamp::from_millis);
         let task = Task {
@@ -209,15 +269,16 @@ impl TaskRow {
                 ksuid: Ksuid::from_bytes(self.ksuid),
             },
             target_type: self.target_type,
-            status: if self.completed_at.is_some() {
-                TaskStatus::Success
-            } else {
-                TaskStatus::Pending
+            status: match (self.completed_at, self.cancelled) {
+                (None, _) => TaskStatus::Pending,
+                (Some(_), false) => TaskStatus::Success,
+                (Some(_), true) => TaskStatus::Cancelled,
             },
-            counts: counts_at(self.total, self.cursor, self.failures),
+            counts: self.counts(),
             created_at: Timestamp::from_millis(self.created_at),
             started_at: moment(self.started_at),
             completed_at: moment(self.completed_at),
+            deleted: self.purge.as_ref().map(|purge| purge.deleted),
         };
         StoredTask {
             task,
@@ -249,11 +310,13 @@ pub(crate) enum Spool {
     Segments(Vec<(u32, u64)>),
 }
 
-/// A spooled operation and where its body is.
+/// A spooled operation and where its body is. Its meta is apart from it, so that operations stay small.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OperationRow {
     pub(crate) operation: Operation,
     pub(crate) place: Place,
+    /// Where its meta is, a body like others.
+    pub(crate) meta: Place,
 }
 
 /// The operations of a small request with their bodies, part 1 of its `spool`.

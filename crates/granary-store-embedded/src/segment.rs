@@ -131,13 +131,21 @@ impl SegmentWriter {
     }
 
     /// Appends one operation and its body.
-    pub(crate) fn push(&mut self, operation: Operation, body: &[u8]) -> io::Result<()> {
+    pub(crate) fn push(&mut self, mut operation: Operation, body: &[u8]) -> io::Result<()> {
         let place = if body.is_empty() {
             Place::Nowhere
         } else {
             self.push_body(body)?
         };
-        let row = crate::rows::encode(&OperationRow { operation, place });
+        let meta = match operation.meta.take() {
+            None => Place::Nowhere,
+            Some(meta) => self.push_body(&crate::rows::encode(&meta))?,
+        };
+        let row = crate::rows::encode(&OperationRow {
+            operation,
+            place,
+            meta,
+        });
         let length = u16::try_from(row.len()).map_err(io::Error::other)?;
         self.rows.extend(length.to_le_bytes());
         self.rows.extend(row);

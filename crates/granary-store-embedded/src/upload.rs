@@ -102,7 +102,13 @@ impl Upload for EmbeddedUpload {
 
 /// What operations that are held take.
 fn held_bytes(batch: &CheckedBatch) -> usize {
-    batch.bodies.len() + batch.operations.len() * OPERATION_BYTES
+    let meta = batch
+        .operations
+        .iter()
+        .filter_map(|operation| operation.meta.as_ref());
+    batch.bodies.len()
+        + batch.operations.len() * OPERATION_BYTES
+        + meta.map(|meta| meta.bytes()).sum::<usize>()
 }
 
 fn failed_before() -> StoreError {

@@ -1,7 +1,9 @@
 //! Why a store did not do what it was asked.
 
 use granary_core::error::{ErrorObject, ErrorType};
-use granary_core::task::TaskId;
+use granary_core::keys::Key;
+use granary_core::ksuid::Ksuid;
+use granary_core::task::{Task, TaskId};
 
 /// What a call of a store returns.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -32,6 +34,23 @@ impl StoreError {
     /// The task went with its source.
     pub fn task_gone(id: TaskId) -> Self {
         Self::Refused(ErrorObject::not_found(format!("task {id} does not exist")))
+    }
+
+    /// There is no such task.
+    pub fn no_task(id: &Ksuid) -> Self {
+        Self::Refused(ErrorObject::not_found(format!("task '{id}' does not exist")))
+    }
+
+    /// The task cannot be cancelled.
+    pub fn task_ended(task: &Task) -> Self {
+        Self::precondition(format!("task {} has ended; what it did stays", task.id))
+    }
+
+    /// The source cannot be deleted while it holds these.
+    pub fn source_holds(key: &Key, what: &str) -> Self {
+        Self::precondition(format!(
+            "source '{key}' holds {what}; delete them first, or all of it with ?purge=true"
+        ))
     }
 
     /// What is stored does not allow it.

@@ -19,6 +19,7 @@ use granary_core::decide::{Guard, Verdict};
 use granary_core::keys::{Key, ResourceId};
 use granary_core::ksuid::Ksuid;
 use granary_core::limits::Limits;
+use granary_core::meta::Triple;
 use granary_core::operation::{RecordId, TargetType, TypeNumber, TypeRef};
 use granary_core::receipt::Receipt;
 use granary_core::schema::{AcceptedDefinition, DefinitionKind, Schema, StoredDefinition};
@@ -115,7 +116,9 @@ pub struct Lane {
 pub enum Step {
     /// Applied so many operations; there is more to do.
     Applied(u64),
-    /// The lane has no operation left.
+    /// Removed some of what is gone already, edges of resources that were deleted; there is more to do.
+    Tidied,
+    /// The lane has nothing left to do.
     Idle,
     /// The lane is no longer this worker's, or its source is gone.
     Lost,
@@ -138,6 +141,19 @@ pub struct Write {
     pub definitions_revision: u64,
     /// What the caller expects of the record that the first operation is on.
     pub guard: Option<Guard>,
+}
+
+/// The deletion of every record of a type.
+#[derive(Clone, Debug)]
+pub struct Purge {
+    /// The source.
+    pub source: Source,
+    /// The task that it becomes.
+    pub task_id: TaskId,
+    /// The type.
+    pub of_type: TypeRef,
+    /// The revision of the definitions that the type was found in.
+    pub definitions_revision: u64,
 }
 
 /// What became of a [`Write`].
@@ -190,8 +206,12 @@ pub trait Store: Send + Sync + 'static {
     /// Sources in key order after `after`, at most `limit`.
     async fn sources(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Source>>;
 
-    /// Deletes a source that holds no definitions and no records, and whose tasks have all ended.
-    async fn delete_source(&self, source: &Source) -> Result<()>;
+    /// Deletes a source. Without `purge` it must hold no definitions and no records, and its tasks must have ended. With
+    /// it all goes: from then on the source is gone for everyone, its tasks with it.
+    async fn delete_source(&self, source: &Source, purge: bool) -> Result<()>;
+
+    /// Frees the space of what was deleted with its source, at most so many rows; false once nothing is left to free.
+    async fn free_space(&self, rows: usize) -> Result<bool>;
 
     /// The definitions of a source.
     async fn definitions(&self, source: &Source) -> Result<Definitions>;
@@ -230,6 +250,14 @@ pub trait Store: Send + Sync + 'static {
         types: Arc<[TypeRef]>,
     ) -> Result<Box<dyn Upload>>;
 
+    /// Accepts the deletion of every record of a type as a task of the lane. It spares what single writes and bundles
+    /// write from then on. `definitions_revision` as in [`Upload::accept`].
+    async fn accept_purge(&self, purge: Purge, now: Timestamp) -> Result<StoredTask>;
+
+    /// Cancels a task of the lane: what is decided by now stays, all else of it never takes effect. Returns when that is
+    /// durable; `NOT_FOUND` where there is no such task, `FAILED_PRECONDITION` where it has ended.
+    async fn cancel(&self, source: &Source, id: Ksuid, now: Timestamp) -> Result<StoredTask>;
+
     /// Takes a lane that has work and that nobody holds, the one that waits longest.
     async fn claim_lane(&self) -> Result<Option<Lane>>;
 
@@ -252,6 +280,17 @@ pub trait Store: Send + Sync + 'static {
         &self,
         source: &Source,
         number: TypeNumber,
+        after: Option<&ResourceId>,
+        limit: usize,
+    ) -> Result<Vec<Record>>;
+
+    /// Resources of a type that have this identifier, in the byte order of their ids after `after`; pages as in
+    /// [`Store::resources`].
+    async fn identified(
+        &self,
+        source: &Source,
+        number: TypeNumber,
+        identifier: &Triple,
         after: Option<&ResourceId>,
         limit: usize,
     ) -> Result<Vec<Record>>;
@@ -291,6 +330,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Makes everything durable; the store takes no writes afterwards ([`StoreError::Unavailable`]), and may still read.
     async fn close(&self) -> Result<()>;
+}
+
+/// Counts of a purge that has deleted so many records.
+pub fn counts_of_purge(deleted: u64) -> Counts {
+    counts_at(deleted, deleted, 0)
 }
 
 /// Counts of a task whose first `cursor` operations were decided.

@@ -13,6 +13,8 @@ pub struct Record {
     pub head: Head,
     /// One compact JSON object with `data` and, where there is any, `contained`; empty for an edge without data.
     pub body: Bytes,
+    /// Its identifiers: one compact JSON array as it was sent; empty where it has none.
+    pub identifiers: Bytes,
 }
 
 /// What pages are made of.

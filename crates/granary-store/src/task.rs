@@ -24,7 +24,7 @@ pub struct StoredTask {
 }
 
 impl StoredTask {
-    /// The receipt of an operation, without what became of it.
+    /// The receipt of an operation that is not decided, and where the task was cancelled never will be.
     pub fn pending_receipt(&self, index: u64, operation: &Operation) -> Receipt {
         Receipt {
             index,
@@ -32,7 +32,10 @@ impl StoredTask {
             target_type: operation.id.target_type(),
             type_key: self.types[operation.type_index as usize].key.as_str().to_owned(),
             id: operation.id.to_string(),
-            status: ReceiptStatus::Pending,
+            status: match self.task.status {
+                TaskStatus::Cancelled => ReceiptStatus::Cancelled,
+                _ => ReceiptStatus::Pending,
+            },
             unchanged: false,
             received_at: self.task.created_at,
             completed_at: None,

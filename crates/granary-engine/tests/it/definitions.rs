@@ -3,6 +3,7 @@
 use granary_core::error::ErrorType;
 use granary_core::limits::Limits;
 use granary_core::schema::DefinitionKind::{Profile, RelationshipDefinition};
+use granary_engine::Expected;
 use serde_json::json;
 
 use crate::world::{World, key};
@@ -11,7 +12,13 @@ use crate::world::{World, key};
 async fn a_profile_that_is_named_cannot_be_deleted_until_nothing_names_it() {
     let world = World::at_rest(Limits::default()).await;
     let source = key("clinics");
-    let delete = async |kind, name| world.engine.delete_definition(&source, kind, &key(name)).await;
+    let delete = async |kind, name| {
+        let anything = Expected::Anything;
+        world
+            .engine
+            .delete_definition(&source, kind, &key(name), anything)
+            .await
+    };
     let error = delete(Profile, "provider").await.unwrap_err();
     assert_eq!(error.error_type, ErrorType::FailedPrecondition);
     assert_eq!(

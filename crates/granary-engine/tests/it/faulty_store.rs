@@ -5,13 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use granary_core::keys::{Key, ResourceId};
 use granary_core::ksuid::Ksuid;
+use granary_core::meta::Triple;
 use granary_core::operation::{RecordId, TargetType, TypeNumber, TypeRef};
 use granary_core::receipt::Receipt;
 use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition};
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    Budget, Definitions, EdgeFilter, Lane, Record, Result, Source, Step, Store, Stored, StoredTask,
+    Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, Stored, StoredTask,
     TaskFilter, Terminology, Upload, Write, Written,
 };
 
@@ -48,8 +49,12 @@ impl Store for FaultyStore {
         self.inner.sources(after, limit).await
     }
 
-    async fn delete_source(&self, source: &Source) -> Result<()> {
-        self.inner.delete_source(source).await
+    async fn delete_source(&self, source: &Source, purge: bool) -> Result<()> {
+        self.inner.delete_source(source, purge).await
+    }
+
+    async fn free_space(&self, rows: usize) -> Result<bool> {
+        self.inner.free_space(rows).await
     }
 
     async fn definitions(&self, source: &Source) -> Result<Definitions> {
@@ -86,6 +91,14 @@ impl Store for FaultyStore {
         self.inner.begin_upload(source, task_id, target_type, types).await
     }
 
+    async fn accept_purge(&self, purge: Purge, now: Timestamp) -> Result<StoredTask> {
+        self.inner.accept_purge(purge, now).await
+    }
+
+    async fn cancel(&self, source: &Source, id: Ksuid, now: Timestamp) -> Result<StoredTask> {
+        self.inner.cancel(source, id, now).await
+    }
+
     async fn claim_lane(&self) -> Result<Option<Lane>> {
         (self.before_claim)()?;
         self.inner.claim_lane().await
@@ -116,6 +129,19 @@ impl Store for FaultyStore {
         limit: usize,
     ) -> Result<Vec<Record>> {
         self.inner.resources(source, number, after, limit).await
+    }
+
+    async fn identified(
+        &self,
+        source: &Source,
+        number: TypeNumber,
+        identifier: &Triple,
+        after: Option<&ResourceId>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        self.inner
+            .identified(source, number, identifier, after, limit)
+            .await
     }
 
     async fn relationships(

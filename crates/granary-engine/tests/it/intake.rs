@@ -9,7 +9,7 @@ use granary_core::limits::Limits;
 use granary_core::operation::{RecordId, TargetType};
 use granary_core::receipt::ReceiptStatus;
 use granary_core::schema::DefinitionKind;
-use granary_engine::{BodyError, BodyFormat, BulkRequest, Intake, ReceiptsShown};
+use granary_engine::{BodyError, BodyFormat, BulkRequest, Expected, Intake, ReceiptsShown};
 use serde_json::{Value, json};
 
 use crate::world::{World, bulk_of, create, key, pieces, rejected, request};
@@ -391,10 +391,15 @@ async fn a_source_that_is_gone_is_not_found() {
                     let provider = key("provider");
                     world
                         .engine
-                        .delete_definition(&source.key, DefinitionKind::Profile, &provider)
+                        .delete_definition(
+                            &source.key,
+                            DefinitionKind::Profile,
+                            &provider,
+                            Expected::Anything,
+                        )
                         .await
                         .unwrap();
-                    world.store.delete_source(source).await.unwrap();
+                    world.store.delete_source(source, false).await.unwrap();
                 }
                 piece
             }
@@ -418,9 +423,12 @@ async fn a_definition_deleted_while_the_body_arrives_refuses_the_request() {
         async move {
             if index == 1 {
                 let (source, visitor) = (key("clinics"), key("visitor"));
-                let deleted = world
-                    .engine
-                    .delete_definition(&source, DefinitionKind::Profile, &visitor);
+                let deleted = world.engine.delete_definition(
+                    &source,
+                    DefinitionKind::Profile,
+                    &visitor,
+                    Expected::Anything,
+                );
                 deleted.await.unwrap();
             }
             piece

@@ -6,6 +6,8 @@ mod definitions;
 mod faulty_store;
 mod intake;
 mod lanes;
+mod races;
 mod single;
 mod split;
+mod validate;
 mod world;

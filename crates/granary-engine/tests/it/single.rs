@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use granary_core::error::{ErrorObject, ErrorType};
-use granary_core::keys::{RelationshipId, ResourceId};
+use granary_core::keys::ResourceId;
 use granary_core::limits::Limits;
+use granary_core::operation::RecordId;
 use granary_core::schema::DefinitionKind;
-use granary_engine::{Persisted, WriteOutcome};
+use granary_engine::{Change, Persisted, WriteOutcome};
 use serde_json::{Value, json};
 
 use crate::world::{World, key};
@@ -15,20 +16,14 @@ fn id(raw: &str) -> ResourceId {
 }
 
 async fn create(world: &World, of_type: &str, body: &Value) -> Result<Persisted, ErrorObject> {
-    let place = world.engine.admit().unwrap();
     let body = Bytes::from(body.to_string());
-    world
-        .engine
-        .create_resource(place, &key("clinics"), of_type, body)
-        .await
+    world.write_resource(of_type, Change::Create(body)).await
 }
 
 async fn upsert(world: &World, raw: &str, body: &Value) -> Result<Persisted, ErrorObject> {
-    let place = world.engine.admit().unwrap();
     let body = Bytes::from(body.to_string());
     world
-        .engine
-        .upsert_resource(place, &key("clinics"), "provider", &id(raw), body)
+        .write_resource("provider", Change::Upsert(id(raw), body))
         .await
 }
 
@@ -71,15 +66,7 @@ async fn a_resource_is_created_replaced_and_deleted() {
         (409, "record with id 'a1' already exists")
     );
 
-    let delete = || {
-        let place = world.engine.admit().unwrap();
-        async {
-            world
-                .engine
-                .delete_resource(place, &key("clinics"), "provider", &id("a1"))
-                .await
-        }
-    };
+    let delete = || world.write_resource("provider", Change::Delete(RecordId::Resource(id("a1"))));
     let gone = delete().await.unwrap();
     assert_eq!((gone.outcome, gone.record), (WriteOutcome::Deleted, None));
     assert_eq!(delete().await.unwrap_err().error_type, ErrorType::NotFound);
@@ -95,25 +82,18 @@ async fn an_edge_is_created_and_deleted() {
     }
     let end = |id| json!({"id": id, "type": "provider"});
     let connect = |to: &'static str| {
-        let place = world.engine.admit().unwrap();
         let body = Bytes::from(json!({"from": end("a1"), "to": end(to)}).to_string());
-        async {
-            world
-                .engine
-                .create_relationship(place, &key("clinics"), "worksWith", body)
-                .await
-        }
+        world.write_edge("worksWith", Change::Create(body))
     };
     let made = connect("a2").await.unwrap();
     assert_eq!(made.record.unwrap().id.to_string(), "a1.a2");
     assert_eq!(connect("a2").await.unwrap_err().code, 409);
     assert_eq!(connect("a3").await.unwrap_err().code, 404);
-    let place = world.engine.admit().unwrap();
-    let edge: RelationshipId = "a1.a2".parse().unwrap();
-    let gone = world
-        .engine
-        .delete_relationship(place, &key("clinics"), "worksWith", &edge)
-        .await;
+    let edge = RecordId::Relationship {
+        from: id("a1"),
+        to: id("a2"),
+    };
+    let gone = world.write_edge("worksWith", Change::Delete(edge)).await;
     assert_eq!(gone.unwrap().outcome, WriteOutcome::Deleted);
 }
 
@@ -141,11 +121,9 @@ async fn what_is_wrong_with_a_body_is_told_by_its_path() {
         .map(|detail| detail.path.as_deref().unwrap())
         .collect();
     assert_eq!(paths, ["/data/name", "/data/practiceNumber"]);
-    let place = world.engine.admit().unwrap();
     let body = Bytes::from_static(b"\xEF\xBB\xBF{\"data\" 1}");
     let error = world
-        .engine
-        .create_resource(place, &key("clinics"), "provider", body)
+        .write_resource("provider", Change::Create(body))
         .await
         .unwrap_err();
     assert!(
@@ -164,9 +142,7 @@ async fn a_body_has_a_limit() {
             ..Limits::default()
         };
         let world = World::at_rest(limits).await;
-        let place = world.engine.admit().unwrap();
-        let (source, body) = (key("clinics"), Bytes::from(body.clone()));
-        let outcome = world.engine.create_resource(place, &source, "provider", body);
+        let outcome = world.write_resource("provider", Change::Create(Bytes::from(body.clone())));
         assert_eq!(
             outcome.await.map_err(|error| error.code).err(),
             (!fits).then_some(413)
@@ -210,23 +186,12 @@ async fn a_write_is_judged_by_the_definitions_in_force() {
 #[tokio::test]
 async fn a_write_that_has_begun_ends_though_nobody_waits() {
     let world = World::at_rest(Limits::default()).await;
-    let place = world.engine.admit().unwrap();
     let body = Bytes::from(json!({"data": {"name": "A"}}).to_string());
-    let (source, a1) = (key("clinics"), id("a1"));
-    let mut write = Box::pin(
-        world
-            .engine
-            .upsert_resource(place, &source, "provider", &a1, body),
-    );
+    let a1 = id("a1");
+    let mut write = Box::pin(world.write_resource("provider", Change::Upsert(a1.clone(), body)));
     assert!(futures::poll!(&mut write).is_pending());
     drop(write);
     world.engine.stop().await;
-    let stored = world
-        .record(
-            "clinics",
-            "provider",
-            &granary_core::operation::RecordId::Resource(a1),
-        )
-        .await;
+    let stored = world.record("clinics", "provider", &RecordId::Resource(a1)).await;
     assert!(stored.is_some());
 }

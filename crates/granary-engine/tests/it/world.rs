@@ -14,8 +14,8 @@ use granary_core::schema::DefinitionKind;
 use granary_core::task::TaskStatus;
 use granary_core::time::Timestamp;
 use granary_engine::{
-    BodyError, BodyFormat, BulkRequest, Clock, Engine, EngineOptions, HandClock, Intake, ReceiptsShown,
-    Rejection,
+    BodyError, BodyFormat, BulkRequest, Change, Clock, Engine, EngineOptions, Expected, HandClock, Intake,
+    Persisted, ReceiptsShown, Rejection, SingleWrite,
 };
 use granary_store::memory::MemoryStore;
 use granary_store::{Record, Source, Store, StoreLimits, StoredTask};
@@ -114,8 +114,44 @@ impl World {
         definition: &Value,
     ) -> Result<(), ErrorObject> {
         let json = Bytes::from(definition.to_string());
-        self.engine.put_definition(source, kind, &key(name), json).await?;
+        self.engine
+            .put_definition(source, kind, &key(name), json, Expected::Anything)
+            .await?;
         Ok(())
+    }
+
+    /// Writes one record of the source `clinics`.
+    pub(crate) async fn write(
+        &self,
+        target: TargetType,
+        of_type: &str,
+        change: Change,
+        expected: Expected,
+    ) -> Result<Persisted, ErrorObject> {
+        let write = SingleWrite {
+            source: key("clinics"),
+            target,
+            type_key: of_type.to_owned(),
+            change,
+            expected,
+        };
+        self.engine.write(self.engine.admit().unwrap(), write).await
+    }
+
+    /// Writes a resource of the source `clinics`, whatever is there.
+    pub(crate) async fn write_resource(
+        &self,
+        of_type: &str,
+        change: Change,
+    ) -> Result<Persisted, ErrorObject> {
+        self.write(TargetType::Resource, of_type, change, Expected::Anything)
+            .await
+    }
+
+    /// Writes an edge of the source `clinics`, whatever is there.
+    pub(crate) async fn write_edge(&self, of_type: &str, change: Change) -> Result<Persisted, ErrorObject> {
+        self.write(TargetType::Relationship, of_type, change, Expected::Anything)
+            .await
     }
 
     pub(crate) async fn bulk(&self, request: BulkRequest, body: &str) -> Result<Intake, ErrorObject> {

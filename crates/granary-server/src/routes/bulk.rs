@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::Response;
 use futures::TryStreamExt;
-use granary_api::bulk::{BulkAccepted, BulkQuery, BulkStatus, BulkValid};
+use granary_api::bulk::{BulkAccepted, BulkQuery};
 use granary_api::tasks::TaskQuery;
 use granary_api::{JSON, NDJSON, bulk};
 use granary_core::error::ErrorObject;
@@ -17,7 +17,7 @@ use granary_core::task::TaskKind;
 use granary_engine::{BodyError, BodyFormat, BulkRequest, Intake, ReceiptsShown, Rejection};
 
 use crate::App;
-use crate::reply::{Reply, json, raw_json, with_header};
+use crate::reply::{Reply, json, raw_json, valid, with_header};
 use crate::request::{Asked, Path, body_pieces, body_type, check_length, existing, shortened};
 use crate::routes::tasks;
 use crate::stream::paged;
@@ -97,13 +97,7 @@ async fn send(
                 &format!("/sources/{source}/v1/{folder}/bulk/{}", task.task.id),
             ))
         }
-        Intake::Valid { count } => Ok(json(
-            StatusCode::OK,
-            &BulkValid {
-                status: BulkStatus::Valid,
-                count,
-            },
-        )),
+        Intake::Valid { count } => Ok(valid(count)),
         Intake::Rejected(rejection) => Ok(rejected(*rejection)),
     }
 }

@@ -10,9 +10,10 @@ use granary_api::sources::Deleted;
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::keys::Key;
 use granary_core::schema::{DefinitionKind, StoredDefinition};
-use granary_engine::error_object;
+use granary_engine::{error_object, tag_of_definition};
 use granary_store::Stored;
 
+use crate::conditions::{Conditions, tagged};
 use crate::reply::{Reply, json};
 use crate::request::{Asked, NoQuery, Path, existing, json_body, page_limit, shortened};
 use crate::{App, cursor};
@@ -23,25 +24,37 @@ type OfSource = Path<String>;
 type Named = Path<(String, String)>;
 type Shared = State<Arc<App>>;
 
-pub(super) async fn put_profile(app: Shared, path: Named, _: NoQuery, request: Request) -> Reply {
-    put(app, path, request, Profile).await
+pub(super) async fn put_profile(
+    app: Shared,
+    path: Named,
+    _: NoQuery,
+    conditions: Conditions,
+    request: Request,
+) -> Reply {
+    put(app, path, conditions, request, Profile).await
 }
 
 pub(super) async fn put_relationship_definition(
     app: Shared,
     path: Named,
     _: NoQuery,
+    conditions: Conditions,
     request: Request,
 ) -> Reply {
-    put(app, path, request, RelationshipDefinition).await
+    put(app, path, conditions, request, RelationshipDefinition).await
 }
 
-pub(super) async fn show_profile(app: Shared, path: Named, _: NoQuery) -> Reply {
-    show(app, path, Profile).await
+pub(super) async fn show_profile(app: Shared, path: Named, _: NoQuery, conditions: Conditions) -> Reply {
+    show(app, path, conditions, Profile).await
 }
 
-pub(super) async fn show_relationship_definition(app: Shared, path: Named, _: NoQuery) -> Reply {
-    show(app, path, RelationshipDefinition).await
+pub(super) async fn show_relationship_definition(
+    app: Shared,
+    path: Named,
+    _: NoQuery,
+    conditions: Conditions,
+) -> Reply {
+    show(app, path, conditions, RelationshipDefinition).await
 }
 
 pub(super) async fn list_profiles(app: Shared, path: OfSource, query: Asked<PageQuery>) -> Reply {
@@ -56,12 +69,17 @@ pub(super) async fn list_relationship_definitions(
     list(app, path, query, RelationshipDefinition).await
 }
 
-pub(super) async fn delete_profile(app: Shared, path: Named, _: NoQuery) -> Reply {
-    delete(app, path, Profile).await
+pub(super) async fn delete_profile(app: Shared, path: Named, _: NoQuery, conditions: Conditions) -> Reply {
+    delete(app, path, conditions, Profile).await
 }
 
-pub(super) async fn delete_relationship_definition(app: Shared, path: Named, _: NoQuery) -> Reply {
-    delete(app, path, RelationshipDefinition).await
+pub(super) async fn delete_relationship_definition(
+    app: Shared,
+    path: Named,
+    _: NoQuery,
+    conditions: Conditions,
+) -> Reply {
+    delete(app, path, conditions, RelationshipDefinition).await
 }
 
 /// What a PUT answers.
@@ -89,17 +107,28 @@ fn shown(stored: &StoredDefinition) -> Result<Definition, ErrorObject> {
 async fn put(
     State(app): Shared,
     Path((source, key)): Named,
+    conditions: Conditions,
     request: Request,
     kind: DefinitionKind,
 ) -> Reply {
+    let expected = conditions.of_write()?;
     let source = existing("source", &source)?;
     let key = Key::parse(&key).map_err(ErrorObject::from)?;
     let body = json_body(request, "definitionBytes", app.engine.limits().definition_bytes).await?;
-    let (definition, stored) = app.engine.put_definition(&source, kind, &key, body).await?;
-    Ok(json(status_of(stored), &shown(&definition)?))
+    let defined = app
+        .engine
+        .put_definition(&source, kind, &key, body, expected)
+        .await?;
+    let answer = json(status_of(defined.stored), &shown(&defined.definition)?);
+    Ok(tagged(answer, &defined.tag))
 }
 
-async fn show(State(app): Shared, Path((source, key)): Named, kind: DefinitionKind) -> Reply {
+async fn show(
+    State(app): Shared,
+    Path((source, key)): Named,
+    conditions: Conditions,
+    kind: DefinitionKind,
+) -> Reply {
     let source = app.engine.source(&existing("source", &source)?).await?;
     let definitions = app
         .engine
@@ -114,7 +143,10 @@ async fn show(State(app): Shared, Path((source, key)): Named, kind: DefinitionKi
     let found = found.ok_or_else(|| {
         ErrorObject::not_found(format!("{} '{}' does not exist", kind.noun(), shortened(&key)))
     })?;
-    Ok(json(StatusCode::OK, &shown(found)?))
+    let shown = shown(found)?;
+    conditions.answer(&tag_of_definition(&source, found), || {
+        json(StatusCode::OK, &shown)
+    })
 }
 
 async fn list(
@@ -156,9 +188,17 @@ async fn list(
     )
 }
 
-async fn delete(State(app): Shared, Path((source, key)): Named, kind: DefinitionKind) -> Reply {
+async fn delete(
+    State(app): Shared,
+    Path((source, key)): Named,
+    conditions: Conditions,
+    kind: DefinitionKind,
+) -> Reply {
+    let expected = conditions.of_write()?;
     let source = existing("source", &source)?;
     let key = existing(kind.noun(), &key)?;
-    app.engine.delete_definition(&source, kind, &key).await?;
+    app.engine
+        .delete_definition(&source, kind, &key, expected)
+        .await?;
     Ok(json(StatusCode::OK, &Deleted { key }))
 }

@@ -3,6 +3,7 @@
 mod bulk;
 mod definitions;
 mod health;
+mod purge;
 mod relationships;
 mod resources;
 mod sources;
@@ -14,7 +15,7 @@ use axum::Router;
 use axum::extract::OriginalUri;
 use axum::http::header::LINK;
 use axum::http::{Method, StatusCode};
-use axum::routing::{any, get, post};
+use axum::routing::MethodRouter;
 use granary_api::page::Page;
 use granary_core::error::{ErrorObject, ErrorType};
 
@@ -22,76 +23,93 @@ use crate::App;
 use crate::reply::{Failure, Reply, json, with_header};
 use crate::request::shortened;
 
-/// Every path of the contract.
-pub(crate) fn all() -> Router<Arc<App>> {
-    let of_source = Router::new()
-        .route("/profiles", get(definitions::list_profiles))
-        .route(
-            "/profiles/{key}",
-            get(definitions::show_profile)
-                .put(definitions::put_profile)
-                .delete(definitions::delete_profile),
-        )
-        .route(
-            "/relationship-definitions",
-            get(definitions::list_relationship_definitions),
-        )
-        .route(
-            "/relationship-definitions/{key}",
-            get(definitions::show_relationship_definition)
-                .put(definitions::put_relationship_definition)
-                .delete(definitions::delete_relationship_definition),
-        )
-        .route("/resources/bulk", post(bulk::resources))
-        .route("/resources/bulk/{id}", get(bulk::resources_task))
-        .route("/relationships/bulk", post(bulk::relationships))
-        .route("/relationships/bulk/{id}", get(bulk::relationships_task))
-        .route("/resources/{type}", get(resources::list).post(resources::create))
-        .route(
-            "/resources/{type}/{id}",
-            get(resources::show)
-                .put(resources::upsert)
-                .delete(resources::delete),
-        )
-        .route(
-            "/relationships/{type}",
-            get(relationships::list).post(relationships::create),
-        )
-        .route(
-            "/relationships/{type}/{id}",
-            get(relationships::show)
-                .delete(relationships::delete)
-                .patch(not_yet),
-        )
-        .route("/tasks", get(tasks::list))
-        .route("/tasks/{id}", get(tasks::show))
-        .route("/tasks/{id}/receipts", get(tasks::receipts))
-        .route("/tasks/{id}/operations", get(not_yet))
-        .route("/tasks/{id}/events", get(not_yet))
-        .route("/tasks/{id}/cancel", post(not_yet))
-        .route("/tasks/{id}/retry", post(not_yet))
-        .route(
-            "/resources/{type}/{id}/{*contained}",
-            post(not_yet).put(not_yet).delete(not_yet),
-        )
-        .route("/bundle", post(not_yet))
-        .route("/purge", post(not_yet))
-        .route("/purge/{id}", get(not_yet));
-    Router::new()
-        .route("/catalog/v1/sources", get(sources::list))
-        .route(
-            "/catalog/v1/sources/{source}",
-            get(sources::show).put(sources::put).delete(sources::delete),
-        )
-        .nest("/sources/{source}/v1", of_source)
-        .route("/terminology/v1/{*path}", any(not_yet))
-        .route("/limits", get(health::limits))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(not_yet))
-        .route("/openapi.json", get(not_yet))
-        .route("/docs", get(not_yet))
-        .route("/", get(not_yet))
+/// The calls of one path.
+pub(crate) struct Route {
+    pub(crate) path: &'static str,
+    /// In lower case.
+    pub(crate) methods: &'static [&'static str],
+    /// True where writes honour `If-Match` and `If-None-Match`.
+    pub(crate) conditional: bool,
+}
+
+/// Makes the router and the table of what it routes from one list, so that neither can miss a path of the other.
+macro_rules! routes {
+    ($($path:literal $($flag:ident)? { $($method:ident $handler:path),+ })+) => {
+        /// Every path of the contract.
+        pub(crate) fn all() -> Router<Arc<App>> {
+            Router::new()$(.route($path, MethodRouter::new()$(.$method($handler))+))+
+        }
+
+        /// The same as data.
+        pub(crate) const TABLE: &[Route] = &[$(Route {
+            path: $path,
+            methods: &[$(stringify!($method)),+],
+            conditional: routes!(@flag $($flag)?),
+        }),+];
+    };
+    (@flag) => { false };
+    (@flag conditional) => { true };
+}
+
+routes! {
+    "/catalog/v1/sources" { get sources::list }
+    "/catalog/v1/sources/{source}" { get sources::show, put sources::put, delete sources::delete }
+
+    "/sources/{source}/v1/profiles" { get definitions::list_profiles }
+    "/sources/{source}/v1/profiles/{key}" conditional {
+        get definitions::show_profile, put definitions::put_profile, delete definitions::delete_profile
+    }
+    "/sources/{source}/v1/relationship-definitions" { get definitions::list_relationship_definitions }
+    "/sources/{source}/v1/relationship-definitions/{key}" conditional {
+        get definitions::show_relationship_definition,
+        put definitions::put_relationship_definition,
+        delete definitions::delete_relationship_definition
+    }
+
+    "/sources/{source}/v1/resources/bulk" { post bulk::resources }
+    "/sources/{source}/v1/resources/bulk/{id}" { get bulk::resources_task }
+    "/sources/{source}/v1/resources/{type}" conditional { get resources::list, post resources::create }
+    "/sources/{source}/v1/resources/{type}/{id}" conditional {
+        get resources::show, put resources::upsert, delete resources::delete
+    }
+    "/sources/{source}/v1/resources/{type}/{id}/{*contained}" {
+        post not_yet, put not_yet, delete not_yet
+    }
+
+    "/sources/{source}/v1/relationships/bulk" { post bulk::relationships }
+    "/sources/{source}/v1/relationships/bulk/{id}" { get bulk::relationships_task }
+    "/sources/{source}/v1/relationships/{type}" conditional {
+        get relationships::list, post relationships::create
+    }
+    "/sources/{source}/v1/relationships/{type}/{id}" conditional {
+        get relationships::show, delete relationships::delete, patch not_yet
+    }
+
+    "/sources/{source}/v1/tasks" { get tasks::list }
+    "/sources/{source}/v1/tasks/{id}" { get tasks::show }
+    "/sources/{source}/v1/tasks/{id}/receipts" { get tasks::receipts }
+    "/sources/{source}/v1/tasks/{id}/operations" { get not_yet }
+    "/sources/{source}/v1/tasks/{id}/events" { get not_yet }
+    "/sources/{source}/v1/tasks/{id}/cancel" { post tasks::cancel }
+    "/sources/{source}/v1/tasks/{id}/retry" { post not_yet }
+    "/sources/{source}/v1/bundle" { post not_yet }
+    "/sources/{source}/v1/purge" { post purge::start }
+    "/sources/{source}/v1/purge/{id}" { get purge::show }
+
+    "/terminology/v1/{*path}" { get not_yet, put not_yet, post not_yet, delete not_yet }
+
+    "/limits" { get health::limits }
+    "/healthz" { get health::alive }
+    "/readyz" { get health::ready }
+    "/metrics" { get not_yet }
+    "/openapi.json" { get not_yet }
+    "/docs" { get not_yet }
+    "/" { get not_yet }
+}
+
+/// True where writes of a routed path honour `If-Match` and `If-None-Match`.
+pub(crate) fn conditional(path: &str) -> bool {
+    TABLE.iter().any(|route| route.conditional && route.path == path)
 }
 
 /// A page of a list, with the address of the next one in `Link`.

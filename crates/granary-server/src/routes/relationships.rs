@@ -7,14 +7,16 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
 use granary_api::NDJSON;
 use granary_api::relationships::RelationshipsQuery;
+use granary_api::resources::WriteQuery;
 use granary_core::error::ErrorObject;
 use granary_core::keys::{RelationshipId, ResourceId};
-use granary_core::operation::{RecordId, TypeRef};
-use granary_engine::error_object;
+use granary_core::operation::{RecordId, TargetType, TypeRef};
+use granary_engine::{Change, SingleWrite, error_object, tag_of_record};
 use granary_store::{EdgeFilter, Record, Source, may_go_on};
 
+use crate::conditions::Conditions;
 use crate::records::{self, PageOf};
-use crate::reply::{Reply, raw_json, typed, with_header};
+use crate::reply::{Reply, raw_json, typed, valid, with_header};
 use crate::request::{
     Asked, NoQuery, Path, existing, json_body, page_limit, shortened, stream_limit, wants_ndjson,
 };
@@ -46,26 +48,33 @@ fn no_record(type_key: &str, id: &str) -> ErrorObject {
 pub(super) async fn create(
     State(app): Shared,
     Path((source_key, type_key)): Path<(String, String)>,
-    _: NoQuery,
+    Asked(query): Asked<WriteQuery>,
+    conditions: Conditions,
     request: Request,
 ) -> Reply {
+    let expected = conditions.of_write()?;
     let source = existing("source", &source_key)?;
     let place = app.engine.admit()?;
     let body = json_body(request, "singleBodyBytes", app.engine.limits().single_body_bytes).await?;
     // Before the write: what has persisted is answered whatever happens to its definition then.
     let of_type = type_of(&app, &app.engine.source(&source).await?, &type_key).await?;
-    let persisted = app
-        .engine
-        .create_relationship(place, &source, &type_key, body)
-        .await?;
+    let write = SingleWrite {
+        source: source.clone(),
+        target: TargetType::Relationship,
+        type_key: type_key.clone(),
+        change: Change::Create(body),
+        expected,
+    };
+    if query.validate_only {
+        app.engine.validate(place, write).await?;
+        return Ok(valid(1));
+    }
+    let persisted = app.engine.write(place, write).await?;
     let location = persisted
         .record
         .as_ref()
         .map(|r| format!("/sources/{source}/v1/relationships/{type_key}/{}", r.id));
-    let answer = raw_json(
-        StatusCode::CREATED,
-        records::relationship_written(&persisted, &of_type),
-    );
+    let answer = records::relationship_written(StatusCode::CREATED, &persisted, &source, &of_type);
     Ok(with_header(answer, LOCATION, &location.unwrap_or_default()))
 }
 
@@ -73,18 +82,26 @@ pub(super) async fn delete(
     State(app): Shared,
     Path((source, type_key, id)): Path<(String, String, String)>,
     _: NoQuery,
+    conditions: Conditions,
 ) -> Reply {
+    let expected = conditions.of_write()?;
     let source = existing("source", &source)?;
     let of_type = type_of(&app, &app.engine.source(&source).await?, &type_key).await?;
-    let parsed = RelationshipId::parse(&id).map_err(|_| no_record(&type_key, &id))?;
+    let RelationshipId { from, to } = RelationshipId::parse(&id).map_err(|_| no_record(&type_key, &id))?;
     let place = app.engine.admit()?;
-    let persisted = app
-        .engine
-        .delete_relationship(place, &source, &type_key, &parsed)
-        .await?;
-    Ok(raw_json(
+    let write = SingleWrite {
+        source: source.clone(),
+        target: TargetType::Relationship,
+        type_key,
+        change: Change::Delete(RecordId::Relationship { from, to }),
+        expected,
+    };
+    let persisted = app.engine.write(place, write).await?;
+    Ok(records::relationship_written(
         StatusCode::OK,
-        records::relationship_written(&persisted, &of_type),
+        &persisted,
+        &source,
+        &of_type,
     ))
 }
 
@@ -92,6 +109,7 @@ pub(super) async fn show(
     State(app): Shared,
     Path((source, type_key, id)): Path<(String, String, String)>,
     _: NoQuery,
+    conditions: Conditions,
 ) -> Reply {
     let source = app.engine.source(&existing("source", &source)?).await?;
     let of_type = type_of(&app, &source, &type_key).await?;
@@ -101,9 +119,11 @@ pub(super) async fn show(
     let record = found
         .map_err(error_object)?
         .ok_or_else(|| no_record(&type_key, &id))?;
-    let mut body = Vec::new();
-    records::write_relationship(&mut body, &of_type, &record);
-    Ok(raw_json(StatusCode::OK, body))
+    conditions.answer(&tag_of_record(&source, &record.head), || {
+        let mut body = Vec::new();
+        records::write_relationship(&mut body, &source.key, &of_type, &record);
+        raw_json(StatusCode::OK, body)
+    })
 }
 
 fn ends_of(record: &Record) -> Option<(ResourceId, ResourceId)> {
@@ -154,7 +174,7 @@ pub(super) async fn list(
                     let page = page.map_err(super::tasks::broken)?;
                     let mut out = Vec::new();
                     for record in &page {
-                        records::write_relationship(&mut out, &of_type, record);
+                        records::write_relationship(&mut out, &source.key, &of_type, record);
                         out.push(b'\n');
                     }
                     let left = left - page.len();
@@ -182,6 +202,6 @@ pub(super) async fn list(
         ("to", query.to.clone()),
     ];
     Ok(page.answer(&path, &kept, |out, record| {
-        records::write_relationship(out, &of_type, record)
+        records::write_relationship(out, &source.key, &of_type, record)
     }))
 }

@@ -6,12 +6,12 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use granary_api::page::{Page, PageQuery};
 use granary_api::sources::{Deleted, Source, SourceDeleteQuery, SourceType, SourceWrite};
-use granary_core::error::{ErrorObject, ErrorType};
+use granary_core::error::ErrorObject;
 use granary_core::keys::Key;
 use granary_engine::error_object;
 
 use crate::reply::{Reply, json};
-use crate::request::{Asked, NoQuery, Path, existing, json_body, page_limit};
+use crate::request::{Asked, NoQuery, Path, existing, json_body, object, page_limit};
 use crate::routes::definitions::status_of;
 use crate::{App, cursor};
 
@@ -31,14 +31,7 @@ pub(super) async fn put(
 ) -> Reply {
     let key = Key::parse(&key).map_err(ErrorObject::from)?;
     let body = json_body(request, "definitionBytes", app.engine.limits().definition_bytes).await?;
-    let not_so = |why: String| {
-        ErrorObject::invalid(format!("a source is written as {{\"type\":\"registry\"}}: {why}"))
-    };
-    // An array of the members in their order is the same to serde.
-    if body.trim_ascii_start().first() == Some(&b'[') {
-        return Err(not_so("it is an array".to_owned()).into());
-    }
-    let _: SourceWrite = serde_json::from_slice(&body).map_err(|error| not_so(error.to_string()))?;
+    let _: SourceWrite = object(&body, "a source", r#"{"type":"registry"}"#)?;
     let (source, stored) = app
         .engine
         .store()
@@ -87,16 +80,13 @@ pub(super) async fn delete(
     Path(key): Path<String>,
     Asked(query): Asked<SourceDeleteQuery>,
 ) -> Reply {
-    if query.purge {
-        let message =
-            "deleting a source with its data is not supported yet; delete its records and definitions first";
-        return Err(ErrorObject::new(ErrorType::Unimplemented, message).into());
-    }
-    let source = app.engine.source(&existing("source", &key)?).await?;
-    app.engine
-        .store()
-        .delete_source(&source)
-        .await
-        .map_err(error_object)?;
-    Ok(json(StatusCode::OK, &Deleted { key: source.key }))
+    let key = existing("source", &key)?;
+    app.engine.delete_source(&key, query.purge).await?;
+    // What it held is freed in the background.
+    let status = if query.purge {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::OK
+    };
+    Ok(json(status, &Deleted { key }))
 }

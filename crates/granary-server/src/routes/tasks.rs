@@ -16,7 +16,7 @@ use granary_engine::{Engine, error_object};
 use granary_store::{StoreError, StoredTask, TaskFilter};
 
 use crate::reply::{Reply, json, raw_json, typed};
-use crate::request::{Asked, Path, existing, page_limit, shortened, stream_limit, wants_ndjson};
+use crate::request::{Asked, NoQuery, Path, existing, page_limit, shortened, stream_limit, wants_ndjson};
 use crate::stream::{PAGE, paged};
 use crate::{App, cursor};
 
@@ -39,10 +39,14 @@ pub(super) async fn find(app: &App, source: &str, id: &str) -> Result<StoredTask
         .ok_or_else(|| ErrorObject::not_found(format!("task '{}' does not exist", shortened(id))))
 }
 
+pub(super) fn shown(task: &StoredTask) -> Task {
+    Task::new(task.task.clone(), task.types.first().map(|of_type| &of_type.key))
+}
+
 /// A task, with its receipts streamed behind it if they are wanted. All of one moment: receipts are never changed, and
 /// those past the cursor of this moment are pending.
 pub(super) fn answer(app: &App, task: StoredTask, with_receipts: bool) -> Response {
-    let shown = Task::from(task.task.clone());
+    let shown = shown(&task);
     if !with_receipts {
         return json(StatusCode::OK, &shown);
     }
@@ -89,6 +93,17 @@ pub(super) async fn show(
     Ok(answer(&app, task, query.with_receipts.unwrap_or(false)))
 }
 
+pub(super) async fn cancel(
+    State(app): State<Arc<App>>,
+    Path((source, id)): Path<(String, String)>,
+    _: NoQuery,
+) -> Reply {
+    let task = find(&app, &source, &id).await?;
+    let source = existing("source", &source)?;
+    let cancelled = app.engine.cancel(&source, task.task.id.ksuid).await?;
+    Ok(json(StatusCode::OK, &shown(&cancelled)))
+}
+
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Path(source): Path<String>,
@@ -131,7 +146,7 @@ pub(super) async fn list(
         ("createdAfter", query.created_after.map(|at| at.to_string())),
         ("createdBefore", query.created_before.map(|at| at.to_string())),
     ];
-    let data = tasks.into_iter().map(|task| Task::from(task.task)).collect();
+    let data = tasks.iter().map(shown).collect();
     super::page(
         &format!("/sources/{}/v1/tasks", source.key),
         &kept,

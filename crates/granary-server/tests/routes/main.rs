@@ -5,6 +5,7 @@
 
 mod bodies;
 mod catalog;
+mod conditions;
 mod every_call;
 mod health;
 mod lists;

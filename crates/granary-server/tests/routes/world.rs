@@ -9,7 +9,7 @@ use granary_core::time::Timestamp;
 use granary_engine::{Clock, Engine, EngineOptions, HandClock};
 use granary_store::memory::MemoryStore;
 use granary_store::{Store, StoreLimits};
-use reqwest::header::{ACCEPT, ALLOW, CONTENT_TYPE, LINK, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT, ALLOW, CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -82,7 +82,7 @@ impl World {
         }
     }
 
-    async fn with_clinics(self) -> Self {
+    pub(crate) async fn with_clinics(self) -> Self {
         for (path, body) in [
             ("/catalog/v1/sources/clinics", json!({"type": "registry"})),
             ("/sources/clinics/v1/profiles/provider", provider()),
@@ -223,7 +223,7 @@ pub(crate) async fn shown(request: RequestBuilder) -> String {
     let mut text = answer.status().as_u16().to_string();
     let headers = answer.headers();
     assert!(headers.contains_key("x-request-id"), "{answer:?}");
-    for name in [ALLOW, LOCATION, LINK, RETRY_AFTER, CONTENT_TYPE] {
+    for name in [ALLOW, LOCATION, LINK, ETAG, RETRY_AFTER, CONTENT_TYPE] {
         let Some(value) = headers.get(&name).map(|value| value.to_str().unwrap()) else {
             continue;
         };

@@ -160,7 +160,7 @@ async fn write_format_v1() {
         .define(DefinitionKind::Profile, "place", r#"{"properties":{}}"#)
         .await;
     let gone = world.store.put_source(&key("gone"), world.now()).await.unwrap().0;
-    world.store.delete_source(&gone).await.unwrap();
+    world.store.delete_source(&gone, false).await.unwrap();
     world.store.put_source(&key("other"), world.now()).await.unwrap();
     // Bodies in the database: of a small request, of a single write, of a bundle, and one moved there from a segment.
     world

@@ -10,13 +10,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use granary_core::decide::{Current, Direction, Head, Plan, RecordKey, Verdict};
+use granary_core::decide::{Current, Direction, Guard, Head, Plan, RecordKey, Verdict};
 use granary_core::ksuid::Ksuid;
 use granary_core::limits::Limits;
-use granary_core::operation::{Operation, RecordId, TargetType, TypeNumber, TypeRef};
+use granary_core::operation::{Action, Operation, RecordId, TargetType, TypeNumber, TypeRef};
 use granary_core::receipt::Receipt;
 use granary_core::schema::DefinitionKind;
-use granary_core::task::{TaskId, TaskKind};
+use granary_core::task::{Task, TaskId, TaskKind, TaskStatus};
 use granary_core::time::Timestamp;
 use rand::rngs::Xoshiro256PlusPlus as Random;
 use rand::{RngExt as _, SeedableRng as _};
@@ -24,12 +24,15 @@ use rand::{RngExt as _, SeedableRng as _};
 use super::Fixture;
 use super::world::*;
 use crate::memory::MemoryStore;
-use crate::{EdgeFilter, Step, Store, StoreLimits, StoredTask, TaskFilter, Write, Written};
+use crate::{
+    EdgeFilter, Lane, Purge, Source, Step, Store, StoreLimits, StoredTask, TaskFilter, Write, Written,
+};
 
 /// One is where another starts, so that a slip in a key would mix them up.
 const IDS: [&str; 4] = ["aa", "aaa", "aa-", "bb"];
 const RESOURCES: [&str; 2] = ["person", "place"];
 const EDGES: [&str; 2] = ["knows", "livesIn"];
+const NOTATIONS: [&str; 2] = ["tax:1:official", "tax:2:official"];
 /// More operations than any task of a history holds.
 const ALL: usize = 1_000;
 
@@ -68,8 +71,10 @@ async fn play<F: Fixture>(fixture: &F, store: F::Store, seed: u64, keeps: bool) 
         match random.random_range(0..100) {
             0..30 => history.accept(&mut random).await,
             30..60 => history.chunk(&mut random).await,
-            60..85 => history.write(&mut random).await,
-            85..90 => history.change_a_bound(&mut random).await,
+            60..80 => history.write(&mut random).await,
+            80..83 => history.purge(&mut random).await,
+            83..86 => history.cancel(&mut random).await,
+            86..90 => history.change_a_bound(&mut random).await,
             90..94 if keeps => {
                 history.subject.settle().await;
                 let subject = history.subject.reopened(fixture).await;
@@ -81,6 +86,9 @@ async fn play<F: Fixture>(fixture: &F, store: F::Store, seed: u64, keeps: bool) 
     while !history.model.queue.is_empty() {
         history.chunk(&mut random).await;
     }
+    history.compare(&mut random).await;
+    // What is hidden is removed.
+    history.subject.apply_all(operations(2)).await;
     history.compare(&mut random).await;
     assert_eq!(history.subject.store.spooled_bytes(), 0, "all tasks have ended");
     history.subject.store
@@ -161,23 +169,132 @@ impl<S: Store> History<S> {
             batch: self.reference.batch(&ops),
             types: Arc::clone(&self.reference.types),
             decided: Vec::new(),
+            purges: None,
+            cancelled: false,
         });
+    }
+
+    async fn purge(&mut self, random: &mut Random) {
+        let name = [RESOURCES[0], EDGES[0], EDGES[1]][random.random_range(0..3)];
+        let (id, now) = (self.task_id(TaskKind::Purge), self.reference.now());
+        let purge = |source: &Source, of_type: &TypeRef| Purge {
+            source: source.clone(),
+            task_id: id,
+            of_type: of_type.clone(),
+            definitions_revision: self.reference.revision,
+        };
+        let of_type = self.reference.types[self.reference.type_index(name) as usize].clone();
+        let (subject, reference) = (&self.subject, &self.reference);
+        let subject = subject
+            .store
+            .accept_purge(purge(&subject.source, &of_type), now)
+            .await;
+        let reference = reference
+            .store
+            .accept_purge(purge(&reference.source, &of_type), now)
+            .await;
+        let (subject, reference) = (subject.expect("accepted"), reference.expect("accepted"));
+        assert_eq!(subject.task, reference.task);
+        self.model.queue.push_back(self.model.tasks.len());
+        self.model.tasks.push(ModelTask {
+            id,
+            batch: crate::CheckedBatch::default(),
+            types: Arc::clone(&self.reference.types),
+            decided: Vec::new(),
+            purges: Some((of_type.number, self.model.stamp + 1)),
+            cancelled: false,
+        });
+    }
+
+    async fn cancel(&mut self, random: &mut Random) {
+        if self.model.queue.is_empty() {
+            return;
+        }
+        let at = random.random_range(0..self.model.queue.len());
+        let place = self.model.queue.remove(at).expect("it is in the queue");
+        self.model.tasks[place].cancelled = true;
+        let (id, now) = (self.model.tasks[place].id.ksuid, self.reference.now());
+        let (subject, reference) = (&self.subject, &self.reference);
+        let subject = subject
+            .store
+            .cancel(&subject.source, id, now)
+            .await
+            .expect("it has not ended");
+        let reference = reference
+            .store
+            .cancel(&reference.source, id, now)
+            .await
+            .expect("it has not ended");
+        assert_eq!(comparable(&subject.task), comparable(&reference.task));
+    }
+
+    /// The next records of a purge, in both stores: what it finds is decided by what it has not looked at yet.
+    async fn purge_chunk(&mut self, lane: &Lane, of_reference: &Lane, most: usize) {
+        let now = self.reference.now();
+        let id = self.model.tasks[self.model.queue[0]].id.ksuid;
+        loop {
+            let step = self.subject.store.apply_chunk(lane, operations(most), now).await;
+            let count = match step.expect("a chunk is applied") {
+                Step::Tidied => continue,
+                Step::Applied(count) => count,
+                other => panic!("there is more to do: {other:?}"),
+            };
+            if count > 0 {
+                let budget = operations(count as usize);
+                let step = self.reference.store.apply_chunk(of_reference, budget, now).await;
+                assert_eq!(step.expect("a chunk is applied"), Step::Applied(count));
+                self.model.purge(count, now);
+            }
+            self.subject.settle().await;
+            let found = self.subject.store.task(&self.subject.source, id).await;
+            let ended = found
+                .expect("a task is read")
+                .expect("it is there")
+                .task
+                .completed_at
+                .is_some();
+            if ended {
+                let step = self.reference.store.apply_chunk(of_reference, WHOLE, now).await;
+                assert_eq!(
+                    step.expect("a chunk is applied"),
+                    Step::Applied(0),
+                    "nothing is left to purge"
+                );
+                self.model.queue.pop_front();
+            }
+            if ended || count > 0 {
+                return;
+            }
+        }
     }
 
     async fn chunk(&mut self, random: &mut Random) {
         let lane = self.subject.claim().await;
         let Some(of_reference) = self.reference.claim().await else {
-            assert!(lane.is_none(), "no work was accepted");
+            assert!(self.model.queue.is_empty(), "work was accepted and is not done");
+            if let Some(lane) = lane {
+                self.subject.drain(&lane, operations(1)).await;
+                self.subject.store.release_lane(lane).await;
+            }
             return;
         };
         let lane = lane.expect("work was accepted and is not done");
         assert_eq!(lane.source, self.subject.source);
         for _ in 0..random.random_range(1..3) {
-            let (now, most) = (self.reference.now(), [1, 2, 3, 7, ALL][random.random_range(0..5)]);
+            let most = [1, 2, 3, 7, ALL][random.random_range(0..5)];
+            if self.model.is_purging() {
+                self.purge_chunk(&lane, &of_reference, most).await;
+                continue;
+            }
+            let now = self.reference.now();
             let step = self.subject.store.apply_chunk(&lane, operations(most), now).await;
-            let Step::Applied(count) = step.expect("a chunk is applied") else {
-                assert!(self.model.queue.is_empty(), "there is more to apply");
-                break;
+            let count = match step.expect("a chunk is applied") {
+                Step::Tidied => continue,
+                Step::Applied(count) => count,
+                _ => {
+                    assert!(self.model.queue.is_empty(), "there is more to apply");
+                    break;
+                }
             };
             let mut left = count;
             while left > 0 {
@@ -216,9 +333,19 @@ impl<S: Store> History<S> {
             TaskKind::Bundle
         };
         let (id, now) = (self.task_id(kind), self.reference.now());
-        let subject = write(&self.subject, id, &ops, now).await;
-        let reference = write(&self.reference, id, &ops, now).await;
-        let verdicts = self.model.write(&self.reference.batch(&ops), now);
+        let guard = match random.random_range(0..12) {
+            0 => Some(Guard::Exists),
+            1 => Some(Guard::Absent),
+            2 => Some(Guard::Stamp(
+                (0..8)
+                    .map(|_| random.random_range(1..self.model.stamp + 2))
+                    .collect(),
+            )),
+            _ => None,
+        };
+        let subject = write(&self.subject, id, &ops, guard.clone(), now).await;
+        let reference = write(&self.reference, id, &ops, guard.clone(), now).await;
+        let verdicts = self.model.write(&self.reference.batch(&ops), guard.as_ref(), now);
         assert_eq!(subject, reference, "{ops:?}");
         match reference {
             Written::Refused(refused) => assert_eq!(refused, verdicts, "{ops:?}"),
@@ -236,6 +363,14 @@ impl<S: Store> History<S> {
         for name in RESOURCES {
             let subject = self.subject.resources(name, page).await;
             assert_eq!(subject, self.reference.resources(name, ALL).await, "{name}");
+            for notation in NOTATIONS {
+                let found = self.subject.identified(name, notation, page).await;
+                assert_eq!(
+                    found,
+                    self.reference.identified(name, notation, ALL).await,
+                    "{notation}"
+                );
+            }
             records.extend(
                 subject
                     .into_iter()
@@ -270,14 +405,19 @@ impl<S: Store> History<S> {
     }
 
     async fn compare_tasks(&self, random: &mut Random) {
-        for kind in [None, Some(TaskKind::Single), Some(TaskKind::Bundle)] {
+        for kind in [
+            None,
+            Some(TaskKind::Single),
+            Some(TaskKind::Bundle),
+            Some(TaskKind::Purge),
+        ] {
             let subject = tasks(&self.subject, kind, random.random_range(1..6)).await;
             let reference = tasks(&self.reference, kind, ALL).await;
             assert_eq!(subject.len(), reference.len());
             for (subject, reference) in subject.iter().zip(&reference) {
                 assert_eq!(
-                    (&subject.task, subject.cursor),
-                    (&reference.task, reference.cursor)
+                    (comparable(&subject.task), subject.cursor),
+                    (comparable(&reference.task), reference.cursor)
                 );
                 let (from, limit) = (random.random_range(0..6), random.random_range(1..10));
                 for (from, limit) in [(0, ALL), (from, limit)] {
@@ -293,6 +433,17 @@ impl<S: Store> History<S> {
             }
         }
     }
+}
+
+/// A task but for the edges that a purge has not counted yet: it does when they are removed, and has when it succeeds.
+fn comparable(task: &Task) -> Task {
+    let mut task = task.clone();
+    if task.status != TaskStatus::Success
+        && let Some(deleted) = &mut task.deleted
+    {
+        deleted.relationships = 0;
+    }
+    task
 }
 
 /// Every edge, and those of each id at either end.
@@ -317,6 +468,14 @@ fn any_op(random: &mut Random, target: TargetType, large: bool) -> Op {
         (TargetType::Relationship, 0..4) => join(EDGES[name], one, other, 0),
         (TargetType::Relationship, 4..8) => rejoin(EDGES[name], one, other, 0),
         (TargetType::Relationship, _) => return part(EDGES[name], one, other),
+    };
+    let op = match random.random_range(0..12) {
+        0 => op.identified_by(&NOTATIONS[..1]),
+        1 => op.identified_by(&NOTATIONS),
+        2 => op.identified_by(&[]),
+        3 => op.imported(random.random_range(0..3), None),
+        4 => op.imported(1, Some(random.random_range(1..4))),
+        _ => op,
     };
     match random.random_range(0..6) {
         0 | 1 => op,
@@ -345,7 +504,13 @@ async fn accept<S: Store>(
     upload.accept(world.revision, now).await.expect("accepted")
 }
 
-async fn write<S: Store>(world: &World<S>, id: TaskId, ops: &[Op], now: Timestamp) -> Written {
+async fn write<S: Store>(
+    world: &World<S>,
+    id: TaskId,
+    ops: &[Op],
+    guard: Option<Guard>,
+    now: Timestamp,
+) -> Written {
     let write = Write {
         source: world.source.clone(),
         task_id: id,
@@ -353,7 +518,7 @@ async fn write<S: Store>(world: &World<S>, id: TaskId, ops: &[Op], now: Timestam
         types: Arc::clone(&world.types),
         batch: world.batch(ops),
         definitions_revision: world.revision,
-        guard: None,
+        guard,
     };
     world.store.write(write, now).await.expect("a write is decided")
 }
@@ -391,6 +556,9 @@ struct ModelTask {
     batch: crate::CheckedBatch,
     types: Arc<[TypeRef]>,
     decided: Vec<(Verdict, Timestamp)>,
+    /// Of a purge: the type, and the first stamp that was not used when it was accepted.
+    purges: Option<(TypeNumber, u64)>,
+    cancelled: bool,
 }
 
 impl ModelTask {
@@ -407,7 +575,8 @@ impl ModelTask {
                 ),
             }
         }
-        assert!(codes(pending).iter().all(|code| *code == 102));
+        let left = if self.cancelled { 499 } else { 102 };
+        assert!(codes(pending).iter().all(|code| *code == left));
     }
 }
 
@@ -424,7 +593,7 @@ impl Model {
             let operation = task.batch.operations[index].clone();
             let body = task.batch.body(index).to_vec();
             let types = Arc::clone(&task.types);
-            let verdict = self.apply(&operation, &body, &types, now);
+            let verdict = self.apply(&operation, &body, &types, None, now);
             self.tasks[at].decided.push((verdict, now));
         }
         if self.tasks[at].decided.len() == self.tasks[at].batch.operations.len() {
@@ -432,13 +601,49 @@ impl Model {
         }
     }
 
-    /// All operations of a write, or none.
-    fn write(&mut self, batch: &crate::CheckedBatch, now: Timestamp) -> Vec<Verdict> {
+    fn is_purging(&self) -> bool {
+        let first = self.queue.front();
+        first.is_some_and(|first| self.tasks[*first].purges.is_some())
+    }
+
+    /// Deletes so many records of the purge at the head of the queue.
+    fn purge(&mut self, count: u64, now: Timestamp) {
+        let task = &self.tasks[self.queue[0]];
+        let (number, accepted_at) = task.purges.expect("it is a purge");
+        let types = Arc::clone(&task.types);
+        let type_index = types.iter().position(|of_type| of_type.number == number);
+        let spared = |head: &Head| head.at_once && head.stamp >= accepted_at;
+        let of_type = self
+            .records
+            .iter()
+            .filter(|((of, _), (head, _))| *of == number && !spared(head));
+        let ids: Vec<RecordId> = of_type
+            .map(|((_, id), _)| id.clone())
+            .take(count as usize)
+            .collect();
+        assert_eq!(ids.len(), count as usize, "no more is purged than there is");
+        for id in ids {
+            let operation = Operation {
+                action: Action::Delete,
+                type_index: type_index.expect("its type is there") as u32,
+                id,
+                hash: None,
+                meta: None,
+            };
+            self.apply(&operation, &[], &types, None, now);
+        }
+    }
+
+    /// All operations of a write, or none. `guard` is on the first of them.
+    fn write(&mut self, batch: &crate::CheckedBatch, guard: Option<&Guard>, now: Timestamp) -> Vec<Verdict> {
         let before = (self.records.clone(), self.stamp);
         let types = Arc::clone(&self.types);
         let operations = batch.operations.iter().enumerate();
         let verdicts: Vec<Verdict> = operations
-            .map(|(index, operation)| self.apply(operation, batch.body(index), &types, now))
+            .map(|(index, operation)| {
+                let at_once = Some(guard.filter(|_| index == 0));
+                self.apply(operation, batch.body(index), &types, at_once, now)
+            })
             .collect();
         if verdicts
             .iter()
@@ -449,9 +654,21 @@ impl Model {
         verdicts
     }
 
-    fn apply(&mut self, operation: &Operation, body: &[u8], types: &[TypeRef], now: Timestamp) -> Verdict {
+    /// Applies one operation: of a write, with its guard, where `at_once` is given.
+    fn apply(
+        &mut self,
+        operation: &Operation,
+        body: &[u8],
+        types: &[TypeRef],
+        at_once: Option<Option<&Guard>>,
+        now: Timestamp,
+    ) -> Verdict {
         let alone = std::slice::from_ref(operation);
         let plan = Plan::of(alone, types);
+        let plan = match at_once {
+            Some(guard) => plan.at_once(guard),
+            None => plan,
+        };
         let heads = plan.records().iter().map(|key| self.head(key)).collect();
         let neighbours = plan.bounds().map(|(end, count)| {
             let edges = self.records.keys().filter(|(number, _)| *number == end.number);

@@ -16,6 +16,10 @@ pub mod history;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod lanes;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
+pub mod meta;
+#[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
+pub mod purges;
+#[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod receipts;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod records;
@@ -206,6 +210,26 @@ macro_rules! behaviours {
                 a_page_of_large_bodies_ends_early_and_says_so,
                 a_body_is_the_last_one_written_wherever_it_was_before,
                 what_does_not_exist_is_not_found;
+            meta:
+                identifiers_are_kept_until_others_are_sent,
+                meta_of_large_requests_comes_back,
+                imported_times_are_kept,
+                an_edge_keeps_its_meta,
+                a_write_answers_the_meta_it_leaves,
+                a_guard_lets_one_state_through,
+                identifiers_stay_over_a_reopen;
+            purges:
+                a_purge_deletes_every_record_of_its_type,
+                a_purge_of_edges_leaves_their_ends,
+                a_purge_takes_its_place_in_the_order_of_tasks,
+                a_purge_spares_what_is_written_after_it_was_accepted,
+                a_type_that_a_purge_waits_for_is_not_deleted,
+                a_cancelled_task_keeps_what_it_did,
+                a_waiting_task_is_cancelled_among_others,
+                a_task_that_does_not_exist_is_not_cancelled,
+                a_resource_with_many_edges_is_gone_at_once,
+                removing_many_edges_goes_on_after_a_reopen,
+                a_source_is_purged_with_all_it_holds;
             relationships:
                 an_edge_needs_both_its_ends,
                 a_bounded_end_has_room_for_one_edge,
@@ -257,6 +281,8 @@ pub fn see_that_all_are_listed(listed: &[(&str, &[&str])]) {
         ("chunks", include_str!("chunks.rs")),
         ("definitions", include_str!("definitions.rs")),
         ("lanes", include_str!("lanes.rs")),
+        ("meta", include_str!("meta.rs")),
+        ("purges", include_str!("purges.rs")),
         ("receipts", include_str!("receipts.rs")),
         ("records", include_str!("records.rs")),
         ("relationships", include_str!("relationships.rs")),

@@ -222,7 +222,7 @@ pub async fn receipts_of_a_source_that_is_gone_are_not_found<F: Fixture>(fixture
     world.undefine_all().await;
     world
         .store
-        .delete_source(&world.source)
+        .delete_source(&world.source, false)
         .await
         .expect("an empty source goes");
     refused_with(world.store.receipts(&task, 0, 10).await, ErrorType::NotFound);

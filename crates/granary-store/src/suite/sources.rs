@@ -65,17 +65,17 @@ pub async fn sources_are_listed_in_key_order_with_every_page_size<F: Fixture>(fi
 pub async fn a_source_that_holds_something_is_not_deleted<F: Fixture>(fixture: &F) {
     let mut world = World::new(fixture.fresh().await).await;
     let refused = ErrorType::FailedPrecondition;
-    refused_with(world.store.delete_source(&world.source).await, refused);
+    refused_with(world.store.delete_source(&world.source, false).await, refused);
     world.accept(&[create("person", "ann", 1)]).await;
-    refused_with(world.store.delete_source(&world.source).await, refused);
+    refused_with(world.store.delete_source(&world.source, false).await, refused);
     world.apply_all(WHOLE).await;
-    refused_with(world.store.delete_source(&world.source).await, refused);
+    refused_with(world.store.delete_source(&world.source, false).await, refused);
     world.put(&[delete("person", "ann")]).await;
-    refused_with(world.store.delete_source(&world.source).await, refused);
+    refused_with(world.store.delete_source(&world.source, false).await, refused);
     world.undefine_all().await;
     world
         .store
-        .delete_source(&world.source)
+        .delete_source(&world.source, false)
         .await
         .expect("an empty source goes");
     assert_eq!(
@@ -98,7 +98,7 @@ async fn deleted<F: Fixture>(fixture: &F) -> World<F::Store> {
     world.undefine_all().await;
     world
         .store
-        .delete_source(&world.source)
+        .delete_source(&world.source, false)
         .await
         .expect("an empty source goes");
     world
@@ -153,7 +153,7 @@ async fn every_call_is_not_found<S: Store>(world: &World<S>) {
     let gone = ErrorType::NotFound;
     let (store, source) = (&world.store, &world.source);
     let (number, id, now) = (1, resource("ann"), world.now());
-    refused_with(store.delete_source(source).await, gone);
+    refused_with(store.delete_source(source, false).await, gone);
     refused_with(store.definitions(source).await.map(|_| ()), gone);
     let profile = accept(
         DefinitionKind::Profile,
@@ -202,7 +202,7 @@ pub async fn an_upload_to_a_source_that_was_deleted_is_not_found<F: Fixture>(fix
     world.undefine_all().await;
     world
         .store
-        .delete_source(&world.source)
+        .delete_source(&world.source, false)
         .await
         .expect("an upload does not hold a source");
     for (turn, upload) in uploads.into_iter().enumerate() {
@@ -228,7 +228,7 @@ pub async fn the_lane_of_a_deleted_source_is_lost<F: Fixture>(fixture: &F) {
     world.undefine_all().await;
     world
         .store
-        .delete_source(&world.source)
+        .delete_source(&world.source, false)
         .await
         .expect("a held lane does not hold the source");
     assert_eq!(world.step(&lane, WHOLE).await, Step::Lost);
@@ -272,7 +272,11 @@ pub async fn two_deletions_of_a_source_leave_the_next_one<F: Fixture>(fixture: &
     for round in 0..20 {
         // Whichever comes first: the source that is there afterwards was created after the deletion, or not at all.
         let again = async { store.put_source(&source.key, world.now()).await };
-        let (one, two, _) = futures::join!(store.delete_source(&source), store.delete_source(&source), again);
+        let (one, two, _) = futures::join!(
+            store.delete_source(&source, false),
+            store.delete_source(&source, false),
+            again
+        );
         assert!(
             one.is_ok() || two.is_ok(),
             "one of them deletes it: {one:?}, {two:?}"
@@ -292,7 +296,7 @@ pub async fn a_number_is_not_given_twice_over_a_reopen<F: Fixture>(fixture: &F) 
     let world = World::bare(fixture.fresh().await).await;
     world
         .store
-        .delete_source(&world.source)
+        .delete_source(&world.source, false)
         .await
         .expect("an empty source goes");
     let world = reopen_or_skip!(fixture, world, "numbers of sources over a reopen");

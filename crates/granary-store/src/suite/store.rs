@@ -39,7 +39,7 @@ pub async fn a_closed_store_takes_no_writes<F: Fixture>(fixture: &F) {
 
     let (store, source) = (&world.store, &world.source);
     unavailable(store.put_source(&key("other"), now).await);
-    unavailable(store.delete_source(source).await);
+    unavailable(store.delete_source(source, false).await);
     unavailable(store.put_definition(source, &profile, seen.revision, now).await);
     let kind = DefinitionKind::Profile;
     unavailable(

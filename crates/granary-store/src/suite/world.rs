@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use granary_core::decide::Verdict;
+use granary_core::decide::{Guard, Verdict};
 use granary_core::error::ErrorType;
 use granary_core::keys::{Key, ResourceId};
 use granary_core::ksuid::Ksuid;
 use granary_core::limits::Limits;
+use granary_core::meta::{Identifiers, SentMeta, Triple};
 use granary_core::operation::{Action, ContentHash, Operation, RecordId, TargetType, TypeRef};
 use granary_core::receipt::{Receipt, ReceiptStatus};
 use granary_core::schema::{DefinitionKind, Schema, accept};
@@ -16,8 +17,8 @@ use granary_core::time::Timestamp;
 
 use super::Fixture;
 use crate::{
-    Budget, CheckedBatch, EdgeFilter, Lane, Record, Result, Source, Step, Store, StoredTask, Upload, Write,
-    Written,
+    Budget, CheckedBatch, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, StoredTask, Upload,
+    Write, Written,
 };
 
 /// More than any task of the suite holds.
@@ -47,6 +48,8 @@ pub struct Op {
     pub body: Vec<u8>,
     /// The hash of its content, where it has one.
     pub hash: Option<ContentHash>,
+    /// What it says of meta.
+    pub meta: SentMeta,
 }
 
 impl Op {
@@ -58,6 +61,7 @@ impl Op {
             id,
             body,
             hash,
+            meta: SentMeta::default(),
         }
     }
 
@@ -68,11 +72,39 @@ impl Op {
         self
     }
 
+    /// The same with these identifiers, each as its notation.
+    pub fn identified_by(mut self, notations: &[&str]) -> Self {
+        self.meta.identifiers = Some(identifiers(notations));
+        self
+    }
+
+    /// The same with these times, in milliseconds.
+    pub fn imported(mut self, created_at: i64, updated_at: Option<i64>) -> Self {
+        self.meta.created_at = Some(Timestamp::from_millis(created_at));
+        self.meta.updated_at = updated_at.map(Timestamp::from_millis);
+        self
+    }
+
     /// The same with other bytes that count as the same content, as ids made for contained resources do.
     pub fn with_equal_body(mut self, body: Vec<u8>) -> Self {
         self.body = body;
         self
     }
+}
+
+/// Identifiers with these notations.
+pub fn identifiers(notations: &[&str]) -> Identifiers {
+    let json = format!("{notations:?}");
+    Identifiers {
+        hash: (!notations.is_empty()).then(|| hash_of(json.as_bytes())),
+        triples: notations.iter().map(|notation| triple(notation)).collect(),
+        json: json.into(),
+    }
+}
+
+/// The triple with this notation.
+pub fn triple(notation: &str) -> Triple {
+    Triple::parse(notation).expect("the suite uses good notations")
 }
 
 /// Creates a resource.
@@ -244,7 +276,7 @@ impl<S> World<S> {
                 type_index: self.type_index(&op.type_key),
                 id: op.id.clone(),
                 hash: op.hash,
-                meta: None,
+                meta: (!op.meta.is_empty()).then(|| Box::new(op.meta.clone())),
             });
         }
         batch
@@ -407,6 +439,43 @@ impl<S: Store> World<S> {
         task
     }
 
+    /// Accepts a purge of a type.
+    pub async fn accept_purge(&self, name: &str) -> StoredTask {
+        let purge = Purge {
+            source: self.source.clone(),
+            task_id: self.task_id(TaskKind::Purge),
+            of_type: self.types[self.type_index(name) as usize].clone(),
+            definitions_revision: self.revision,
+        };
+        let now = self.now();
+        let accepted = self.store.accept_purge(purge, now).await;
+        accepted.expect("a purge is accepted")
+    }
+
+    /// Cancels a task.
+    pub async fn cancel(&self, task: &StoredTask) -> Result<StoredTask> {
+        let now = self.now();
+        self.store.cancel(&self.source, task.task.id.ksuid, now).await
+    }
+
+    /// The ids of the resources that have an identifier, in pages of this size.
+    pub async fn identified(&self, name: &str, notation: &str, page: usize) -> Vec<String> {
+        let (number, wanted) = (self.number(name), triple(notation));
+        let mut all: Vec<String> = Vec::new();
+        loop {
+            let after = all.last().map(|id| rid(id));
+            let next = self
+                .store
+                .identified(&self.source, number, &wanted, after.as_ref(), page)
+                .await;
+            let next = next.expect("resources are found by an identifier");
+            if next.is_empty() {
+                return all;
+            }
+            all.extend(ids(&next));
+        }
+    }
+
     /// Applies what waits in any lane.
     pub async fn apply_all(&self, budget: Budget) {
         while let Some(lane) = self.claim().await {
@@ -418,7 +487,7 @@ impl<S: Store> World<S> {
 
     /// Applies what waits in a lane.
     pub async fn drain(&self, lane: &Lane, budget: Budget) {
-        while let Step::Applied(_) = self.step(lane, budget).await {}
+        while let Step::Applied(_) | Step::Tidied = self.step(lane, budget).await {}
     }
 
     /// Applies one chunk.
@@ -451,6 +520,11 @@ impl<S: Store> World<S> {
 
     /// A single write, or a bundle where there are several operations.
     pub async fn try_write(&self, ops: &[Op]) -> Result<Written> {
+        self.try_guarded(ops, None).await
+    }
+
+    /// The same, where the caller expects something of the first record.
+    pub async fn try_guarded(&self, ops: &[Op], guard: Option<Guard>) -> Result<Written> {
         let single = ops.len() == 1;
         let kind = if single {
             TaskKind::Single
@@ -464,7 +538,7 @@ impl<S: Store> World<S> {
             types: Arc::clone(&self.types),
             batch: self.batch(ops),
             definitions_revision: self.revision,
-            guard: None,
+            guard,
         };
         let now = self.now();
         self.store.write(write, now).await
@@ -573,12 +647,13 @@ impl<S: Store> World<S> {
     }
 }
 
-/// What became of operations: 200, 304 for an unchanged upsert, 102 where it is not decided, else the error's code.
+/// What became of operations: 200, 304 for an unchanged upsert, 102 where it is not decided, 499 where it never will be, else the error's code.
 pub fn codes(receipts: &[Receipt]) -> Vec<u16> {
     let code = |receipt: &Receipt| match (receipt.status, &receipt.error) {
         (ReceiptStatus::Success, None) if receipt.unchanged => 304,
         (ReceiptStatus::Success, None) => 200,
         (ReceiptStatus::Pending, None) => 102,
+        (ReceiptStatus::Cancelled, None) => 499,
         (ReceiptStatus::Failure, Some(error)) => error.code,
         _ => panic!("a receipt that contradicts itself: {receipt:?}"),
     };

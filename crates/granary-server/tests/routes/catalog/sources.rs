@@ -173,15 +173,21 @@ async fn a_source_made_again_has_nothing_of_the_one_before() {
 }
 
 #[tokio::test]
-async fn deleting_a_source_with_its_data_is_not_built_yet() {
+async fn a_source_is_deleted_with_all_it_holds() {
     let world = World::new().await;
-    insta::assert_snapshot!(world.delete("/catalog/v1/sources/clinics?purge=true").await, @r#"
-    501
-    {"code":501,"type":"UNIMPLEMENTED","message":"deleting a source with its data is not supported yet; delete its records and definitions first"}
-    "#);
-    insta::assert_snapshot!(world.delete("/catalog/v1/sources/clinics?purge=yes").await, @r#"
-    400
-    {"code":400,"type":"INVALID_ARGUMENT","message":"the query of the URL is not valid: purge: provided string was not `true` or `false`"}
-    "#);
-    assert!(world.get("/catalog/v1/sources/clinics").await.starts_with("200"));
+    world
+        .carried_out(crate::world::BULK, json!([create("ada", "Ada")]))
+        .await;
+    insta::assert_snapshot!(world.delete("/catalog/v1/sources/clinics?purge=yes").await, @r#""#);
+    insta::assert_snapshot!(world.delete("/catalog/v1/sources/clinics?purge=true").await, @r#""#);
+    for gone in [
+        "/catalog/v1/sources/clinics",
+        "/sources/clinics/v1/profiles",
+        PROVIDERS,
+    ] {
+        assert!(world.get(gone).await.starts_with("404"), "{gone}");
+    }
+    let world = world.with_clinics().await;
+    insta::assert_snapshot!(world.get(PROVIDERS).await, @r#""#);
+    insta::assert_snapshot!(world.get("/sources/clinics/v1/tasks").await, @r#""#);
 }

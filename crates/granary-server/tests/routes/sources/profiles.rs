@@ -15,14 +15,17 @@ async fn a_profile_is_created_replaced_and_read_as_it_was_sent() {
     };
     insta::assert_snapshot!(put(ward.to_owned()).await, @r#"
     201
+    etag: "1-3-1"
     {"key":"ward","revision":1,"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","properties":{"beds":{"type":"integer","rules":[{"min":1}]},"area":{"type":"decimal","rules":[{"max":1.10}]}}}
     "#);
     insta::assert_snapshot!(put(ward.replace("1.10", "1.20")).await, @r#"
     200
+    etag: "1-3-2"
     {"key":"ward","revision":2,"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","properties":{"beds":{"type":"integer","rules":[{"min":1}]},"area":{"type":"decimal","rules":[{"max":1.20}]}}}
     "#);
     insta::assert_snapshot!(world.get(&format!("{PROFILES}/ward")).await, @r#"
     200
+    etag: "1-3-2"
     {"key":"ward","revision":2,"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","properties":{"beds":{"type":"integer","rules":[{"min":1}]},"area":{"type":"decimal","rules":[{"max":1.20}]}}}
     "#);
     insta::assert_snapshot!(world.get(PROFILES).await, @r#"

@@ -12,14 +12,17 @@ async fn a_relationship_definition_is_created_replaced_and_read() {
     covers["to"]["includeKey"] = json!("coveredBy");
     insta::assert_snapshot!(world.put(&format!("{DEFINITIONS}/covers"), &covers).await, @r#"
     201
+    etag: "1-3-1"
     {"key":"covers","revision":1,"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","from":{"includeCardinality":"0:*","includeKey":"covers","profileKey":"provider"},"properties":{"since":{"type":"date"}},"to":{"includeCardinality":"0:*","includeKey":"coveredBy","profileKey":"provider"}}
     "#);
     insta::assert_snapshot!(world.put(&format!("{DEFINITIONS}/covers"), &covers).await, @r#"
     200
+    etag: "1-3-2"
     {"key":"covers","revision":2,"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","from":{"includeCardinality":"0:*","includeKey":"covers","profileKey":"provider"},"properties":{"since":{"type":"date"}},"to":{"includeCardinality":"0:*","includeKey":"coveredBy","profileKey":"provider"}}
     "#);
     insta::assert_snapshot!(world.get(&format!("{DEFINITIONS}/covers")).await, @r#"
     200
+    etag: "1-3-2"
     {"key":"covers","revision":2,"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","from":{"includeCardinality":"0:*","includeKey":"covers","profileKey":"provider"},"properties":{"since":{"type":"date"}},"to":{"includeCardinality":"0:*","includeKey":"coveredBy","profileKey":"provider"}}
     "#);
     assert_eq!(

@@ -22,10 +22,12 @@ async fn an_edge_is_created_read_and_deleted() {
     insta::assert_snapshot!(world.post(EDGES, &edge("ada", "bob")).await, @r#"
     201
     location: /sources/clinics/v1/relationships/refersTo/ada.bob
+    etag: "1-4"
     {"taskId":"s_[id]","status":"PERSISTED","relationship":{"id":"ada.bob","type":"refersTo","from":{"id":"ada","type":"provider"},"to":{"id":"bob","type":"provider"},"data":{"since":"2020-02"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}}
     "#);
     insta::assert_snapshot!(world.get(&format!("{EDGES}/ada.bob")).await, @r#"
     200
+    etag: "1-4"
     {"id":"ada.bob","type":"refersTo","from":{"id":"ada","type":"provider"},"to":{"id":"bob","type":"provider"},"data":{"since":"2020-02"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}
     "#);
     insta::assert_snapshot!(world.post(EDGES, &edge("ada", "bob")).await, @r#"
@@ -152,4 +154,22 @@ async fn edges_are_listed_whole_or_of_one_end() {
             assert_eq!(found, expected, "{query}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_edge_is_checked_and_not_stored_where_that_is_asked_for() {
+    let world = World::new().await;
+    let check = format!("{EDGES}?validateOnly=true");
+    // Whether its ends exist is decided when it is stored.
+    insta::assert_snapshot!(world.post(&check, &edge("ada", "bob")).await, @r#"
+    200
+    {"status":"VALID","count":1}
+    "#);
+    let mut bad = edge("ada", "bob");
+    bad["data"]["since"] = json!("yesterday");
+    insta::assert_snapshot!(world.post(&check, &bad).await, @r#"
+    400
+    {"code":400,"type":"INVALID_ARGUMENT","message":"/data/since: 'yesterday': a date is YYYY, YYYY-MM or YYYY-MM-DD, and a real one","details":[{"type":"INVALID_ARGUMENT","message":"'yesterday': a date is YYYY, YYYY-MM or YYYY-MM-DD, and a real one","path":"/data/since","rule":"type"}]}
+    "#);
+    assert!(world.get(&format!("{EDGES}/ada.bob")).await.starts_with("404\n"));
 }

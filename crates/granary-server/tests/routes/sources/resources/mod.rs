@@ -11,10 +11,12 @@ async fn a_resource_is_created_and_read() {
     insta::assert_snapshot!(world.post(PROVIDERS, &ada).await, @r#"
     201
     location: /sources/clinics/v1/resources/provider/ada
+    etag: "1-1"
     {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"ada","type":"provider","data":{"name":"Ada","practiceNumber":7},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}}
     "#);
     insta::assert_snapshot!(world.get(&format!("{PROVIDERS}/ada")).await, @r#"
     200
+    etag: "1-1"
     {"id":"ada","type":"provider","data":{"name":"Ada","practiceNumber":7},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}
     "#);
     insta::assert_snapshot!(world.post(PROVIDERS, &ada).await, @r#"
@@ -29,6 +31,7 @@ async fn a_resource_without_an_id_gets_one() {
     insta::assert_snapshot!(world.post(PROVIDERS, &json!({"data": {"name": "Ada"}})).await, @r#"
     201
     location: /sources/clinics/v1/resources/provider/[id]
+    etag: "1-1"
     {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"[id]","type":"provider","data":{"name":"Ada"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}}
     "#);
 }
@@ -43,14 +46,17 @@ async fn a_resource_is_created_by_its_path_then_replaced_then_left_as_it_is() {
     };
     insta::assert_snapshot!(put(7).await, @r#"
     201
+    etag: "1-1"
     {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"ada","type":"provider","data":{"name":"Ada","practiceNumber":7},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}}
     "#);
     insta::assert_snapshot!(put(8).await, @r#"
     200
+    etag: "1-2"
     {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"ada","type":"provider","data":{"name":"Ada","practiceNumber":8},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":2}}}
     "#);
     insta::assert_snapshot!(put(8).await, @r#"
     200
+    etag: "1-2"
     {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"ada","type":"provider","data":{"name":"Ada","practiceNumber":8},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":2}}}
     "#);
 }
@@ -77,6 +83,7 @@ async fn values_come_back_digit_for_digit() {
     insta::assert_snapshot!(crate::world::shown(request.header("content-type", "application/json").body(body)).await, @r#"
     201
     location: /sources/clinics/v1/resources/provider/[id]
+    etag: "1-1"
     {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"[id]","type":"provider","data":{"name":"\u0041da \u00e9 é \/ \u0000","practiceNumber":-0},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}}
     "#);
 }
@@ -247,4 +254,54 @@ async fn a_page_goes_on_where_a_record_was_deleted() {
         .walk(&format!("{PROVIDERS}?limit=1&cursor={cursor}"), "id")
         .await;
     assert_eq!(rest, [r#""a3""#]);
+}
+
+#[tokio::test]
+async fn a_resource_is_checked_and_not_stored_where_that_is_asked_for() {
+    let world = World::new().await;
+    let ada = json!({"id": "ada", "data": {"name": "Ada"}});
+    let bad = json!({"id": "ada", "data": {"nmae": "Ada"}});
+    insta::assert_snapshot!(world.post("/sources/clinics/v1/resources/provider?validateOnly=true", &ada).await, @r#"
+    200
+    {"status":"VALID","count":1}
+    "#);
+    insta::assert_snapshot!(world.post("/sources/clinics/v1/resources/provider?validateOnly=true", &bad).await, @r#"
+    400
+    {"code":400,"type":"INVALID_ARGUMENT","message":"2 faults, the first at /data/nmae: property 'nmae' is not known, did you mean 'name'?","details":[{"type":"INVALID_ARGUMENT","message":"property 'nmae' is not known, did you mean 'name'?","path":"/data/nmae","rule":"unknown"},{"type":"INVALID_ARGUMENT","message":"property 'name' is required","path":"/data/name","rule":"required"}]}
+    "#);
+    let path = format!("{PROVIDERS}/ada");
+    let (check, write) = (
+        format!("{path}?validateOnly=true"),
+        format!("{path}?validateOnly=false"),
+    );
+    insta::assert_snapshot!(world.put(&check, &ada).await, @r#"
+    200
+    {"status":"VALID","count":1}
+    "#);
+    assert!(world.put(&check, &bad).await.starts_with("400\n"));
+    insta::assert_snapshot!(world.put(&format!("{path}?validateOnly=yes"), &ada).await, @r#"
+    400
+    {"code":400,"type":"INVALID_ARGUMENT","message":"the query of the URL is not valid: validateOnly: provided string was not `true` or `false`"}
+    "#);
+    for answer in [
+        world
+            .post("/sources/none/v1/resources/provider?validateOnly=true", &ada)
+            .await,
+        world
+            .post("/sources/clinics/v1/resources/nurse?validateOnly=true", &ada)
+            .await,
+        world.get(&path).await,
+    ] {
+        assert!(answer.starts_with("404\n"), "{answer}");
+    }
+    insta::assert_snapshot!(world.get("/sources/clinics/v1/tasks?kind=SINGLE").await, @r#"
+    200
+    {"data":[],"meta":{}}
+    "#);
+    assert!(world.put(&write, &ada).await.starts_with("201\n"));
+    // Whether it exists is decided when it is stored.
+    insta::assert_snapshot!(world.post("/sources/clinics/v1/resources/provider?validateOnly=true", &ada).await, @r#"
+    200
+    {"status":"VALID","count":1}
+    "#);
 }

@@ -1,29 +1,30 @@
 //! The reference store: everything in maps behind one lock. It is the oracle of the tests and keeps nothing.
 
+mod source;
 mod terminology;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use granary_core::decide::{
-    BoundedEnd, Cascade, Current, Decision, Direction, Head, Plan, RecordKey, Verdict,
-};
+use granary_core::decide::Verdict;
 use granary_core::error::ErrorObject;
 use granary_core::keys::{Key, ResourceId};
 use granary_core::ksuid::Ksuid;
-use granary_core::operation::{EdgeEnds, RecordId, TargetType, TypeNumber, TypeRef};
+use granary_core::meta::Triple;
+use granary_core::operation::{RecordId, TargetType, TypeNumber, TypeRef};
 use granary_core::receipt::Receipt;
 use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition};
-use granary_core::task::{Task, TaskId, TaskStatus};
+use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 
 use crate::{
-    Budget, CheckedBatch, Definitions, EdgeFilter, Lane, Record, Result, Source, Step, Store, StoreError,
-    StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written, counts_at, names_known,
-    take_page,
+    Budget, CheckedBatch, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store,
+    StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
+    names_known, take_page,
 };
+
+use source::{SourceState, TaskState};
 
 /// The reference store.
 pub struct MemoryStore {
@@ -40,27 +41,6 @@ struct State {
     spooled: u64,
     closed: bool,
     vocabularies: terminology::Vocabularies,
-}
-
-struct SourceState {
-    source: Source,
-    definitions: Definitions,
-    next_number: TypeNumber,
-    records: BTreeMap<(TypeNumber, RecordId), (Head, Bytes)>,
-    tasks: Vec<TaskState>,
-    /// Sequence numbers of the tasks that have not ended, in the order of acceptance.
-    queue: VecDeque<u64>,
-    stamp_next: u64,
-    /// The fence of who holds the lane.
-    held: Option<u64>,
-}
-
-struct TaskState {
-    stored: StoredTask,
-    failures: u64,
-    batch: CheckedBatch,
-    /// What became of the operations before the cursor, and when.
-    decided: Vec<(Verdict, Timestamp)>,
 }
 
 impl MemoryStore {
@@ -115,161 +95,6 @@ impl State {
         self.sources
             .values_mut()
             .find(|state| state.source.number == number)
-    }
-}
-
-impl SourceState {
-    fn current(&self, plan: &Plan<'_>) -> Current {
-        let head = |key: &RecordKey<'_>| self.records.get(&owned(key)).map(|(head, _)| *head);
-        Current {
-            heads: plan.records().iter().map(head).collect(),
-            neighbours: plan
-                .bounds()
-                .map(|(end, count)| self.neighbours(&end, count))
-                .collect(),
-        }
-    }
-
-    fn neighbours(&self, end: &BoundedEnd<'_>, count: usize) -> Vec<ResourceId> {
-        let other = |(_, id): &(TypeNumber, RecordId)| match (id, end.direction) {
-            (RecordId::Relationship { from, to }, Direction::From) if from == end.id => Some(to.clone()),
-            (RecordId::Relationship { from, to }, Direction::To) if to == end.id => Some(from.clone()),
-            _ => None,
-        };
-        let of_type = self.records.keys().filter(|(number, _)| *number == end.number);
-        of_type.filter_map(other).take(count).collect()
-    }
-
-    /// Writes what was decided.
-    fn commit(&mut self, plan: &Plan<'_>, types: &[TypeRef], decision: &Decision, batch: &CheckedBatch) {
-        self.stamp_next = decision.stamp_next;
-        for Cascade { record: place, .. } in &decision.cascades {
-            let RecordKey::Resource { number, id } = plan.records()[*place] else {
-                continue;
-            };
-            self.cascade(number, id);
-        }
-        for place in &decision.deletes {
-            self.records.remove(&owned(&plan.records()[*place]));
-        }
-        for put in &decision.puts {
-            let body = Bytes::copy_from_slice(batch.body(put.operation));
-            self.records
-                .insert(owned(&plan.records()[put.record]), (put.head, body));
-        }
-        debug_assert!(types.iter().all(|t| t.number < self.next_number));
-    }
-
-    fn cascade(&mut self, number: TypeNumber, id: &ResourceId) {
-        for (definition, ends) in self.edge_types() {
-            self.records.retain(|(of_type, record), _| {
-                let RecordId::Relationship { from, to } = record else {
-                    return true;
-                };
-                let touches = (ends[0] == number && from == id) || (ends[1] == number && to == id);
-                *of_type != definition || !touches
-            });
-        }
-    }
-
-    /// The relationship types of the source with the numbers of the profiles at their ends.
-    fn edge_types(&self) -> Vec<(TypeNumber, [TypeNumber; 2])> {
-        let schema = granary_core::schema::Schema::compile(&self.definitions.list);
-        let types = schema.map(|schema| schema.types().to_vec()).unwrap_or_default();
-        let ends = |t: &TypeRef| {
-            Some((
-                t.number,
-                [t.edge.as_ref()?.from.number, t.edge.as_ref()?.to.number],
-            ))
-        };
-        types.iter().filter_map(ends).collect()
-    }
-
-    fn in_use(&self, number: TypeNumber) -> Option<String> {
-        if self.records.keys().any(|(of_type, _)| *of_type == number) {
-            return Some("records of it exist".into());
-        }
-        let waiting = self.queue.iter().map(|sequence| &self.tasks[*sequence as usize]);
-        let names = |task: &TaskState| {
-            let is_it = |index: u32| {
-                let of_type = &task.stored.types[index as usize];
-                let at_end = |e: &EdgeEnds| e.from.number == number || e.to.number == number;
-                of_type.number == number || of_type.edge.as_ref().is_some_and(at_end)
-            };
-            task.batch.types_used().into_iter().any(is_it)
-        };
-        let task = { waiting }.find(|task| names(task))?;
-        Some(format!("task {} has not ended", task.stored.task.id))
-    }
-
-    fn add_task(
-        &mut self,
-        id: TaskId,
-        target_type: Option<TargetType>,
-        types: Arc<[TypeRef]>,
-        batch: CheckedBatch,
-        now: Timestamp,
-    ) -> &mut TaskState {
-        let total = batch.operations.len() as u64;
-        let task = Task {
-            id,
-            target_type,
-            status: TaskStatus::Pending,
-            counts: counts_at(total, 0, 0),
-            created_at: now,
-            started_at: None,
-            completed_at: None,
-        };
-        let sequence = self.tasks.len() as u64;
-        let stored = StoredTask {
-            task,
-            source: self.source.number,
-            sequence,
-            cursor: 0,
-            types,
-        };
-        self.tasks.push(TaskState {
-            stored,
-            failures: 0,
-            batch,
-            decided: Vec::new(),
-        });
-        let last = self.tasks.len() - 1;
-        &mut self.tasks[last]
-    }
-}
-
-impl TaskState {
-    /// Moves the cursor over operations that were decided at `now`.
-    fn advance(&mut self, verdicts: Vec<Verdict>, now: Timestamp) {
-        self.failures += verdicts
-            .iter()
-            .filter(|v| matches!(v, Verdict::Failure(_)))
-            .count() as u64;
-        self.decided
-            .extend(verdicts.into_iter().map(|verdict| (verdict, now)));
-        let (total, cursor) = (self.batch.operations.len() as u64, self.decided.len() as u64);
-        let task = &mut self.stored.task;
-        self.stored.cursor = cursor;
-        task.counts = counts_at(total, cursor, self.failures);
-        task.started_at.get_or_insert(now);
-        if cursor == total {
-            task.status = TaskStatus::Success;
-            task.completed_at = Some(now);
-        }
-    }
-}
-
-fn owned(key: &RecordKey<'_>) -> (TypeNumber, RecordId) {
-    match *key {
-        RecordKey::Resource { number, id } => (number, RecordId::Resource(id.clone())),
-        RecordKey::Relationship { number, from, to } => (
-            number,
-            RecordId::Relationship {
-                from: from.clone(),
-                to: to.clone(),
-            },
-        ),
     }
 }
 
@@ -359,16 +184,7 @@ impl Store for MemoryStore {
             created_at: now,
         };
         state.next_source += 1;
-        let fresh = SourceState {
-            source: source.clone(),
-            definitions: Definitions::default(),
-            next_number: 1,
-            records: BTreeMap::new(),
-            tasks: Vec::new(),
-            queue: VecDeque::new(),
-            stamp_next: 1,
-            held: None,
-        };
+        let fresh = SourceState::new(source.clone());
         state.sources.insert(key.clone(), fresh);
         Ok((source, Stored::Created))
     }
@@ -387,23 +203,35 @@ impl Store for MemoryStore {
             .collect())
     }
 
-    async fn delete_source(&self, source: &Source) -> Result<()> {
+    async fn delete_source(&self, source: &Source, purge: bool) -> Result<()> {
         let mut state = self.state();
         let held = state.open(source)?;
-        let holds = if !held.queue.is_empty() {
-            "tasks that have not ended"
+        let waiting = held
+            .queue
+            .iter()
+            .map(|sequence| held.tasks[*sequence as usize].batch.bodies.len() as u64);
+        let spooled: u64 = waiting.sum();
+        let holds = if purge {
+            None
+        } else if !held.queue.is_empty() {
+            Some("tasks that have not ended")
         } else if !held.records.is_empty() {
-            "records"
+            Some("records")
         } else if !held.definitions.list.is_empty() {
-            "definitions"
+            Some("definitions")
         } else {
-            state.sources.remove(&source.key);
-            return Ok(());
+            None
         };
-        Err(StoreError::precondition(format!(
-            "source '{}' holds {holds}; delete them first",
-            source.key
-        )))
+        if let Some(holds) = holds {
+            return Err(StoreError::source_holds(&source.key, holds));
+        }
+        state.sources.remove(&source.key);
+        state.spooled -= spooled;
+        Ok(())
+    }
+
+    async fn free_space(&self, _rows: usize) -> Result<bool> {
+        Ok(false)
     }
 
     async fn definitions(&self, source: &Source) -> Result<Definitions> {
@@ -516,6 +344,44 @@ impl Store for MemoryStore {
         }))
     }
 
+    async fn accept_purge(&self, purge: Purge, now: Timestamp) -> Result<StoredTask> {
+        let mut state = self.state();
+        let limits = state.limits;
+        let source = state.open(&purge.source)?;
+        limits.admit_task(source.queue.len() as u64)?;
+        let types: Arc<[TypeRef]> = [purge.of_type].into();
+        if source.definitions.revision != purge.definitions_revision {
+            source.definitions.still_define(&types, [0])?;
+        }
+        let target = Some(types[0].target_type());
+        let task = source.add_task(purge.task_id, target, types, CheckedBatch::default(), now);
+        let stored = task.stored.clone();
+        source.queue.push_back(stored.sequence);
+        if source.queue.len() == 1 && source.held.is_none() {
+            state.ready.push_back(purge.source.number);
+        }
+        Ok(stored)
+    }
+
+    async fn cancel(&self, source: &Source, id: Ksuid, now: Timestamp) -> Result<StoredTask> {
+        let mut state = self.state();
+        let source = state.open(source)?;
+        let of_id = |task: &&mut TaskState| task.stored.task.id.ksuid == id;
+        let task = source
+            .tasks
+            .iter_mut()
+            .find(of_id)
+            .ok_or_else(|| StoreError::no_task(&id))?;
+        if task.stored.task.completed_at.is_some() {
+            return Err(StoreError::task_ended(&task.stored.task));
+        }
+        task.cancel(now);
+        let (stored, bytes) = (task.stored.clone(), task.batch.bodies.len() as u64);
+        source.queue.retain(|sequence| *sequence != stored.sequence);
+        state.spooled -= bytes;
+        Ok(stored)
+    }
+
     async fn claim_lane(&self) -> Result<Option<Lane>> {
         let mut state = self.state();
         while let Some(number) = state.ready.pop_front() {
@@ -559,28 +425,8 @@ impl Store for MemoryStore {
         let Some(sequence) = source.queue.front().copied() else {
             return Ok(Step::Idle);
         };
-        let task = &source.tasks[sequence as usize];
-        let first = task.stored.cursor as usize;
-        let types = Arc::clone(&task.stored.types);
-        let mut chunk = CheckedBatch::default();
-        for index in first..task.batch.operations.len().min(first + budget.operations.max(1)) {
-            if index > first && (chunk.bodies.len() + task.batch.body(index).len()) as u64 > budget.bytes {
-                break;
-            }
-            chunk.bodies.extend_from_slice(task.batch.body(index));
-            chunk.push(task.batch.operations[index].clone());
-        }
-        let plan = Plan::of(&chunk.operations, &types);
-        let decision = plan.decide(source.current(&plan), now, source.stamp_next);
-        source.commit(&plan, &types, &decision, &chunk);
-        let count = chunk.operations.len() as u64;
-        let task = &mut source.tasks[sequence as usize];
-        task.advance(decision.verdicts, now);
-        if task.stored.task.completed_at.is_some() {
-            let bytes = task.batch.bodies.len() as u64;
-            source.queue.pop_front();
-            state.spooled -= bytes;
-        }
+        let (count, bytes) = source.apply(sequence, budget, now);
+        state.spooled -= bytes;
         Ok(Step::Applied(count))
     }
 
@@ -590,42 +436,13 @@ impl Store for MemoryStore {
         if source.definitions.revision != write.definitions_revision {
             return Err(StoreError::DefinitionsChanged);
         }
-        let plan = Plan::of(&write.batch.operations, &write.types).at_once(write.guard.as_ref());
-        let decision = plan.decide(source.current(&plan), now, source.stamp_next);
-        if decision.failure_count() > 0 {
-            return Ok(Written::Refused(decision.verdicts));
-        }
-        source.commit(&plan, &write.types, &decision, &write.batch);
-        let record = |operation: &granary_core::operation::Operation| {
-            let number = write.types[operation.type_index as usize].number;
-            let (head, body) = source.records.get(&(number, operation.id.clone()))?;
-            Some(Record {
-                id: operation.id.clone(),
-                head: *head,
-                body: body.clone(),
-            })
-        };
-        let records = write.batch.operations.iter().map(record).collect();
-        let task = source.add_task(
-            write.task_id,
-            write.target_type,
-            Arc::clone(&write.types),
-            write.batch.clone(),
-            now,
-        );
-        let verdicts = decision.verdicts.clone();
-        task.advance(decision.verdicts, now);
-        Ok(Written::Persisted { records, verdicts })
+        Ok(source.write(write, now))
     }
 
     async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>> {
         let mut state = self.state();
         let found = state.of(source)?.records.get(&(number, id.clone()));
-        Ok(found.map(|(head, body)| Record {
-            id: id.clone(),
-            head: *head,
-            body: body.clone(),
-        }))
+        Ok(found.map(|held| held.record(id)))
     }
 
     async fn resources(
@@ -641,7 +458,26 @@ impl Store for MemoryStore {
             let RecordId::Resource(id) = id else { return false };
             *of_type == number && after.is_none_or(|after| id > after)
         });
-        take_page(shown.map(|found| Ok(to_record(found))), limit)
+        take_page(shown.map(|((_, id), held)| Ok(held.record(id))), limit)
+    }
+
+    async fn identified(
+        &self,
+        source: &Source,
+        number: TypeNumber,
+        identifier: &Triple,
+        after: Option<&ResourceId>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        let mut state = self.state();
+        let all = state.of(source)?.records.iter();
+        let shown = all.filter(|((of_type, id), held)| {
+            let RecordId::Resource(id) = id else { return false };
+            *of_type == number
+                && after.is_none_or(|after| id > after)
+                && held.identifiers.triples.contains(identifier)
+        });
+        take_page(shown.map(|((_, id), held)| Ok(held.record(id))), limit)
     }
 
     async fn relationships(
@@ -660,7 +496,7 @@ impl Store for MemoryStore {
             };
             *of_type == number && filter.admits(from, to) && after.is_none_or(|after| (from, to) > after)
         });
-        take_page(shown.map(|found| Ok(to_record(found))), limit)
+        take_page(shown.map(|((_, id), held)| Ok(held.record(id))), limit)
     }
 
     async fn task(&self, source: &Source, id: Ksuid) -> Result<Option<StoredTask>> {
@@ -727,13 +563,5 @@ impl Store for MemoryStore {
     async fn close(&self) -> Result<()> {
         self.state().closed = true;
         Ok(())
-    }
-}
-
-fn to_record(((_, id), (head, body)): (&(TypeNumber, RecordId), &(Head, Bytes))) -> Record {
-    Record {
-        id: id.clone(),
-        head: *head,
-        body: body.clone(),
     }
 }

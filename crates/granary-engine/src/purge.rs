@@ -1,0 +1,86 @@
+//! Purges, cancelling and the deletion of sources.
+
+use granary_core::error::ErrorObject;
+use granary_core::keys::Key;
+use granary_core::ksuid::Ksuid;
+use granary_core::operation::TargetType;
+use granary_core::task::TaskKind;
+use granary_store::{Purge, StoreError, StoredTask};
+
+use crate::engine::{CHANGED_TRIES_MAX, Engine};
+use crate::error::error_object;
+use crate::random::task_id;
+
+impl Engine {
+    /// Accepts the deletion of every record of a type as a task of the source (contract, section 8).
+    pub async fn purge(
+        &self,
+        source: &Key,
+        target: TargetType,
+        type_key: &str,
+    ) -> Result<StoredTask, ErrorObject> {
+        let source = self.source(source).await?;
+        for _ in 0..CHANGED_TRIES_MAX {
+            let schema = self.schema(&source).await?;
+            let (found, what) = match target {
+                TargetType::Resource => (schema.resource_type(type_key), "ROOT profile"),
+                TargetType::Relationship => (schema.relationship_type(type_key), "relationship definition"),
+            };
+            let Some(index) = found else {
+                let shown: String = type_key.chars().take(Key::LEN_MAX).collect();
+                return Err(ErrorObject::not_found(format!("there is no {what} '{shown}'")));
+            };
+            let now = self.inner.clock.now();
+            let purge = Purge {
+                source: source.clone(),
+                task_id: task_id(TaskKind::Purge, now),
+                of_type: schema.types[index as usize].clone(),
+                definitions_revision: schema.revision,
+            };
+            let engine = self.clone();
+            let accepted = self.to_its_end(async move {
+                let accepted = engine.inner.store.accept_purge(purge, now).await;
+                engine.inner.accepted.notify_one();
+                Ok(accepted)
+            });
+            match accepted.await? {
+                Err(StoreError::DefinitionsChanged) => {}
+                accepted => return accepted.map_err(error_object),
+            }
+        }
+        Err(error_object(StoreError::DefinitionsChanged))
+    }
+
+    /// Cancels a task: what is applied by now stays, all else of it never will be.
+    pub async fn cancel(&self, source: &Key, id: Ksuid) -> Result<StoredTask, ErrorObject> {
+        let source = self.source(source).await?;
+        let engine = self.clone();
+        self.to_its_end(async move {
+            let now = engine.inner.clock.now();
+            engine
+                .inner
+                .store
+                .cancel(&source, id, now)
+                .await
+                .map_err(error_object)
+        })
+        .await
+    }
+
+    /// Deletes a source: an empty one, or with `purge` all of it.
+    pub async fn delete_source(&self, source: &Key, purge: bool) -> Result<(), ErrorObject> {
+        let source = self.source(source).await?;
+        let engine = self.clone();
+        self.to_its_end(async move {
+            engine
+                .inner
+                .store
+                .delete_source(&source, purge)
+                .await
+                .map_err(error_object)?;
+            engine.inner.deleted.notify_one();
+            Ok(())
+        })
+        .await
+    }
+}

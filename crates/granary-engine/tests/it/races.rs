@@ -1,0 +1,169 @@
+//! Many callers at once for one thing: exactly one of them has it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use granary_core::error::ErrorObject;
+use granary_core::limits::Limits;
+use granary_core::operation::{RecordId, TargetType};
+use granary_core::schema::DefinitionKind;
+use granary_engine::{Change, Expected, Persisted};
+use serde_json::{Value, json};
+
+use crate::world::{World, key};
+
+/// As many as may be in flight at once.
+const CALLERS: usize = 64;
+
+fn body(value: &Value) -> Bytes {
+    Bytes::from(value.to_string())
+}
+
+fn resource(id: &str) -> RecordId {
+    RecordId::Resource(id.parse().unwrap())
+}
+
+fn upsert(id: &str, name: &str) -> Change {
+    Change::Upsert(id.parse().unwrap(), body(&json!({"data": {"name": name}})))
+}
+
+/// Starts all of these at once and waits for them.
+async fn all<F>(calls: impl IntoIterator<Item = F>) -> Vec<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let started: Vec<_> = calls.into_iter().map(tokio::spawn).collect();
+    join_all(started).await.into_iter().map(Result::unwrap).collect()
+}
+
+/// One of these persisted, and all others were refused with this code.
+fn one_of(outcomes: &[Result<Persisted, ErrorObject>], refused_with: u16) {
+    let persisted = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    let codes: Vec<u16> = outcomes
+        .iter()
+        .filter_map(|outcome| Some(outcome.as_ref().err()?.code))
+        .collect();
+    assert_eq!((persisted, codes), (1, vec![refused_with; outcomes.len() - 1]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_creates_of_one_id_one_persists() {
+    let world = Arc::new(World::at_rest(Limits::default()).await);
+    let outcomes = all((0..CALLERS).map(|n| {
+        let world = Arc::clone(&world);
+        let create = json!({"id": "a1", "data": {"name": n.to_string()}});
+        async move {
+            world
+                .write_resource("provider", Change::Create(body(&create)))
+                .await
+        }
+    }))
+    .await;
+    one_of(&outcomes, 409);
+    let winner = outcomes.into_iter().find_map(Result::ok).unwrap().record;
+    assert_eq!(world.record("clinics", "provider", &resource("a1")).await, winner);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_writes_that_expect_one_state_one_persists() {
+    let world = Arc::new(World::at_rest(Limits::default()).await);
+    let first = world.write_resource("provider", upsert("a1", "A")).await.unwrap();
+    let mut expected = Expected::OneOf(vec![first.tag.unwrap()]);
+    for round in 0..5 {
+        let outcomes = all((0..CALLERS).map(|n| {
+            let (world, expected) = (Arc::clone(&world), expected.clone());
+            async move {
+                let change = upsert("a1", &format!("{round} {n}"));
+                world
+                    .write(TargetType::Resource, "provider", change, expected)
+                    .await
+            }
+        }))
+        .await;
+        one_of(&outcomes, 412);
+        let winner = outcomes.into_iter().find_map(Result::ok).unwrap();
+        assert_eq!(winner.record.unwrap().head.version, round + 2);
+        expected = Expected::OneOf(vec![winner.tag.unwrap()]);
+    }
+    let outcomes = all((0..CALLERS).map(|_| {
+        let (world, expected) = (Arc::clone(&world), expected.clone());
+        let change = Change::Delete(resource("a1"));
+        async move {
+            world
+                .write(TargetType::Resource, "provider", change, expected)
+                .await
+        }
+    }))
+    .await;
+    one_of(&outcomes, 412);
+    let outcomes = all((0..CALLERS).map(|n| {
+        let world = Arc::clone(&world);
+        let change = upsert("a1", &n.to_string());
+        async move {
+            world
+                .write(TargetType::Resource, "provider", change, Expected::Absent)
+                .await
+        }
+    }))
+    .await;
+    one_of(&outcomes, 412);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_edges_for_one_place_one_persists() {
+    let world = Arc::new(World::at_rest(Limits::default()).await);
+    let led_by = json!({
+        "from": {"profileKey": "provider", "includeKey": "ledBy", "includeCardinality": "0:1"},
+        "to": {"profileKey": "provider", "includeKey": "leads", "includeCardinality": "0:*"},
+    });
+    let kind = DefinitionKind::RelationshipDefinition;
+    world
+        .define(&key("clinics"), kind, "ledBy", &led_by)
+        .await
+        .unwrap();
+    for n in 0..CALLERS {
+        world
+            .write_resource("provider", upsert(&format!("p{n}"), "A"))
+            .await
+            .unwrap();
+    }
+    let outcomes = all((0..CALLERS).map(|n| {
+        let world = Arc::clone(&world);
+        let end = |id: &str| json!({"id": id, "type": "provider"});
+        let edge = json!({"from": end("p0"), "to": end(&format!("p{n}"))});
+        async move { world.write_edge("ledBy", Change::Create(body(&edge))).await }
+    }))
+    .await;
+    one_of(&outcomes, 400);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_definitions_that_expect_one_state_one_is_stored() {
+    let world = Arc::new(World::at_rest(Limits::default()).await);
+    let put = |n: usize, expected| {
+        let world = Arc::clone(&world);
+        async move {
+            let profile = json!({"description": n.to_string(), "properties": {}});
+            let kind = DefinitionKind::Profile;
+            let (source, name) = (key("clinics"), key("ward"));
+            world
+                .engine
+                .put_definition(&source, kind, &name, body(&profile), expected)
+                .await
+        }
+    };
+    let mut expected = Expected::Absent;
+    for round in 1..=3 {
+        let outcomes = all((0..8).map(|n| put(n, expected.clone()))).await;
+        let stored: Vec<_> = outcomes
+            .iter()
+            .filter_map(|outcome| outcome.as_ref().ok())
+            .collect();
+        let refused = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+        assert!(refused.map(|error| error.code).all(|code| code == 412));
+        assert_eq!(stored.len(), 1);
+        assert_eq!(stored[0].definition.revision, round);
+        expected = Expected::OneOf(vec![stored[0].tag.clone()]);
+    }
+}

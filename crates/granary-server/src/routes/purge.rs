@@ -1,0 +1,46 @@
+//! `…/purge`: the deletion of every record of a type, as a task.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use granary_api::tasks::{PurgeWrite, TaskQuery};
+use granary_core::error::ErrorObject;
+use granary_core::task::TaskKind;
+
+use super::tasks;
+use crate::App;
+use crate::reply::{Reply, json, with_header};
+use crate::request::{Asked, NoQuery, Path, existing, json_body, object, shortened};
+
+pub(super) async fn start(
+    State(app): State<Arc<App>>,
+    Path(source): Path<String>,
+    _: NoQuery,
+    request: Request,
+) -> Reply {
+    let source = existing("source", &source)?;
+    let body = json_body(request, "singleBodyBytes", app.engine.limits().single_body_bytes).await?;
+    let example = r#"{"collectionType":"RESOURCE","collectionKey":"…"}"#;
+    let purge: PurgeWrite = object(&body, "a purge", example)?;
+    let task = app
+        .engine
+        .purge(&source, purge.collection_type, &purge.collection_key)
+        .await?;
+    let location = format!("/sources/{source}/v1/purge/{}", task.task.id);
+    let answer = json(StatusCode::ACCEPTED, &tasks::shown(&task));
+    Ok(with_header(answer, LOCATION, &location))
+}
+
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Path((source, id)): Path<(String, String)>,
+    Asked(_): Asked<TaskQuery>,
+) -> Reply {
+    let task = tasks::find(&app, &source, &id).await?;
+    if task.task.id.kind != TaskKind::Purge {
+        return Err(ErrorObject::not_found(format!("there is no purge '{}'", shortened(&id))).into());
+    }
+    Ok(json(StatusCode::OK, &tasks::shown(&task)))
+}
