@@ -21,6 +21,7 @@ mod bad_operations;
 mod bad_values;
 mod registry;
 mod server;
+mod vocabularies;
 
 /// The founding text's own examples.
 mod examples {
