@@ -37,9 +37,9 @@ impl Engine {
             let store = engine.store();
             for _ in 0..CHANGED_TRIES_MAX {
                 let seen = store.definitions(&source).await.map_err(error_object)?;
+                let current = find(&seen, kind, &key).map(|known| tag_of_definition(&source, known));
                 let heads = store.terminology().vocabulary_heads().await;
                 let vocabularies = heads.map_err(error_object)?.keys().cloned().collect();
-                let current = find(&seen, kind, &key).map(|known| tag_of_definition(&source, known));
                 let (inner, of_key, json) = (engine.inner.clone(), key.clone(), json.clone());
                 // Patterns are compiled, and the others are read: too long for a thread that serves others.
                 let accepting = tokio::task::spawn_blocking(move || {

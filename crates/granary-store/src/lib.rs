@@ -271,8 +271,18 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::DefinitionsChanged`] when it was checked by definitions that are not in force.
     async fn write(&self, write: Write, now: Timestamp) -> Result<Written>;
 
+    /// These records, each by the number of its type and its id, in their order and all of one moment.
+    async fn records(
+        &self,
+        source: &Source,
+        wanted: &[(TypeNumber, RecordId)],
+    ) -> Result<Vec<Option<Record>>>;
+
     /// One record of the type with this number.
-    async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>>;
+    async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>> {
+        let found = self.records(source, &[(number, id.clone())]).await?;
+        Ok(found.into_iter().next().flatten())
+    }
 
     /// Resources of a type in the byte order of their ids after `after`: at most `limit`, and fewer where their bodies
     /// reach [`PAGE_BYTES_MAX`]; see [`may_go_on`].

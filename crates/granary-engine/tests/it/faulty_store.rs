@@ -117,8 +117,12 @@ impl Store for FaultyStore {
         self.inner.write(write, now).await
     }
 
-    async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>> {
-        self.inner.record(source, number, id).await
+    async fn records(
+        &self,
+        source: &Source,
+        wanted: &[(TypeNumber, RecordId)],
+    ) -> Result<Vec<Option<Record>>> {
+        self.inner.records(source, wanted).await
     }
 
     async fn resources(

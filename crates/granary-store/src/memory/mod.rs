@@ -439,10 +439,15 @@ impl Store for MemoryStore {
         Ok(source.write(write, now))
     }
 
-    async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>> {
+    async fn records(
+        &self,
+        source: &Source,
+        wanted: &[(TypeNumber, RecordId)],
+    ) -> Result<Vec<Option<Record>>> {
         let mut state = self.state();
-        let found = state.of(source)?.records.get(&(number, id.clone()));
-        Ok(found.map(|held| held.record(id)))
+        let stored = &state.of(source)?.records;
+        let record = |key: &(TypeNumber, RecordId)| Some(stored.get(key)?.record(&key.1));
+        Ok(wanted.iter().map(record).collect())
     }
 
     async fn resources(

@@ -209,6 +209,8 @@ macro_rules! behaviours {
                 resources_are_listed_in_byte_order_with_every_page_size,
                 a_page_of_large_bodies_ends_early_and_says_so,
                 a_body_is_the_last_one_written_wherever_it_was_before,
+                records_read_together_stand_as_they_were_asked_for,
+                records_read_together_are_of_one_moment,
                 what_does_not_exist_is_not_found;
             meta:
                 identifiers_are_kept_until_others_are_sent,
