@@ -23,6 +23,7 @@ mod cases;
 mod deleting;
 mod registry;
 mod server;
+mod vocabularies;
 
 /// The founding text's own examples.
 mod examples {
