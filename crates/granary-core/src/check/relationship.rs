@@ -45,6 +45,7 @@ impl Run<'_, '_, '_> {
         let mut type_given = fixed_type.is_some();
         let (mut id, mut id_given) = (None, false);
         let (mut from, mut to) = (GivenEnd::default(), GivenEnd::default());
+        let mut meta = None;
         let mut content = Content::default();
         let mut seen = Seen::default();
         let mut data_given = false;
@@ -78,7 +79,7 @@ impl Run<'_, '_, '_> {
                 }
                 "from" => from = self.edge_end(shape.map(|(_, ends)| &ends.from), &here)?,
                 "to" => to = self.edge_end(shape.map(|(_, ends)| &ends.to), &here)?,
-                "meta" => self.meta(&here)?,
+                "meta" => meta = self.meta(&here)?,
                 _ => {
                     data_given = true;
                     if known_type == TypeKnown::NotYet {
@@ -134,7 +135,7 @@ impl Run<'_, '_, '_> {
                 type_index,
                 id: RecordId::Relationship { from, to },
                 hash: (action != Action::Delete).then(|| self.finish_body(content)),
-                meta: None,
+                meta,
             });
         }
         Ok(())
