@@ -17,6 +17,7 @@ mod relationship;
 mod resource;
 mod tokens;
 mod value;
+mod when;
 
 use crate::error::{ErrorObject, ErrorType};
 use crate::fault::{Faults, Path};

@@ -89,8 +89,9 @@ impl Run<'_, '_, '_> {
                         .index()
                         .and_then(|index| self.schema.relationship_shape(index));
                     match (self.scan.peek()?, shape) {
-                        (Kind::Object, Some((fields, _))) => {
-                            self.keep_data(&mut content, |run| run.fields(fields, &here))?;
+                        (Kind::Object, Some((edge, _))) => {
+                            let whens = edge.whens.as_deref();
+                            self.keep_data(&mut content, |run| run.data(&edge.fields, whens, &here))?;
                         }
                         (Kind::Object, None) => self.scan.skip()?,
                         (found, _) => self.wrong_kind(&here, "an object", found)?,
@@ -112,13 +113,17 @@ impl Run<'_, '_, '_> {
         let shape = known_type
             .index()
             .and_then(|index| self.schema.relationship_shape(index));
-        if let Some((fields, ends)) = shape {
+        if let Some((edge, ends)) = shape {
             self.end_fits(&from, &ends.from, &path.name("from"));
             self.end_fits(&to, &ends.to, &path.name("to"));
-            if !data_given && action != Action::Delete && !fields.required.is_empty() {
-                let message =
-                    || "'data' is required, since the relationship type has required properties".to_owned();
-                self.faults.add(&path.name("data"), "required", message);
+            if !data_given && action != Action::Delete {
+                if !edge.fields.required.is_empty() {
+                    let message = || {
+                        "'data' is required, since the relationship type has required properties".to_owned()
+                    };
+                    self.faults.add(&path.name("data"), "required", message);
+                }
+                self.no_data(edge.whens.as_deref(), &path.name("data"));
             }
         }
         if let Some(id) = &id {

@@ -99,7 +99,8 @@ impl Run<'_, '_, '_> {
                     data_given |= part == "data";
                     match (self.scan.peek()?, shape) {
                         (Kind::Object, Some(shape)) if part == "data" => {
-                            self.keep_data(&mut content, |run| run.fields(&shape.fields, &here))?;
+                            let whens = shape.whens.as_deref();
+                            self.keep_data(&mut content, |run| run.data(&shape.fields, whens, &here))?;
                         }
                         (Kind::Object, Some(shape)) => {
                             let root = known_type

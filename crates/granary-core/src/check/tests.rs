@@ -6,3 +6,4 @@ mod meta;
 mod random;
 mod references;
 mod singles;
+mod when;
