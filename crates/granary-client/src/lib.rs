@@ -21,6 +21,7 @@ mod records;
 mod reply;
 mod sources;
 mod tasks;
+mod terminology;
 
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ pub use bulk::{BulkBody, BulkReply, Rejection, RejectionSummary};
 pub use definitions::DefinitionKind;
 pub use error::Error;
 pub use granary_api as api;
+pub use terminology::ConceptsReply;
 
 /// How long to try to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -22,6 +22,7 @@ mod bad_values;
 mod deleting;
 mod registry;
 mod server;
+mod vocabularies;
 
 /// The founding text's own examples.
 mod examples {
