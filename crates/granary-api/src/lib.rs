@@ -5,6 +5,7 @@
 //! Query structs refuse parameters and values they do not know: a misspelt filter must not be taken as none.
 
 pub mod bulk;
+pub mod bundle;
 pub mod definitions;
 pub mod health;
 pub mod page;

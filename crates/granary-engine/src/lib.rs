@@ -2,6 +2,7 @@
 //! single writes and definitions are checked and written, and workers carry out what was accepted, lane by lane.
 //! Knows nothing of HTTP, and of the store only its trait.
 
+mod bundle;
 mod check;
 mod clock;
 mod codes;
@@ -21,6 +22,7 @@ mod space;
 pub mod split;
 mod terminology;
 
+pub use bundle::{Bundle, BundleMode, BundleOperation, BundleReceipt};
 pub use clock::{Clock, HandClock, SystemClock};
 pub use definitions::Defined;
 pub use engine::{Engine, EngineOptions, InFlight};

@@ -1,6 +1,7 @@
 //! The routes, a file for each noun. The tree of URLs is the contract's, section 3.
 
 mod bulk;
+mod bundle;
 mod definitions;
 mod health;
 mod purge;
@@ -93,7 +94,7 @@ routes! {
     "/sources/{source}/v1/tasks/{id}/events" { get not_yet }
     "/sources/{source}/v1/tasks/{id}/cancel" { post tasks::cancel }
     "/sources/{source}/v1/tasks/{id}/retry" { post not_yet }
-    "/sources/{source}/v1/bundle" { post not_yet }
+    "/sources/{source}/v1/bundle" { post bundle::write }
     "/sources/{source}/v1/purge" { post purge::start }
     "/sources/{source}/v1/purge/{id}" { get purge::show }
 
