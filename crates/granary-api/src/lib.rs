@@ -5,6 +5,7 @@
 //! Query structs refuse parameters and values they do not know: a misspelt filter must not be taken as none.
 
 pub mod bulk;
+pub mod bundle;
 pub mod definitions;
 pub mod health;
 pub mod page;
@@ -12,6 +13,7 @@ pub mod relationships;
 pub mod resources;
 pub mod sources;
 pub mod tasks;
+pub mod terminology;
 
 /// The media type of newline-delimited JSON: one operation, receipt or record a line (contract, section 2).
 pub const NDJSON: &str = "application/x-ndjson";

@@ -2,8 +2,10 @@
 //! single writes and definitions are checked and written, and workers carry out what was accepted, lane by lane.
 //! Knows nothing of HTTP, and of the store only its trait.
 
+mod bundle;
 mod check;
 mod clock;
+mod codes;
 mod definitions;
 mod engine;
 mod error;
@@ -19,7 +21,9 @@ mod scratch;
 mod single;
 mod space;
 pub mod split;
+mod terminology;
 
+pub use bundle::{Bundle, BundleMode, BundleOperation, BundleReceipt};
 pub use clock::{Clock, HandClock, SystemClock};
 pub use definitions::Defined;
 pub use engine::{Engine, EngineOptions, InFlight};
@@ -29,3 +33,4 @@ pub use intake::{BodyError, BodyFormat, BulkRequest, Intake};
 pub use rejection::{ReceiptsShown, Rejection};
 pub use schemas::CompiledSchema;
 pub use single::{Change, Persisted, SingleWrite, WriteOutcome};
+pub use terminology::{TerminologyBulk, TerminologyReceipt};

@@ -42,14 +42,16 @@ impl Single {
         let Some(record) = read else {
             return Err(ErrorObject::not_found(format!("{what} does not exist")));
         };
+        let vocabularies = self.engine.vocabularies(schema).await?;
         let guard = Some(Guard::Stamp(vec![record.head.stamp]));
         let sent = self.write.change.body().map_or(0, |body| body.len());
         let batch = if sent + record.body.len() <= INLINE_BYTES {
-            self.changed(schema, type_index, &record, now)?
+            self.changed(schema, &vocabularies, type_index, &record, now)?
         } else {
             let (single, schema) = (self.clone(), Arc::clone(schema));
-            let changing =
-                tokio::task::spawn_blocking(move || single.changed(&schema, type_index, &record, now));
+            let changing = tokio::task::spawn_blocking(move || {
+                single.changed(&schema, &vocabularies, type_index, &record, now)
+            });
             changing.await.map_err(|_| internal())??
         };
         Ok(Prepared { batch, guard })
@@ -58,6 +60,7 @@ impl Single {
     fn changed(
         &self,
         schema: &CompiledSchema,
+        vocabularies: &Vocabularies,
         type_index: u32,
         record: &Record,
         now: Timestamp,
@@ -67,7 +70,7 @@ impl Single {
         let mut checker = Checker {
             schema,
             target: self.write.target,
-            vocabularies: Vocabularies::none(),
+            vocabularies,
             tokens: None,
             limits,
             hash_key: self.engine.inner.hash_key,

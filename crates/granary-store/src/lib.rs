@@ -29,7 +29,9 @@ use granary_core::time::Timestamp;
 pub use error::{Result, StoreError};
 pub use record::{PAGE_BYTES_MAX, Record, Weighed, may_go_on, take_page};
 pub use task::{StoredTask, TaskFilter};
-pub use terminology::{StoredConcept, StoredVocabulary, Terminology, VocabularyHead, VocabularyHeads};
+pub use terminology::{
+    StoredConcept, StoredVocabulary, Terminology, VocabularyHead, VocabularyHeads, bound_to, names_known,
+};
 pub use upload::{CheckedBatch, Upload};
 
 /// A source as the store knows it. Its number is never given twice, so a source that was deleted and created again
@@ -220,7 +222,7 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Stores a definition that was accepted beside the definitions of revision `seen`;
-    /// [`StoreError::DefinitionsChanged`] when they are not the ones in force.
+    /// [`StoreError::DefinitionsChanged`] when they are not the ones in force, or a vocabulary that it names is gone.
     async fn put_definition(
         &self,
         source: &Source,

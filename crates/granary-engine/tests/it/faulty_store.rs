@@ -33,6 +33,10 @@ impl Store for FaultyStore {
         self.inner.hash_key()
     }
 
+    fn terminology(&self) -> &dyn Terminology {
+        self.inner.terminology()
+    }
+
     async fn put_source(&self, key: &Key, now: Timestamp) -> Result<(Source, Stored)> {
         self.inner.put_source(key, now).await
     }
@@ -173,10 +177,6 @@ impl Store for FaultyStore {
 
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
         self.inner.receipts(task, from, limit).await
-    }
-
-    fn terminology(&self) -> &dyn Terminology {
-        self.inner.terminology()
     }
 
     fn spooled_bytes(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! The routes, a file for each noun. The tree of URLs is the contract's, section 3.
 
 mod bulk;
+mod bundle;
 mod definitions;
 mod health;
 mod purge;
@@ -8,6 +9,7 @@ mod relationships;
 mod resources;
 mod sources;
 mod tasks;
+mod terminology;
 
 use std::sync::Arc;
 
@@ -92,11 +94,25 @@ routes! {
     "/sources/{source}/v1/tasks/{id}/events" { get not_yet }
     "/sources/{source}/v1/tasks/{id}/cancel" { post tasks::cancel }
     "/sources/{source}/v1/tasks/{id}/retry" { post not_yet }
-    "/sources/{source}/v1/bundle" { post not_yet }
+    "/sources/{source}/v1/bundle" { post bundle::write }
     "/sources/{source}/v1/purge" { post purge::start }
     "/sources/{source}/v1/purge/{id}" { get purge::show }
 
-    "/terminology/v1/{*path}" { get not_yet, put not_yet, post not_yet, delete not_yet }
+    "/terminology/v1/vocabularies" { get terminology::list_vocabularies }
+    "/terminology/v1/vocabularies/bulk" { post terminology::change_vocabularies }
+    "/terminology/v1/vocabularies/{key}" {
+        get terminology::show_vocabulary, put terminology::put_vocabulary, delete terminology::delete_vocabulary
+    }
+    "/terminology/v1/vocabularies/{key}/concepts" { get terminology::list_concepts }
+    "/terminology/v1/vocabularies/{key}/concepts/bulk" {
+        post terminology::change_concepts,
+        get terminology::show_concept_bulk,
+        put terminology::put_concept_bulk,
+        delete terminology::delete_concept_bulk
+    }
+    "/terminology/v1/vocabularies/{key}/concepts/{code}" {
+        get terminology::show_concept, put terminology::put_concept, delete terminology::delete_concept
+    }
 
     "/limits" { get health::limits }
     "/healthz" { get health::alive }

@@ -9,7 +9,7 @@ use granary_api::relationships::RelationshipsQuery;
 use granary_api::resources::WriteQuery;
 use granary_api::{JSON, JSON_PATCH, NDJSON};
 use granary_core::error::ErrorObject;
-use granary_core::keys::{Key, RelationshipId, ResourceId};
+use granary_core::keys::{IncludeKey, RelationshipId, ResourceId};
 use granary_core::operation::{EdgeEnds, RecordId, TargetType, TypeRef};
 use granary_engine::{Change, SingleWrite, error_object, tag_of_record};
 use granary_store::{EdgeFilter, Record, Source, may_go_on};
@@ -149,10 +149,10 @@ struct Included {
 fn included(
     query: &[(String, String)],
     edge: &EdgeEnds,
-    include_keys: [&Key; 2],
+    include_keys: [&IncludeKey; 2],
 ) -> Result<Included, ErrorObject> {
     let mut included = Included::default();
-    let [from_key, to_key] = include_keys.map(Key::as_str);
+    let [from_key, to_key] = include_keys.map(IncludeKey::as_str);
     let (from_type, to_type) = (edge.from.profile.as_str(), edge.to.profile.as_str());
     for (parameter, names) in query {
         if parameter != "includes" {

@@ -1,4 +1,6 @@
+mod bundle;
 mod profiles;
+mod purge;
 mod relationship_definitions;
 mod relationships;
 mod resources;
