@@ -18,5 +18,8 @@ pub mod terminology;
 /// The media type of newline-delimited JSON: one operation, receipt or record a line (contract, section 2).
 pub const NDJSON: &str = "application/x-ndjson";
 
+/// The media type of a JSON Patch (RFC 6902).
+pub const JSON_PATCH: &str = "application/json-patch+json";
+
 /// The media type of JSON.
 pub const JSON: &str = "application/json";

@@ -12,6 +12,7 @@ mod error;
 mod expected;
 mod intake;
 mod lanes;
+mod part;
 mod purge;
 mod random;
 mod rejection;

@@ -84,7 +84,7 @@ routes! {
         get relationships::list, post relationships::create
     }
     "/sources/{source}/v1/relationships/{type}/{id}" conditional {
-        get relationships::show, delete relationships::delete, patch not_yet
+        get relationships::show, delete relationships::delete, patch relationships::patch
     }
 
     "/sources/{source}/v1/tasks" { get tasks::list }

@@ -228,7 +228,6 @@ async fn what_is_not_built_yet_says_so() {
     {"code":501,"type":"UNIMPLEMENTED","message":"POST /sources/clinics/v1/tasks/bk_x/retry is not supported yet"}
     "#);
     for (method, path) in [
-        ("PATCH", format!("{EDGES}/x1.y1")),
         ("POST", format!("{v1}/tasks/bk_x/retry")),
         ("GET", format!("{v1}/tasks/bk_x/events")),
         ("GET", format!("{v1}/tasks/bk_x/operations")),
