@@ -19,10 +19,12 @@ mod bulk_task;
 mod bad_bodies;
 mod bad_operations;
 mod bad_values;
+mod bundle;
 mod cases;
 mod deleting;
 mod registry;
 mod server;
+mod single_writes;
 mod vocabularies;
 
 /// The founding text's own examples.

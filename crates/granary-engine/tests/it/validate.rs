@@ -1,11 +1,12 @@
 //! What is checked only is checked as what is stored: the two never disagree.
 
 use bytes::Bytes;
+use granary_core::decide::Verdict;
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::limits::Limits;
 use granary_core::operation::TargetType;
 use granary_core::schema::DefinitionKind;
-use granary_engine::{BulkRequest, Change, Expected, Intake, SingleWrite};
+use granary_engine::{BulkRequest, BundleMode, Change, Expected, Intake, SingleWrite};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -228,4 +229,39 @@ fn what_is_valid_is_applied_as_a_bulk_request() {
     for_each(some(edge(true).boxed()), async |world, operations| {
         bulk(world, TargetType::Relationship, operations).await;
     });
+}
+
+async fn bundle(world: &World, resources: Vec<Value>, relationships: Vec<Value>) {
+    let sent = json!({"resourceOperations": resources, "relationshipOperations": relationships});
+    let sent = Bytes::from(sent.to_string());
+    let send = |mode| {
+        let place = world.engine.admit().unwrap();
+        let (source, sent) = (key("clinics"), sent.clone());
+        async move { world.engine.bundle(place, &source, sent, mode).await }
+    };
+    let validated = send(BundleMode::ValidateOnly).await;
+    let written = send(BundleMode::Write).await;
+    match (validated, written) {
+        (Ok(validated), Ok(written)) if validated.failure().is_none() => {
+            let receipts = written.resources.iter().chain(&written.relationships);
+            for receipt in receipts {
+                if let Some(Verdict::Failure(error)) = &receipt.verdict {
+                    is_no_fault(error);
+                }
+            }
+        }
+        (validated, written) => assert_eq!(validated, written),
+    }
+}
+
+#[test]
+fn what_is_valid_is_applied_as_a_bundle() {
+    let resources = prop::collection::vec(operation(order(true).boxed()), 0..4);
+    let relationships = prop::collection::vec(operation(edge(true).boxed()), 0..3);
+    for_each(
+        (resources, relationships),
+        async |world, (resources, relationships)| {
+            bundle(world, resources, relationships).await;
+        },
+    );
 }

@@ -7,6 +7,7 @@ mod bodies;
 mod catalog;
 mod conditions;
 mod every_call;
+mod every_route;
 mod health;
 mod lists;
 mod sources;
