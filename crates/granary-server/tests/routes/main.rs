@@ -9,6 +9,7 @@ mod conditions;
 mod every_call;
 mod health;
 mod lists;
+mod route_table;
 mod sources;
 mod terminology;
 mod world;
