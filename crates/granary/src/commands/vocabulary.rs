@@ -183,7 +183,7 @@ async fn apply(path: &Path, client: &Client, output: &mut Output) -> anyhow::Res
 fn pieces(mut concepts: &[Box<RawValue>]) -> impl Iterator<Item = &[Box<RawValue>]> {
     std::iter::from_fn(move || {
         let mut bytes = 0;
-        let fits = |concept: &&Box<RawValue>| {
+        let fits = |concept: &&&RawValue| {
             bytes += concept.get().len();
             bytes <= BYTES_SENT
         };
@@ -195,7 +195,7 @@ fn pieces(mut concepts: &[Box<RawValue>]) -> impl Iterator<Item = &[Box<RawValue
 }
 
 fn operations(concepts: &[Box<RawValue>]) -> String {
-    let upsert = |concept: &Box<RawValue>| format!("{{\"action\":\"UPSERT\",\"upsert\":{}}}", concept.get());
+    let upsert = |concept: &RawValue| format!("{{\"action\":\"UPSERT\",\"upsert\":{}}}", concept.get());
     let all: Vec<_> = concepts.iter().map(upsert).collect();
     format!("{{\"operations\":[{}]}}", all.join(","))
 }
