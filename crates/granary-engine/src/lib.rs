@@ -32,5 +32,5 @@ pub use expected::{Expected, tag_of_definition, tag_of_record};
 pub use intake::{BodyError, BodyFormat, BulkRequest, Intake};
 pub use rejection::{ReceiptsShown, Rejection};
 pub use schemas::CompiledSchema;
-pub use single::{Change, Persisted, SingleWrite, WriteOutcome};
+pub use single::{Change, PartChange, Persisted, SingleWrite, WriteOutcome};
 pub use terminology::{TerminologyBulk, TerminologyReceipt};

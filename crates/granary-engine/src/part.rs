@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use granary_core::check::Checker;
+use granary_core::contained::{self, ContainedChange};
 use granary_core::decide::Guard;
 use granary_core::error::ErrorObject;
-use granary_core::operation::{Action, RecordId, TypeRef};
+use granary_core::operation::{Action, Operation, RecordId, TypeRef};
 use granary_core::patch::Patch;
 use granary_core::time::Timestamp;
 use granary_core::vocabulary::Vocabularies;
@@ -15,7 +16,7 @@ use crate::error::{error_object, internal};
 use crate::expected::tag_of_record;
 use crate::random::random_bytes;
 use crate::schemas::CompiledSchema;
-use crate::single::{Change, INLINE_BYTES, Prepared, Single, refusal};
+use crate::single::{Change, INLINE_BYTES, PartChange, Prepared, Single, WriteOutcome, refusal};
 
 impl Single {
     /// The upsert that a change of a part comes to, which expects the record as it was read.
@@ -31,6 +32,7 @@ impl Single {
                 from: id.from.clone(),
                 to: id.to.clone(),
             },
+            Change::Contained(root, ..) => RecordId::Resource(root.clone()),
             Change::Create(_) | Change::Upsert(..) | Change::Delete(_) => return Err(internal()),
         };
         let number = schema.types[type_index as usize].number;
@@ -42,32 +44,33 @@ impl Single {
         let Some(record) = read else {
             return Err(ErrorObject::not_found(format!("{what} does not exist")));
         };
-        let guard = Some(Guard::Stamp(vec![record.head.stamp]));
+        let vocabularies = self.engine.vocabularies(schema).await?;
         let sent = self.write.change.body().map_or(0, |body| body.len());
-        let batch = if sent + record.body.len() <= INLINE_BYTES {
-            self.changed(schema, type_index, &record, now)?
+        if sent + record.body.len() <= INLINE_BYTES {
+            self.changed(schema, &vocabularies, type_index, &record, now)
         } else {
             let (single, schema) = (self.clone(), Arc::clone(schema));
-            let changing =
-                tokio::task::spawn_blocking(move || single.changed(&schema, type_index, &record, now));
-            changing.await.map_err(|_| internal())??
-        };
-        Ok(Prepared { batch, guard })
+            let changing = tokio::task::spawn_blocking(move || {
+                single.changed(&schema, &vocabularies, type_index, &record, now)
+            });
+            changing.await.map_err(|_| internal())?
+        }
     }
 
     fn changed(
         &self,
         schema: &CompiledSchema,
+        vocabularies: &Vocabularies,
         type_index: u32,
         record: &Record,
         now: Timestamp,
-    ) -> Result<CheckedBatch, ErrorObject> {
+    ) -> Result<Prepared, ErrorObject> {
         let limits = &self.engine.inner.limits;
         let mut random = random_bytes;
         let mut checker = Checker {
             schema,
             target: self.write.target,
-            vocabularies: Vocabularies::none(),
+            vocabularies,
             tokens: None,
             limits,
             hash_key: self.engine.inner.hash_key,
@@ -75,6 +78,7 @@ impl Single {
             random: &mut random,
         };
         let mut batch = CheckedBatch::default();
+        let mut part = None;
         match &self.write.change {
             Change::Patch(_, body) => {
                 let patch = Patch::parse(body, limits).map_err(refusal)?;
@@ -83,9 +87,34 @@ impl Single {
                 let checked = checker.relationship(type_index, Action::Upsert, &upsert, &mut batch.bodies);
                 batch.push(checked.map_err(refusal)?);
             }
+            Change::Contained(root, path, change) => {
+                let (change, removes) = match change {
+                    PartChange::Add(body) => (ContainedChange::Add(body), false),
+                    PartChange::Put(body) => (ContainedChange::Put(body), false),
+                    PartChange::Remove => (ContainedChange::Remove, true),
+                };
+                let changed = contained::change(&mut checker, type_index, root, &record.body, path, change);
+                let changed = changed.map_err(refusal)?;
+                self.fits(changed.body.len())?;
+                batch.bodies = changed.body;
+                batch.push(Operation {
+                    action: Action::Upsert,
+                    type_index,
+                    id: record.id.clone(),
+                    hash: Some(changed.hash),
+                    meta: None,
+                });
+                let outcome = match (removes, changed.is_new) {
+                    (true, _) => WriteOutcome::Deleted,
+                    (false, true) => WriteOutcome::Created,
+                    (false, false) => WriteOutcome::Replaced,
+                };
+                part = Some((changed.id, outcome));
+            }
             Change::Create(_) | Change::Upsert(..) | Change::Delete(_) => return Err(internal()),
         }
-        Ok(batch)
+        let guard = Some(Guard::Stamp(vec![record.head.stamp]));
+        Ok(Prepared { batch, guard, part })
     }
 
     /// Part by part, a record may not become larger than one that is written as a whole.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use granary_core::check::{Checker, Rejection};
+use granary_core::contained::ContainedPath;
 use granary_core::decide::{Guard, Verdict};
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::keys::{Key, RelationshipId, ResourceId};
@@ -44,6 +45,8 @@ pub struct Persisted {
     pub record: Option<Record>,
     /// Its tag.
     pub tag: Option<String>,
+    /// The id of the contained resource that was changed, where it was one; `outcome` is then what became of that.
+    pub part: Option<ResourceId>,
 }
 
 /// What a single write is to do.
@@ -57,6 +60,19 @@ pub enum Change {
     Delete(RecordId),
     /// Changes the data of an edge by this JSON Patch.
     Patch(RelationshipId, Bytes),
+    /// Changes what a resource contains at this place.
+    Contained(ResourceId, ContainedPath, PartChange),
+}
+
+/// What is to become of a contained resource.
+#[derive(Clone, Debug)]
+pub enum PartChange {
+    /// One more under the contain key in the path, from this body.
+    Add(Bytes),
+    /// The one with the id in the path, from this body, whether it is there or not.
+    Put(Bytes),
+    /// The one with the id in the path goes.
+    Remove,
 }
 
 impl Change {
@@ -64,7 +80,8 @@ impl Change {
     pub(crate) fn body(&self) -> Option<&Bytes> {
         match self {
             Self::Create(body) | Self::Upsert(_, body) | Self::Patch(_, body) => Some(body),
-            Self::Delete(_) => None,
+            Self::Contained(_, _, PartChange::Add(body) | PartChange::Put(body)) => Some(body),
+            Self::Contained(_, _, PartChange::Remove) | Self::Delete(_) => None,
         }
     }
 }
@@ -130,6 +147,8 @@ pub(crate) struct Single {
 pub(crate) struct Prepared {
     pub(crate) batch: CheckedBatch,
     pub(crate) guard: Option<Guard>,
+    /// The contained resource that it is about, and what becomes of that.
+    pub(crate) part: Option<(ResourceId, WriteOutcome)>,
 }
 
 /// How often a change of a part is made again because the record was written in between. Each time one of those who
@@ -149,7 +168,7 @@ impl Single {
         let (mut changed, mut raced) = (0, 0);
         while changed < CHANGED_TRIES_MAX && raced < RACE_TRIES_MAX {
             let now = engine.inner.clock.now();
-            let Prepared { batch, guard } = match self.prepare(&source, &schema, now).await {
+            let Prepared { batch, guard, part } = match self.prepare(&source, &schema, now).await {
                 Ok(prepared) => prepared,
                 Err(error) if in_force => return Err(error),
                 Err(error) => {
@@ -192,9 +211,11 @@ impl Single {
                 Ok(Written::Persisted { records, verdicts }) => {
                     let record = records.into_iter().next().flatten();
                     let unchanged = verdicts == [Verdict::Success { unchanged: true }];
+                    let (part, outcome) = part.unzip();
                     return Ok(Persisted {
                         task_id,
-                        outcome: self.outcome(record.as_ref(), unchanged),
+                        outcome: outcome.unwrap_or_else(|| self.outcome(record.as_ref(), unchanged)),
+                        part,
                         tag: record.as_ref().map(|record| tag_of_record(&source, &record.head)),
                         record,
                     });
@@ -210,7 +231,7 @@ impl Single {
 
     /// True where it is made from the record that is stored.
     fn changes_a_part(&self) -> bool {
-        matches!(self.write.change, Change::Patch(..))
+        matches!(self.write.change, Change::Patch(..) | Change::Contained(..))
     }
 
     async fn prepare(
@@ -225,6 +246,7 @@ impl Single {
         Ok(Prepared {
             batch: self.check(schema, now).await?,
             guard: self.write.expected.guard(source),
+            part: None,
         })
     }
 
@@ -232,7 +254,7 @@ impl Single {
         match (&self.write.change, record) {
             (Change::Delete(_), _) | (_, None) => WriteOutcome::Deleted,
             (Change::Create(_), Some(_)) => WriteOutcome::Created,
-            (Change::Patch(..), Some(_)) => WriteOutcome::Replaced,
+            (Change::Patch(..) | Change::Contained(..), Some(_)) => WriteOutcome::Replaced,
             (Change::Upsert(..), Some(record)) => {
                 if record.head.version == 1 && !unchanged {
                     WriteOutcome::Created
@@ -271,7 +293,7 @@ impl Single {
                 });
                 return Ok(batch);
             }
-            Change::Patch(..) => return Err(internal()),
+            Change::Patch(..) | Change::Contained(..) => return Err(internal()),
         };
         let vocabularies = self.engine.vocabularies(schema).await?;
         if body.len() <= INLINE_BYTES {

@@ -8,7 +8,7 @@ use granary_core::error::ErrorObject;
 use granary_core::limits::Limits;
 use granary_core::operation::{RecordId, TargetType};
 use granary_core::schema::DefinitionKind;
-use granary_engine::{Change, Expected, Persisted};
+use granary_engine::{Change, Expected, PartChange, Persisted};
 use serde_json::{Value, json};
 
 use crate::world::{World, key};
@@ -228,4 +228,40 @@ async fn counted_edge(world: &World) -> granary_core::keys::RelationshipId {
         .await
         .unwrap();
     "p1.p2".parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_contained_resource_of_many_is_lost() {
+    let world = Arc::new(World::at_rest(Limits::default()).await);
+    let order = json!({"properties": {}, "contained": {
+        "parts": {"types": ["part"], "cardinality": "0:*"}, "main": {"types": ["part"], "cardinality": "0:1"},
+    }});
+    world
+        .define(&key("clinics"), DefinitionKind::Profile, "order", &order)
+        .await
+        .unwrap();
+    let root: granary_core::keys::ResourceId = "o1".parse().unwrap();
+    let empty = Change::Upsert(root.clone(), body(&json!({"data": {}})));
+    world.write_resource("order", empty).await.unwrap();
+    let add = |path: &'static str, part: Value| {
+        let (world, root) = (Arc::clone(&world), root.clone());
+        async move {
+            let path = granary_core::contained::ContainedPath::parse(path).unwrap();
+            let change = Change::Contained(root, path, PartChange::Add(body(&part)));
+            world.write_resource("order", change).await
+        }
+    };
+    let part = |n: usize| json!({"id": format!("p{n:02}"), "type": "part", "data": {}});
+    for outcome in all((0..CALLERS).map(|n| add("parts", part(n)))).await {
+        outcome.unwrap();
+    }
+    let stored = world.record("clinics", "order", &resource("o1")).await.unwrap();
+    let stored: Value = serde_json::from_slice(&stored.body).unwrap();
+    let parts = stored["contained"]["parts"].as_array().unwrap();
+    let mut ids: Vec<&str> = parts.iter().map(|part| part["id"].as_str().unwrap()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (0..CALLERS).map(|n| format!("p{n:02}")).collect::<Vec<_>>());
+    // One id, or one place, has room for one of them.
+    one_of(&all((0..CALLERS).map(|_| add("parts", part(99)))).await, 409);
+    one_of(&all((0..CALLERS).map(|n| add("main", part(n + 100)))).await, 400);
 }

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod bundle;
+mod contained;
 mod definitions;
 mod health;
 mod purge;
@@ -76,8 +77,8 @@ routes! {
     "/sources/{source}/v1/resources/{type}/{id}" conditional {
         get resources::show, put resources::upsert, delete resources::delete
     }
-    "/sources/{source}/v1/resources/{type}/{id}/{*contained}" {
-        post not_yet, put not_yet, delete not_yet
+    "/sources/{source}/v1/resources/{type}/{id}/{*contained}" conditional {
+        get contained::show, post contained::add, put contained::put, delete contained::remove
     }
 
     "/sources/{source}/v1/relationships/bulk" { post bulk::relationships }

@@ -262,7 +262,9 @@ pub(super) async fn list(
         from: end(&query.from)?,
         to: end(&query.to)?,
     };
-    let of = format!("relationships/{}/{}", source.number, of_type.number);
+    let filters = [("from", query.from.clone()), ("to", query.to.clone())];
+    let list = format!("relationships/{}/{}", source.number, of_type.number);
+    let of = cursor::filtered(&list, &filters);
     let after = query.cursor.as_deref().map(|raw| {
         let place = cursor::decode(&of, raw)?;
         let id = RelationshipId::parse(&place).map_err(|_| cursor::not_of_this_list())?;
@@ -307,11 +309,8 @@ pub(super) async fn list(
         cursor::encode(&of, &last.id.to_string())
     });
     let path = format!("/sources/{}/v1/relationships/{}", source.key, of_type.key);
-    let kept = [
-        ("limit", query.limit.map(|n| n.to_string())),
-        ("from", query.from.clone()),
-        ("to", query.to.clone()),
-    ];
+    let mut kept = vec![("limit", query.limit.map(|n| n.to_string()))];
+    kept.extend(filters);
     Ok(page.answer(&path, &kept, |out, record| {
         records::write_relationship(out, &source.key, &of_type, record)
     }))
