@@ -11,7 +11,7 @@ use granary_api::page::Page;
 use granary_api::tasks::{ReceiptsQuery, Task, TaskQuery, TasksQuery};
 use granary_core::error::ErrorObject;
 use granary_core::receipt::{Receipt, ReceiptStatus};
-use granary_core::task::{TaskId, TaskKind};
+use granary_core::task::TaskId;
 use granary_engine::{Engine, error_object};
 use granary_store::{StoreError, StoredTask, TaskFilter};
 
