@@ -239,14 +239,7 @@ pub fn change(
                     "'{id}' is the last under '{key}', whose cardinality is {name}"
                 )));
             }
-            return Ok(edited(
-                checker,
-                body,
-                &without(body, &items, place),
-                "",
-                id,
-                false,
-            )?);
+            return edited(checker, body, &without(body, &items, place), "", id, false);
         }
     };
     let root_key = &schema.types()[type_index as usize].key;
@@ -268,7 +261,7 @@ pub fn change(
         };
         if other == key && matches!(change, ContainedChange::Put(_)) {
             let range = range_in(body, items[place].get());
-            return Ok(edited(checker, body, &range, &written, id, false)?);
+            return edited(checker, body, &range, &written, id, false);
         }
         let message = format!("contained resource with id '{id}' already exists under '{other}'");
         return Err(invalid(ErrorObject::new(ErrorType::AlreadyExists, message)));
@@ -280,7 +273,7 @@ pub fn change(
         )));
     }
     let (range, insert) = place_for(body, &level, key, &items, &written);
-    Ok(edited(checker, body, &range, &insert, id, true)?)
+    edited(checker, body, &range, &insert, id, true)
 }
 
 /// Where a part stands in the text that it is of.

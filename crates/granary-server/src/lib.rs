@@ -13,6 +13,8 @@ mod request;
 mod routes;
 mod stream;
 
+pub use routes::{Route, TABLE as ROUTES};
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;

@@ -116,7 +116,7 @@ pub(super) async fn put(
     request: Request,
 ) -> Reply {
     let named = Named::parse(names)?;
-    if !named.path.id.is_some() {
+    if named.path.id.is_none() {
         return Ok(no_such_method("PUT", OF_ALL));
     }
     let place = app.engine.admit()?;
@@ -132,7 +132,7 @@ pub(super) async fn remove(
     conditions: Conditions,
 ) -> Reply {
     let named = Named::parse(names)?;
-    if !named.path.id.is_some() {
+    if named.path.id.is_none() {
         return Ok(no_such_method("DELETE", OF_ALL));
     }
     let place = app.engine.admit()?;

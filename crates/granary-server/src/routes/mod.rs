@@ -26,13 +26,15 @@ use crate::App;
 use crate::reply::{Failure, Reply, json, with_header};
 use crate::request::shortened;
 
-/// The calls of one path.
-pub(crate) struct Route {
-    pub(crate) path: &'static str,
-    /// In lower case.
-    pub(crate) methods: &'static [&'static str],
+/// The calls of one path of the contract, section 3.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// The path, with names in braces for what varies.
+    pub path: &'static str,
+    /// Its methods, in lower case.
+    pub methods: &'static [&'static str],
     /// True where writes honour `If-Match` and `If-None-Match`.
-    pub(crate) conditional: bool,
+    pub conditional: bool,
 }
 
 /// Makes the router and the table of what it routes from one list, so that neither can miss a path of the other.
@@ -43,8 +45,8 @@ macro_rules! routes {
             Router::new()$(.route($path, MethodRouter::new()$(.$method($handler))+))+
         }
 
-        /// The same as data.
-        pub(crate) const TABLE: &[Route] = &[$(Route {
+        /// Every path that a server answers, with its methods.
+        pub const TABLE: &[Route] = &[$(Route {
             path: $path,
             methods: &[$(stringify!($method)),+],
             conditional: routes!(@flag $($flag)?),

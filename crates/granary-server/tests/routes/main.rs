@@ -10,6 +10,7 @@ mod every_call;
 mod every_route;
 mod health;
 mod lists;
+mod route_table;
 mod sources;
 mod terminology;
 mod world;

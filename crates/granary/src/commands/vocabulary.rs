@@ -183,11 +183,12 @@ async fn apply(path: &Path, client: &Client, output: &mut Output) -> anyhow::Res
 fn pieces(mut concepts: &[Box<RawValue>]) -> impl Iterator<Item = &[Box<RawValue>]> {
     std::iter::from_fn(move || {
         let mut bytes = 0;
-        let fits = |concept: &&Box<RawValue>| {
-            bytes += concept.get().len();
+        let lengths = concepts.iter().map(|concept| concept.get().len());
+        let fitting = lengths.take(CONCEPTS_SENT).take_while(|length| {
+            bytes += length;
             bytes <= BYTES_SENT
-        };
-        let fitting = concepts.iter().take(CONCEPTS_SENT).take_while(fits).count();
+        });
+        let fitting = fitting.count();
         let (piece, rest) = concepts.split_at(fitting.max(1).min(concepts.len()));
         concepts = rest;
         (!piece.is_empty()).then_some(piece)
@@ -195,8 +196,10 @@ fn pieces(mut concepts: &[Box<RawValue>]) -> impl Iterator<Item = &[Box<RawValue
 }
 
 fn operations(concepts: &[Box<RawValue>]) -> String {
-    let upsert = |concept: &Box<RawValue>| format!("{{\"action\":\"UPSERT\",\"upsert\":{}}}", concept.get());
-    let all: Vec<_> = concepts.iter().map(upsert).collect();
+    let sent = concepts.iter().map(|concept| concept.get());
+    let all: Vec<_> = sent
+        .map(|concept| format!("{{\"action\":\"UPSERT\",\"upsert\":{concept}}}"))
+        .collect();
     format!("{{\"operations\":[{}]}}", all.join(","))
 }
 

@@ -73,8 +73,10 @@ async fn a_record_is_judged_by_the_concepts_in_force() {
 
 #[tokio::test]
 async fn codes_that_requests_still_hold_leave_room_or_the_next_one_waits() {
-    let mut limits = Limits::default();
-    limits.concept_code_bytes = 2 * 67;
+    let limits = Limits {
+        concept_code_bytes: 2 * 67,
+        ..Limits::default()
+    };
     let world = World::limited(limits).await;
     world
         .put(&format!("{VOCABULARIES}/colours"), &json!({"title": "Colours"}))

@@ -111,10 +111,12 @@ async fn a_request_that_is_wrong_as_a_whole_says_so_beside_its_status() {
 
 #[tokio::test]
 async fn the_limits_of_a_request_are_named() {
-    let mut limits = Limits::default();
-    limits.single_body_bytes = 300;
-    limits.operation_bytes = 200;
-    limits.concepts_per_vocabulary = 1;
+    let limits = Limits {
+        single_body_bytes: 300,
+        operation_bytes: 200,
+        concepts_per_vocabulary: 1,
+        ..Limits::default()
+    };
     let world = World::limited(limits).await;
     world
         .put(&format!("{VOCABULARIES}/colours"), &json!({"title": "Colours"}))

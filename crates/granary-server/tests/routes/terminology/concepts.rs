@@ -120,8 +120,10 @@ async fn without_its_vocabulary_a_concept_is_not_found() {
 
 #[tokio::test]
 async fn the_limits_of_concepts_are_named() {
-    let mut limits = Limits::default();
-    limits.concepts_per_vocabulary = 2;
+    let limits = Limits {
+        concepts_per_vocabulary: 2,
+        ..Limits::default()
+    };
     let world = World::limited(limits).await;
     world
         .put(&format!("{VOCABULARIES}/colours"), &json!({"title": "Colours"}))
@@ -134,8 +136,10 @@ async fn the_limits_of_concepts_are_named() {
     413
     {"code":413,"type":"CONTENT_TOO_LARGE","message":"the number of concepts of the vocabulary is over the limit conceptsPerVocabulary of 2"}
     "#);
-    let mut limits = Limits::default();
-    limits.concept_code_bytes = 2 * 65;
+    let limits = Limits {
+        concept_code_bytes: 2 * 65,
+        ..Limits::default()
+    };
     let world = World::limited(limits).await;
     for key in ["colours", "shapes"] {
         world

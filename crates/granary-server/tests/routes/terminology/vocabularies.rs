@@ -80,9 +80,11 @@ async fn every_fault_of_a_vocabulary_is_told() {
 
 #[tokio::test]
 async fn the_limits_of_vocabularies_are_named() {
-    let mut limits = Limits::default();
-    limits.vocabularies = 2;
-    limits.single_body_bytes = 100;
+    let limits = Limits {
+        vocabularies: 2,
+        single_body_bytes: 100,
+        ..Limits::default()
+    };
     let world = World::limited(limits).await;
     for key in ["a", "b"] {
         let answer = world
