@@ -3,14 +3,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::hash::Hasher;
 use std::ops::Range;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use siphasher::sip128::{Hasher128, SipHasher24};
 
-use crate::check::{Checker, Rejection};
+use crate::check::{Checker, Rejection, content_hash};
 use crate::error::{ErrorObject, ErrorType};
 use crate::keys::ResourceId;
 use crate::operation::ContentHash;
@@ -350,14 +348,8 @@ fn edited(
     }
     let inside: Inside<'_> = serde_json::from_str(&body).map_err(|_| Rejection::Invalid(damaged()))?;
     let data = inside.data.map_or("", RawValue::get);
-    let mut hasher = SipHasher24::new_with_key(&checker.hash_key);
-    // As in the check: the length keeps the two apart.
-    hasher.write(&(data.len() as u64).to_le_bytes());
-    hasher.write(data.as_bytes());
-    if let Some(contained) = inside.contained {
-        hasher.write(contained.get().as_bytes());
-    }
-    let hash = ContentHash(hasher.finish128().as_bytes());
+    let contained = inside.contained.map(|contained| contained.get().as_bytes());
+    let hash = content_hash(&checker.hash_key, data.as_bytes(), contained.as_slice());
     Ok(Changed {
         body: body.into_bytes(),
         hash,

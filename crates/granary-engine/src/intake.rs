@@ -1,4 +1,4 @@
-//! The way of a bulk request: split, check, spool, accept (`DESIGN`, section 2).
+//! The way of a bulk request: split, check, spool, accept (see `ARCHITECTURE.md`).
 
 use std::collections::VecDeque;
 use std::io;

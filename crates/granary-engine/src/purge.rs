@@ -12,7 +12,8 @@ use crate::error::error_object;
 use crate::random::task_id;
 
 impl Engine {
-    /// Accepts the deletion of every record of a type as a task of the source (contract, section 8).
+    /// Accepts the deletion of every record of a type as a task of the source (contract, section 8). `NOT_FOUND` without
+    /// the type, `RESOURCE_EXHAUSTED` where too many tasks wait.
     pub async fn purge(
         &self,
         source: &Key,
@@ -51,7 +52,8 @@ impl Engine {
         Err(error_object(StoreError::DefinitionsChanged))
     }
 
-    /// Cancels a task: what is applied by now stays, all else of it never will be.
+    /// Cancels a task: what is applied by now stays, all else of it never will be. `NOT_FOUND` without the task,
+    /// `FAILED_PRECONDITION` where it has ended.
     pub async fn cancel(&self, source: &Key, id: Ksuid) -> Result<StoredTask, ErrorObject> {
         let source = self.source(source).await?;
         let engine = self.clone();
@@ -67,7 +69,7 @@ impl Engine {
         .await
     }
 
-    /// Deletes a source: an empty one, or with `purge` all of it.
+    /// Deletes a source: an empty one, or with `purge` all of it. `FAILED_PRECONDITION` where it holds something.
     pub async fn delete_source(&self, source: &Key, purge: bool) -> Result<(), ErrorObject> {
         let source = self.source(source).await?;
         let engine = self.clone();

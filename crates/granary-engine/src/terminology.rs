@@ -115,7 +115,8 @@ impl Engine {
         .await
     }
 
-    /// TerminologyBulk many vocabularies at once.
+    /// Changes many vocabularies at once: a request in which every operation is right is applied in order, each judged on
+    /// its own. An error is one of the request as a whole: it is over a limit, or too much is waiting.
     pub async fn change_vocabularies(
         &self,
         shown: ReceiptsShown,
@@ -138,7 +139,7 @@ impl Engine {
         Ok(TerminologyBulk::Applied(changed(named, outcomes.await?)))
     }
 
-    /// TerminologyBulk many concepts of a vocabulary at once.
+    /// Changes many concepts of a vocabulary at once, as [`Self::change_vocabularies`]; `NOT_FOUND` without the vocabulary.
     pub async fn change_concepts(
         &self,
         vocabulary: &Key,

@@ -13,8 +13,6 @@ mod request;
 mod routes;
 mod stream;
 
-pub use routes::{Route, TABLE as ROUTES};
-
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;

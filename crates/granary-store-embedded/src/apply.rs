@@ -216,7 +216,9 @@ impl Inner {
         let segment = self.segment(number)?;
         let mut next = task.cursor - first;
         let count = segment.count()?;
-        while next < count && (operations.len() as u64) < most {
+        let mut meta_bytes = 0;
+        // Bodies stay where they are; meta is read, and may be large.
+        while next < count && (operations.len() as u64) < most && meta_bytes < budget.bytes {
             let rows = segment.operations(next / OPERATIONS_PER_BLOCK)?;
             let room = (most - operations.len() as u64) as usize;
             for row in rows
@@ -226,9 +228,13 @@ impl Inner {
             {
                 let mut operation = row.operation;
                 operation.meta = self.meta_at(row.meta)?;
+                meta_bytes += operation.meta.as_ref().map_or(0, |meta| meta.bytes() as u64);
                 operations.push(operation);
                 places.push(row.place);
                 next += 1;
+                if meta_bytes >= budget.bytes {
+                    break;
+                }
             }
         }
         Ok(Chunk::Placed(operations, places))

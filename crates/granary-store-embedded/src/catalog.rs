@@ -1,7 +1,7 @@
 //! Sources and their definitions: rows in `catalog`, all of them held in memory.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use granary_core::error::ErrorObject;
 use granary_core::keys::Key;
@@ -14,6 +14,7 @@ use crate::effects::Effects;
 use crate::keys::{self, TaskClass, TaskPlace};
 use crate::marks::{Marks, Sweep};
 use crate::rows::{self, DefinitionRow, LaneRow, SourceRow, StoreRow};
+use crate::space::DeadSource;
 use crate::{Inner, Keyspaces, engine, lock};
 
 /// The row of the store itself.
@@ -265,7 +266,7 @@ impl Inner {
             None
         };
         if let Some(holds) = holds {
-            return Err(StoreError::source_holds(&source.key, holds));
+            return self.refused(writer, StoreError::source_holds(&source.key, holds));
         }
         let latest = self.db.snapshot();
         let mut waiting = 0;
@@ -286,7 +287,7 @@ impl Inner {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&source.key);
         drop(writer);
-        lock(&self.dead).push_back(source.number);
+        lock(&self.dead).push_back(DeadSource::new(source.number));
         Ok(())
     }
 
@@ -331,7 +332,7 @@ impl Inner {
                 if let Some(refusal) = definition.refused_while_records_exist(current)
                     && self.in_use(&state, &writer, current.number)?.is_some()
                 {
-                    return Err(StoreError::Refused(refusal));
+                    return self.refused(writer, StoreError::Refused(refusal));
                 }
                 stored.number = current.number;
                 stored.revision = current.revision + 1;
@@ -372,12 +373,21 @@ impl Inner {
         };
         let number = definitions.list.remove(place).number;
         if let Some(why) = self.in_use(&state, &writer, number)? {
-            return Err(StoreError::precondition(format!("'{key}' is in use: {why}")));
+            let refusal = StoreError::precondition(format!("'{key}' is in use: {why}"));
+            return self.refused(writer, refusal);
         }
         let mut batch = self.db.batch();
         batch.remove(&self.keyspaces.catalog, definition_key(source.number, number));
         let row = writer.row.clone();
         self.commit_definitions(batch, &state, &mut writer, row, definitions)
+    }
+
+    /// Refuses by what is stored and may not be durable yet: nothing is shown before it is.
+    fn refused<T>(&self, writer: MutexGuard<'_, Writer>, refusal: StoreError) -> Result<T> {
+        let decided_on = self.sync.last_commit();
+        drop(writer);
+        self.sync.wait(decided_on)?;
+        Err(refusal)
     }
 
     /// Commits a change of the definitions, and shows it when it is durable.
@@ -400,6 +410,8 @@ impl Inner {
         self.commit(batch)?;
         self.sync.wait(self.sync.committed())?;
         writer.row = row;
+        // The ranges that hold the edges of a resource are others now.
+        writer.sweep = None;
         *state.defined.write().unwrap_or_else(PoisonError::into_inner) = defined;
         Ok(())
     }

@@ -232,12 +232,14 @@ impl Inner {
         effects: &mut Effects,
     ) -> Result<()> {
         let resource = keys::resource(ground.source, number, id);
+        let older = ground.marks.of(&resource);
         let mark = MarkRow {
             stamp: cascade.stamp,
-            purge: ground.purge,
+            // A purge that marked it before counts what is still there.
+            purge: ground.purge.or(older.and_then(|older| older.purge)),
         };
         // Behind an older mark there may be any number of edges that are gone.
-        if ground.marks.of(&resource).is_some() {
+        if older.is_some() {
             effects.marks.push((resource, mark));
             return Ok(());
         }

@@ -98,7 +98,7 @@ struct Inner {
     blocks: BlockCache,
     spooled: AtomicU64,
     closed: AtomicBool,
-    dead: Mutex<VecDeque<u32>>,
+    dead: Mutex<VecDeque<space::DeadSource>>,
     // Last, so that the folder is free when all else is closed.
     folder: format::Folder,
 }
@@ -365,8 +365,14 @@ impl Store for EmbeddedStore {
     }
 
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
-        let task = task.clone();
-        self.run(move |inner| inner.receipts(&task, from, limit)).await
+        let (task, source, id) = (task.clone(), task.source, task.task.id);
+        match self.run(move |inner| inner.receipts(&task, from, limit)).await {
+            // As in `read`.
+            Err(StoreError::Damaged(_)) if self.inner.source_numbered(source).is_none() => {
+                Err(StoreError::task_gone(id))
+            }
+            done => done,
+        }
     }
 
     fn spooled_bytes(&self) -> u64 {

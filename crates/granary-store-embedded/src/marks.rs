@@ -102,31 +102,36 @@ impl Inner {
         Ok(marks)
     }
 
-    /// Removes some of the edges under the first mark, and the mark with the last of them.
+    /// Removes some of the edges under the marks, and each mark with the last of its own: one batch, in which so many
+    /// edges are looked at.
     pub(crate) fn sweep(&self, state: &SourceState, writer: &mut Writer, rows_max: usize) -> Result<Step> {
-        let Some((resource, mark)) = writer
-            .marks
-            .0
-            .first_key_value()
-            .map(|(key, mark)| (key.clone(), *mark))
-        else {
-            return Ok(Step::Idle);
-        };
-        let mut sweep = match writer.sweep.take() {
-            Some(sweep) if sweep.is_of(&resource) => sweep,
-            _ => Sweep {
-                resource: resource.clone(),
-                range: 0,
-                after: None,
-            },
-        };
         let source = state.source.number;
         let edge_types = state.edge_types();
         let mut swept = Swept::default();
-        let is_done = self.sweep_ranges(&mut sweep, source, &edge_types, &mark, rows_max, &mut swept)?;
-
+        let mut done = Vec::new();
+        let mut under_way = writer.sweep.take();
+        let mut counted: BTreeMap<u64, u64> = BTreeMap::new();
+        for (resource, mark) in &writer.marks.0 {
+            let mut sweep = match under_way.take() {
+                Some(sweep) if sweep.is_of(resource) => sweep,
+                _ => Sweep {
+                    resource: resource.clone(),
+                    range: 0,
+                    after: None,
+                },
+            };
+            let before = swept.batch_edges.len();
+            let is_done = self.sweep_ranges(&mut sweep, source, &edge_types, mark, rows_max, &mut swept)?;
+            if let Some(sequence) = mark.purge {
+                *counted.entry(sequence).or_default() += (swept.batch_edges.len() - before) as u64;
+            }
+            if !is_done {
+                under_way = Some(sweep);
+                break;
+            }
+            done.push(resource.clone());
+        }
         let mut batch = self.db.batch();
-        let removed = swept.batch_edges.len() as u64;
         for (key, row) in &swept.batch_edges {
             let (from, to) = edge_ends(key)?;
             let number =
@@ -141,12 +146,14 @@ impl Inner {
                 batch.remove(&self.keyspaces.meta, key.as_slice());
             }
         }
-        if is_done {
+        for resource in &done {
             batch.remove(&self.keyspaces.marks, resource.as_slice());
         }
-        if let Some(sequence) = mark.purge {
+        let latest = self.db.snapshot();
+        for (sequence, removed) in counted {
+            // Also of a purge that was cancelled: these edges went with what it had deleted.
             let place = state.lane_task(sequence);
-            let mut task: TaskRow = self.task_row(&self.db.snapshot(), &place)?;
+            let mut task: TaskRow = self.task_row(&latest, &place)?;
             if let Some(purge) = &mut task.purge {
                 purge.deleted.relationships += removed;
                 batch.insert(&self.keyspaces.tasks, place.key(), rows::encode(&task));
@@ -154,11 +161,10 @@ impl Inner {
         }
         self.commit(batch)?;
         self.sync.committed();
-        if is_done {
-            writer.marks.0.remove(&resource);
-        } else {
-            writer.sweep = Some(sweep);
+        for resource in &done {
+            writer.marks.0.remove(resource);
         }
+        writer.sweep = under_way;
         Ok(Step::Tidied)
     }
 

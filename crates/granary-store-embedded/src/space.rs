@@ -5,22 +5,42 @@
 use std::collections::VecDeque;
 
 use fjall::Keyspace;
-use granary_store::Result;
+use granary_store::{Result, StoreError};
 
 use crate::catalog::{DEAD_KIND, dead_key, definitions_of};
-use crate::keys::last_number;
+use crate::keys;
 use crate::rows::{self, SpecRow, Spool};
 use crate::segment::SegmentPaths;
 use crate::{Inner, Keyspaces, engine, io, lock};
 
-/// The numbers of sources whose space is not free yet.
-pub(crate) fn dead_sources(keyspaces: &Keyspaces) -> Result<VecDeque<u32>> {
+/// A deleted source, and how far the removal of what it held is. The latter is in memory alone.
+pub(crate) struct DeadSource {
+    number: u32,
+    /// Which of the keyspaces is next,
+    keyspace: usize,
+    /// and the last key of it that was removed: what was removed is not walked over again.
+    after: Vec<u8>,
+}
+
+impl DeadSource {
+    pub(crate) fn new(number: u32) -> Self {
+        Self {
+            number,
+            keyspace: 0,
+            after: Vec::new(),
+        }
+    }
+}
+
+/// The sources whose space is not free yet.
+pub(crate) fn dead_sources(keyspaces: &Keyspaces) -> Result<VecDeque<DeadSource>> {
     let number = |row: fjall::Guard| {
         let key = row.key().map_err(engine)?;
         let number = key
             .get(1..)
             .and_then(|number| Some(u32::from_be_bytes(*number.first_chunk()?)));
-        number.ok_or_else(|| granary_store::StoreError::Damaged("a key of catalog".into()))
+        let number = number.ok_or_else(|| StoreError::Damaged("a key of catalog".into()))?;
+        Ok(DeadSource::new(number))
     };
     keyspaces.catalog.prefix([DEAD_KIND]).map(number).collect()
 }
@@ -30,52 +50,60 @@ impl Inner {
     pub(crate) fn free_space(&self, rows_max: usize) -> Result<bool> {
         // One at a time, so that the row of a number goes after all others.
         let mut dead = lock(&self.dead);
-        let Some(source) = dead.front().copied() else {
+        let Some(source) = dead.front_mut() else {
             return Ok(false);
         };
         self.check_open()?;
-        let prefix = source.to_be_bytes();
         let mut batch = self.db.batch();
-        let mut removed = 0;
-        let mut unlinked = Vec::new();
-        // The spool names the segments, so what it says goes with them.
-        for row in self.keyspaces.spool.prefix(prefix) {
-            if removed >= rows_max {
-                break;
-            }
-            let (key, value) = row.into_inner().map_err(engine)?;
-            if last_number(&key) == Some(0)
-                && let Spool::Segments(segments) = rows::decode::<SpecRow>(&value, "spool")?.spool
-            {
-                for (segment, _) in segments {
-                    batch.remove(&self.keyspaces.segments, segment.to_be_bytes());
-                    unlinked.push(segment);
-                    removed += 1;
-                }
-            }
-            batch.remove(&self.keyspaces.spool, key);
-            removed += 1;
-        }
-        let mut remove = |keyspace: &Keyspace, prefix: &[u8]| -> Result<()> {
-            for row in keyspace.prefix(prefix) {
-                if removed >= rows_max {
+        let (mut removed, mut unlinked) = (0, Vec::new());
+        let (mut place, mut after) = (source.keyspace, source.after.clone());
+        let keyspaces = self.keyspaces.of_sources();
+        while let Some(keyspace) = keyspaces.get(place) {
+            let prefix = match place {
+                0 => definitions_of(source.number),
+                _ => source.number.to_be_bytes().to_vec(),
+            };
+            let start = if after.is_empty() {
+                prefix.clone()
+            } else {
+                keys::after(after.clone())
+            };
+            let mut is_through = true;
+            for row in keyspace.range(start..) {
+                let (key, value) = row.into_inner().map_err(engine)?;
+                if !key.starts_with(&prefix) {
                     break;
                 }
-                batch.remove(keyspace, row.key().map_err(engine)?);
+                if removed >= rows_max.max(1) {
+                    is_through = false;
+                    break;
+                }
+                // The spool names the segments, so what it says goes with them.
+                if place == SPOOL
+                    && keys::last_number(&key) == Some(0)
+                    && let Spool::Segments(segments) = rows::decode::<SpecRow>(&value, "spool")?.spool
+                {
+                    for (segment, _) in segments {
+                        batch.remove(&self.keyspaces.segments, segment.to_be_bytes());
+                        unlinked.push(segment);
+                    }
+                }
+                after = key.to_vec();
+                batch.remove(keyspace, key);
                 removed += 1;
             }
-            Ok(())
-        };
-        for keyspace in self.keyspaces.of_sources() {
-            remove(keyspace, &prefix)?;
+            if !is_through {
+                break;
+            }
+            (place, after) = (place + 1, Vec::new());
         }
-        remove(&self.keyspaces.catalog, &definitions_of(source))?;
-        let is_last = removed < rows_max;
+        let is_last = place == keyspaces.len();
         if is_last {
-            batch.remove(&self.keyspaces.catalog, dead_key(source));
+            batch.remove(&self.keyspaces.catalog, dead_key(source.number));
         }
         self.commit(batch)?;
         let commit = self.sync.committed();
+        (source.keyspace, source.after) = (place, after);
         if is_last {
             dead.pop_front();
         }
@@ -97,10 +125,15 @@ impl Inner {
     }
 }
 
+/// The place of `spool` in [`Keyspaces::of_sources`].
+const SPOOL: usize = 1;
+
 impl Keyspaces {
-    /// Those whose keys start with the number of a source, but for `spool`.
-    fn of_sources(&self) -> [&Keyspace; 11] {
+    /// What a source has rows in: those of `catalog` are its definitions, all others start with its number.
+    fn of_sources(&self) -> [&Keyspace; 13] {
         [
+            &self.catalog,
+            &self.spool,
             &self.heads,
             &self.bodies,
             &self.meta,

@@ -100,7 +100,7 @@ pub struct Budget {
     pub bytes: u64,
 }
 
-/// A lane that this worker holds: the queue of bulk tasks of one source (`DESIGN`: lanes). Holding it is a promise
+/// A lane that this worker holds: the queue of bulk tasks of one source (see `ARCHITECTURE.md`). Holding it is a promise
 /// not to waste work; that each operation is applied once rests on the cursor, which moves only from the place that
 /// the worker read.
 #[derive(Debug)]

@@ -25,7 +25,7 @@ pub trait Weighed {
 
 impl Weighed for Record {
     fn bytes(&self) -> usize {
-        self.body.len()
+        self.body.len() + self.identifiers.len()
     }
 }
 

@@ -20,6 +20,18 @@ pub(super) struct Content {
     pub(super) contained: Option<Range<usize>>,
 }
 
+/// The keyed hash of `data` and of the parts of `contained` that count.
+pub(crate) fn content_hash(key: &[u8; 16], data: &[u8], contained: &[&[u8]]) -> ContentHash {
+    let mut hasher = SipHasher24::new_with_key(key);
+    // The length keeps the two apart.
+    hasher.write(&(data.len() as u64).to_le_bytes());
+    hasher.write(data);
+    for part in contained {
+        hasher.write(part);
+    }
+    ContentHash(hasher.finish128().as_bytes())
+}
+
 impl Run<'_, '_, '_> {
     /// Copies the value that is next as `data` while `check` takes it.
     pub(super) fn keep_data<T>(&mut self, content: &mut Content, check: impl FnOnce(&mut Self) -> T) -> T {
@@ -73,22 +85,20 @@ impl Run<'_, '_, '_> {
         }
         let part = |range: Range<usize>| out.get(range).unwrap_or_default();
         let data = part(content.data.clone().unwrap_or_default());
-        let mut hasher = SipHasher24::new_with_key(self.hash_key);
-        // The length keeps the two apart.
-        hasher.write(&(data.len() as u64).to_le_bytes());
-        hasher.write(data);
-        if let Some(contained) = content.contained {
-            let mut from = contained.start;
-            for range in &self.generated {
-                hasher.write(part(from..range.start));
-                from = range.end;
+        let mut contained = Vec::new();
+        if let Some(range) = content.contained {
+            let mut from = range.start;
+            for generated in &self.generated {
+                contained.push(part(from..generated.start));
+                from = generated.end;
             }
-            hasher.write(part(from..contained.end));
+            contained.push(part(from..range.end));
         }
+        let hash = content_hash(self.hash_key, data, &contained);
         if content.data.is_some() {
             out.push(b'}');
         }
-        ContentHash(hasher.finish128().as_bytes())
+        hash
     }
 
     /// A new id.

@@ -19,6 +19,8 @@ mod tokens;
 mod value;
 mod when;
 
+pub(crate) use content::content_hash;
+
 use crate::error::{ErrorObject, ErrorType};
 use crate::fault::{Faults, Path};
 use crate::json::{Halt, Place, Scanner, without_byte_order_mark};

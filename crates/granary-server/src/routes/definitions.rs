@@ -114,6 +114,7 @@ async fn put(
     let expected = conditions.of_write()?;
     let source = existing("source", &source)?;
     let key = Key::parse(&key).map_err(ErrorObject::from)?;
+    let _place = app.engine.admit()?;
     let body = json_body(request, "definitionBytes", app.engine.limits().definition_bytes).await?;
     let defined = app
         .engine

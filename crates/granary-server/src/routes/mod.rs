@@ -27,14 +27,13 @@ use crate::reply::{Failure, Reply, json, with_header};
 use crate::request::shortened;
 
 /// The calls of one path of the contract, section 3.
-#[derive(Clone, Copy, Debug)]
-pub struct Route {
+pub(crate) struct Route {
     /// The path, with names in braces for what varies.
-    pub path: &'static str,
+    pub(crate) path: &'static str,
     /// Its methods, in lower case.
-    pub methods: &'static [&'static str],
+    pub(crate) methods: &'static [&'static str],
     /// True where writes honour `If-Match` and `If-None-Match`.
-    pub conditional: bool,
+    pub(crate) conditional: bool,
 }
 
 /// Makes the router and the table of what it routes from one list, so that neither can miss a path of the other.
@@ -46,7 +45,7 @@ macro_rules! routes {
         }
 
         /// Every path that a server answers, with its methods.
-        pub const TABLE: &[Route] = &[$(Route {
+        pub(crate) const TABLE: &[Route] = &[$(Route {
             path: $path,
             methods: &[$(stringify!($method)),+],
             conditional: routes!(@flag $($flag)?),

@@ -21,6 +21,7 @@ pub(super) async fn start(
     request: Request,
 ) -> Reply {
     let source = existing("source", &source)?;
+    let _place = app.engine.admit()?;
     let body = json_body(request, "singleBodyBytes", app.engine.limits().single_body_bytes).await?;
     let example = r#"{"collectionType":"RESOURCE","collectionKey":"…"}"#;
     let purge: PurgeWrite = object(&body, "a purge", example)?;

@@ -184,6 +184,20 @@ async fn identified(
         .identified(source, of_type.number, identifier, None, NAMED_MAX + 1)
         .await;
     let mut found = found.map_err(error_object)?;
+    // A page of large records may hold one, though there are more.
+    if let [
+        Record {
+            id: RecordId::Resource(first),
+            ..
+        },
+    ] = found.as_slice()
+        && may_go_on(&found, NAMED_MAX + 1)
+    {
+        let next = store
+            .identified(source, of_type.number, identifier, Some(first), 1)
+            .await;
+        found.extend(next.map_err(error_object)?);
+    }
     if found.len() > 1 {
         let more = if found.len() > NAMED_MAX {
             " and others"

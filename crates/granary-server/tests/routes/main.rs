@@ -10,7 +10,6 @@ mod every_call;
 mod every_route;
 mod health;
 mod lists;
-mod route_table;
 mod sources;
 mod terminology;
 mod world;
