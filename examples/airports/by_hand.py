@@ -4,8 +4,21 @@ Every code in this file must exist in CLDR, every spelling must occur in airport
 make.py stops at one that does not, so that a table grown stale with its sources is noticed.
 """
 
-# How OurAirports writes the surface of a runway, and what that is. PEM is partly concrete, asphalt or macadam bound by
-# bitumen; GRE is graded or rolled earth with grass on it. What follows a code (grooved, a bearing strength) is not taken.
+# What the surface of a runway may be.
+SURFACE_DEFINITIONS = {
+    "asphalt": "Asphalt.",
+    "bitumen": "Gravel or macadam that is bound by bitumen.",
+    "concrete": "Concrete.",
+    "earth": "Graded or rolled earth, with grass on it or not.",
+    "grass": "Grass on ground that was not graded.",
+    "gravel": "Gravel.",
+    "laterite": "Laterite, a red soil that hardens in the air.",
+    "paved": "Asphalt or concrete, in parts or not known which.",
+    "water": "Water, for seaplanes.",
+}
+
+# How OurAirports writes the surface of a runway. PEM is partly concrete, asphalt or macadam bound by bitumen; GRE is
+# graded or rolled earth with grass on it. What follows a code (grooved, a bearing strength) is not taken.
 SURFACES = {
     "ASP": "asphalt", "ASPH": "asphalt", "ASPH-G": "asphalt", "ASPH 71/F/C/X/T": "asphalt", "ASPHALT": "asphalt",
     "Asphalt": "asphalt", "asphalt": "asphalt",

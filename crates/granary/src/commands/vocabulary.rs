@@ -64,12 +64,24 @@ pub(crate) struct Apply {
 /// What a file holds; what is in it is for the server to judge.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(super) struct File {
     key: Option<String>,
     title: Option<Box<RawValue>>,
     description: Option<Box<RawValue>>,
     #[serde(default)]
-    concepts: Vec<Box<RawValue>>,
+    pub(super) concepts: Vec<Box<RawValue>>,
+}
+
+impl File {
+    /// The vocabulary without its concepts, as its PUT takes it.
+    pub(super) fn body(&self) -> String {
+        let members = [("title", &self.title), ("description", &self.description)];
+        let members = members.iter().filter_map(|(name, value)| {
+            let value = value.as_ref()?.get();
+            Some(format!("\"{name}\":{value}"))
+        });
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    }
 }
 
 impl Vocabulary {
@@ -142,17 +154,11 @@ async fn apply(path: &Path, client: &Client, output: &mut Output) -> anyhow::Res
     let from = path.display();
     let json = read(path).await.with_context(|| format!("cannot read {from}"))?;
     let file: File = serde_json::from_slice(&json).with_context(|| format!("{from} is no vocabulary"))?;
-    let key = match file.key {
-        Some(key) => key,
+    let key = match &file.key {
+        Some(key) => key.clone(),
         None => key_of(path).with_context(|| format!("{from} has no 'key'"))?,
     };
-    let members = [("title", &file.title), ("description", &file.description)];
-    let members = members.iter().filter_map(|(name, value)| {
-        let value = value.as_ref()?.get();
-        Some(format!("\"{name}\":{value}"))
-    });
-    let body = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
-    let put = client.put_vocabulary(&key, body).await;
+    let put = client.put_vocabulary(&key, file.body()).await;
     let put = put.with_context(|| format!("cannot store vocabulary {key} from {from}"))?;
     let did = if put.created { "Created" } else { "Replaced" };
     output.status(did, format_args!("vocabulary {key}"));

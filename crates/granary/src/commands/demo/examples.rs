@@ -40,6 +40,12 @@ impl File {
     }
 }
 
+/// What codes may mean, in whatever source.
+pub(crate) const VOCABULARIES: [File; 2] = [
+    example!("airports/vocabularies", "country-code.json"),
+    example!("airports/vocabularies", "runway-surface.json"),
+];
+
 /// What the resources of the source `airports` look like.
 pub(crate) const PROFILES: [File; 5] = [
     example!("airports/profiles", "country.json"),

@@ -6,13 +6,15 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use granary_client::api::bulk::BulkQuery;
 use granary_client::api::tasks::Task;
-use granary_client::{BulkReply, Client, DefinitionKind, SourceClient};
+use granary_client::api::terminology::TerminologyReceipt;
+use granary_client::{BulkReply, Client, ConceptsReply, DefinitionKind, SourceClient};
 use granary_core::operation::TargetType;
+use granary_core::receipt::ReceiptStatus;
 use serde::Serialize;
 
 use super::examples::File;
 use crate::commands::bulk::{Sent, send};
-use crate::commands::task;
+use crate::commands::{task, vocabulary};
 use crate::input::Input;
 use crate::output::{GOOD, Output, rejected_lines};
 
@@ -57,6 +59,34 @@ impl<'a> Show<'a> {
             step: 0,
             seen: Seen::default(),
         })
+    }
+
+    /// Stores a vocabulary with its concepts and tells how many there are.
+    pub(super) async fn vocabulary(&mut self, file: File) -> anyhow::Result<u64> {
+        let key = file.key();
+        let held: vocabulary::File = serde_json::from_slice(file.bytes)?;
+        let put = self.client.put_vocabulary(key, held.body()).await;
+        let put = put.with_context(|| format!("cannot store the vocabulary {key}"))?;
+        let reply = self
+            .client
+            .change_concepts(key, vocabulary::operations(&held.concepts));
+        let ConceptsReply::Applied(applied) = reply.await? else {
+            bail!("the concepts of {key} are right and were rejected");
+        };
+        let stored =
+            |receipt: &TerminologyReceipt| receipt.status == ReceiptStatus::Success && !receipt.unchanged;
+        let (sent, count) = (
+            held.concepts.len(),
+            self.client.get_vocabulary(key).await?.concept_count,
+        );
+        self.check(
+            format_args!("the vocabulary {key} is new and has all its concepts"),
+            put.created
+                && applied.receipts.len() == sent
+                && applied.receipts.iter().all(stored)
+                && count == sent as u64,
+        );
+        Ok(count)
     }
 
     pub(super) async fn define(

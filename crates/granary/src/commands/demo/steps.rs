@@ -53,6 +53,14 @@ impl Show<'_> {
         let put = self.client.put_source(self.airports.key()).await?;
         self.check("the source airports is new", put.created);
         self.say(format_args!("{:<24} {NAME}airports{NAME:#}", "source"))?;
+        for file in examples::VOCABULARIES {
+            let concepts = counted(self.vocabulary(file).await?, "concept");
+            let key = file.key();
+            self.say(format_args!(
+                "{:<24} {NAME}{key}{NAME:#}, {concepts}",
+                "vocabulary"
+            ))?;
+        }
         for (kind, files) in [
             (DefinitionKind::Profile, &examples::PROFILES[..]),
             (
@@ -316,6 +324,10 @@ impl Show<'_> {
             (
                 "the airports in Ontario",
                 format!("curl '{airports}/relationships/airport-in-subdivision?to={SUBDIVISION}'"),
+            ),
+            (
+                "a country in 12 languages",
+                format!("curl {url}/terminology/v1/vocabularies/country-code/concepts/CA"),
             ),
             (
                 "tasks that ended partial",
