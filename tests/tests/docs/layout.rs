@@ -52,7 +52,7 @@ fn write(out: &mut String, json: &str, indent: usize, at: usize) -> Result<()> {
 }
 
 /// The same JSON with a blank after each colon and comma, and nowhere else.
-fn one_line(json: &str) -> String {
+pub(crate) fn one_line(json: &str) -> String {
     spaced(json, |c| if matches!(c, ':' | ',') { " " } else { "" })
 }
 

@@ -7,7 +7,7 @@ use granary_tests::Server;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap};
 
-use super::layout::{compact, pretty};
+use super::layout::{compact, one_line, pretty};
 use super::learned::Learned;
 use super::page::{self, Message, Piece, cut, is_answer, join, message};
 
@@ -48,6 +48,7 @@ pub(crate) async fn page(text: &str, mode: Mode) -> Result<Done> {
     let mut out = Vec::new();
     let mut rest = pieces.into_iter().peekable();
     while let Some(piece) = rest.next() {
+        let behind = matches!(out.last(), Some(Piece::Text(text)) if text.trim_end().ends_with(BEHIND));
         out.push(piece.clone());
         let Piece::Http { line, text } = piece else {
             continue;
@@ -55,6 +56,9 @@ pub(crate) async fn page(text: &str, mode: Mode) -> Result<Done> {
         let at_line = || format!("line {line}");
         ensure!(!is_answer(&text), "{line}: an answer without a request before it");
         let sent = message(&text).with_context(at_line)?;
+        if behind {
+            keep_busy(&server, &sent).await.with_context(at_line)?;
+        }
         let answer = send(&server.url, &sent, &mut learned)
             .await
             .with_context(at_line)?;
@@ -175,8 +179,8 @@ fn as_page_shows(answer: &Answer, before: Option<&str>, learned: &Learned) -> Re
         let body = match kind(answer) {
             Kind::Json => pretty(&answer.body)?,
             Kind::Lines => {
-                let lines: Result<Vec<_>> = answer.body.lines().map(pretty).collect();
-                lines?.join("\n")
+                let lines: Vec<_> = answer.body.lines().map(one_line).collect();
+                lines.join("\n")
             }
             Kind::Text => answer.body.trim_end_matches('\n').to_owned(),
         };
@@ -204,6 +208,39 @@ fn kind(answer: &Answer) -> Kind {
     }
 }
 
+/// What goes before a request whose task is to be seen waiting.
+const BEHIND: &str = "<!-- Sent while a large task is under way. -->";
+
+/// Operations of that task: seconds of work.
+const BUSY_WITH: usize = 300_000;
+
+/// Gives the source of a request a task that what is sent next waits behind.
+async fn keep_busy(server: &Server, next: &Message<'_>) -> Result<()> {
+    let source = source(next).context("the request is not for a source")?;
+    let client = reqwest::Client::new();
+    let url = format!("{}/sources/{source}/v1", server.url);
+    let profile = client.put(format!("{url}/profiles/filler"));
+    let profile = profile.body(r#"{"properties": {}}"#).send().await?;
+    ensure!(
+        profile.status() == 201,
+        "the profile of the large task: {}",
+        profile.text().await?
+    );
+    let line = "{\"action\": \"CREATE\", \"create\": {\"type\": \"filler\", \"data\": {}}}\n";
+    let large = client.post(format!("{url}/resources/bulk"));
+    let large = large
+        .header(CONTENT_TYPE, "application/x-ndjson")
+        .body(line.repeat(BUSY_WITH));
+    let large = large.send().await?;
+    ensure!(large.status() == 202, "the large task: {}", large.text().await?);
+    Ok(())
+}
+
+/// The source that the path of a request names.
+fn source<'a>(sent: &Message<'a>) -> Option<&'a str> {
+    sent.first.split('/').nth(2)
+}
+
 /// How long a task of a page may take: it only bounds a hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -213,7 +250,7 @@ async fn wait_until_ended(server: &Server, sent: &Message<'_>, answer: &Answer) 
         return Ok(());
     }
     let accepted: serde_json::Value = serde_json::from_str(&answer.body)?;
-    let (Some(task), Some(source)) = (accepted["taskId"].as_str(), sent.first.split('/').nth(2)) else {
+    let (Some(task), Some(source)) = (accepted["taskId"].as_str(), source(sent)) else {
         return Ok(());
     };
     let url = format!("{}/sources/{source}/v1/tasks/{task}", server.url);
