@@ -181,7 +181,7 @@ mod tests {
             format!("/tasks/bk_{A}")
         );
         assert!(!learned.same(A, A));
-        assert!(!learned.same(B, A));
+        assert!(!learned.same("3GoMXDkWcQz1u8YtRbN5vLd2EfA", B));
         assert!(!learned.same("bk_short", &format!("bk_{B}")));
     }
 
