@@ -1,9 +1,11 @@
 //! Relationships: `…/relationships/{type}` (contract, section 3).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::resources::Meta;
+use crate::resources::{Meta, Resource};
 
 /// One end of a relationship.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +51,9 @@ pub struct Relationship {
     pub data: Option<Box<RawValue>>,
     /// Times and version.
     pub meta: Meta,
+    /// With `?includes=`: the resources at its ends that were asked for, by their type, all of one moment with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub includes: Option<BTreeMap<String, Vec<Resource>>>,
 }
 
 /// The query of `GET …/relationships/{type}`.

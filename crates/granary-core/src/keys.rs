@@ -73,6 +73,33 @@ impl Key {
     }
 }
 
+/// What an edge is called as seen from one of its ends, such as `worksAt` or `provider.worksAt`: one or more keys joined
+/// by dots (contract, section 4).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IncludeKey(Box<str>);
+
+impl IncludeKey {
+    /// The longest include key, in characters.
+    pub const LEN_MAX: usize = 255;
+
+    /// The include key that `raw` spells.
+    pub fn parse(raw: &str) -> Result<Self, BadName> {
+        if raw.len() <= Self::LEN_MAX && raw.split('.').all(|part| Key::parse(part).is_ok()) {
+            return Ok(Self(raw.into()));
+        }
+        let rule = format!(
+            "an include key is one key or several joined by dots, with at most {} characters",
+            Self::LEN_MAX
+        );
+        Err(BadName::new("include key", rule, raw))
+    }
+
+    /// The include key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The id of a resource, unique per source and type.
 ///
 /// 2 to 93 of `A-Z a-z 0-9 _ -`, not starting with `_` (contract, section 4).
@@ -197,6 +224,7 @@ macro_rules! name_as_text {
     };
 }
 name_as_text!(Key);
+name_as_text!(IncludeKey);
 name_as_text!(ResourceId);
 name_as_text!(ConceptCode);
 
@@ -244,6 +272,27 @@ mod tests {
         let too_long = "k".repeat(63);
         for bad in ["", "_a", "bulk", "a b", "é", "a.b", "a/b", "a\0", &too_long] {
             assert!(Key::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn include_keys_may_have_dots() {
+        let longest = [
+            "k".repeat(62),
+            "k".repeat(62),
+            "k".repeat(62),
+            "k".repeat(62),
+            "abc".into(),
+        ];
+        let longest = longest.join(".");
+        for good in ["worksAt", "provider.worksAt", "a.b.c", &longest] {
+            assert_eq!(IncludeKey::parse(good).unwrap().as_str(), good);
+        }
+        let too_long = format!("{longest}d");
+        for bad in [
+            "", ".", "a.", ".a", "a..b", "a.b c", "a._b", "bulk", "a.bulk", &too_long,
+        ] {
+            assert!(IncludeKey::parse(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -83,7 +83,7 @@ limits! {
     definitions_per_source, "definitionsPerSource", 1_000, "Profiles and relationship definitions of one source.";
     vocabularies, "vocabularies", 1_000, "Vocabularies.";
     concepts_per_vocabulary, "conceptsPerVocabulary", 1_000_000, "Concepts of one vocabulary.";
-    concept_code_bytes, "conceptCodeBytes", 128_000_000, "Codes of all concepts, in bytes, 32 more counted for each: what is held in memory to check bindings.";
+    concept_code_bytes, "conceptCodeBytes", 128_000_000, "Codes of all concepts, in bytes, 64 more counted for each: what may be held in memory to check bindings.";
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::split::{Piece, Run, SplitError};
 pub(crate) struct Checks {
     pub(crate) inner: Arc<Inner>,
     pub(crate) schema: Arc<CompiledSchema>,
+    pub(crate) vocabularies: Arc<Vocabularies>,
     pub(crate) target: TargetType,
     /// When the request arrived; goes into generated ids.
     pub(crate) now: Timestamp,
@@ -62,7 +63,7 @@ impl Checks {
         let mut checker = Checker {
             schema: &self.schema,
             target: self.target,
-            vocabularies: Vocabularies::none(),
+            vocabularies: &self.vocabularies,
             tokens: None,
             limits: &self.inner.limits,
             hash_key: self.inner.hash_key,

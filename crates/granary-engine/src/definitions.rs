@@ -1,7 +1,5 @@
 //! Changes of definitions: accepted beside the others of the source, or refused with every fault.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use granary_core::error::ErrorObject;
 use granary_core::keys::Key;
@@ -40,10 +38,12 @@ impl Engine {
             for _ in 0..CHANGED_TRIES_MAX {
                 let seen = store.definitions(&source).await.map_err(error_object)?;
                 let current = find(&seen, kind, &key).map(|known| tag_of_definition(&source, known));
+                let heads = store.terminology().vocabulary_heads().await;
+                let vocabularies = heads.map_err(error_object)?.keys().cloned().collect();
                 let (inner, of_key, json) = (engine.inner.clone(), key.clone(), json.clone());
                 // Patterns are compiled, and the others are read: too long for a thread that serves others.
                 let accepting = tokio::task::spawn_blocking(move || {
-                    schema::accept(kind, &of_key, &json, &seen.list, &BTreeSet::new(), &inner.limits)
+                    schema::accept(kind, &of_key, &json, &seen.list, &vocabularies, &inner.limits)
                         .map(|accepted| (accepted, seen.revision))
                 });
                 let (accepted, revision) = accepting.await.map_err(|_| internal())??;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::keys::Key;
 use granary_core::limits::Limits;
+use granary_core::vocabulary::Vocabularies;
 use granary_store::{Source, Store, StoreError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use tracing::error;
 
 use crate::clock::Clock;
+use crate::codes::KeptCodes;
 use crate::error::{error_object, internal, unavailable};
 use crate::lanes::Lanes;
 use crate::schemas::{CompiledSchema, Schemas, compile};
@@ -81,6 +83,8 @@ pub(crate) struct Inner {
     pub(crate) writes: TaskTracker,
     pub(crate) hash_key: [u8; 16],
     pub(crate) schemas: Schemas,
+    pub(crate) codes: KeptCodes,
+    pub(crate) no_vocabularies: Arc<Vocabularies>,
     /// Places for checks that run at once.
     pub(crate) checks: Semaphore,
     /// Bytes of scratch files.
@@ -88,6 +92,12 @@ pub(crate) struct Inner {
     in_flight: Arc<Semaphore>,
     stop: CancellationToken,
     workers: TaskTracker,
+}
+
+impl Inner {
+    pub(crate) fn scratch_bytes(&self) -> u64 {
+        self.scratch_bytes.load(Ordering::Relaxed)
+    }
 }
 
 impl Engine {
@@ -102,6 +112,8 @@ impl Engine {
         let inner = Inner {
             hash_key: store.hash_key(),
             schemas: Schemas::default(),
+            codes: KeptCodes::new(limits.concept_code_bytes),
+            no_vocabularies: Arc::default(),
             checks: Semaphore::new(options.checks.max(1)),
             scratch_bytes: Arc::default(),
             in_flight: Arc::new(Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS))),
@@ -200,7 +212,7 @@ impl Engine {
 
     /// Bytes on disk that hold the failures of rejected requests until they are answered.
     pub fn scratch_bytes(&self) -> u64 {
-        self.inner.scratch_bytes.load(Ordering::Relaxed)
+        self.inner.scratch_bytes()
     }
 
     /// Runs a write that must not stop half way: it goes on even if nobody waits for it any more, and the engine

@@ -13,6 +13,7 @@ use granary_core::keys::Key;
 use granary_core::operation::TargetType;
 use granary_core::task::TaskKind;
 use granary_core::time::Timestamp;
+use granary_core::vocabulary::Vocabularies;
 use granary_store::{StoredTask, Upload};
 use tokio::task::JoinHandle;
 use tracing::error;
@@ -92,6 +93,7 @@ impl Engine {
         let _place = self.admit()?;
         let source = self.source(&request.source).await?;
         let schema = self.schema(&source).await?;
+        let vocabularies = self.vocabularies(&schema).await?;
         let now = self.inner.clock.now();
         let upload = if request.validate_only {
             None
@@ -102,7 +104,7 @@ impl Engine {
             Some(begun.await.map_err(error_object)?)
         };
         let revision = schema.revision;
-        let mut reading = Reading::new(&self.inner, &request, schema, upload, now);
+        let mut reading = Reading::new(&self.inner, &request, schema, vocabularies, upload, now);
         reading.read(pin!(body)).await?;
         match reading.finish().await? {
             Read::Rejected(rejection) => Ok(Intake::Rejected(Box::new(rejection))),
@@ -159,6 +161,7 @@ impl Reading {
         inner: &Arc<Inner>,
         request: &BulkRequest,
         schema: Arc<CompiledSchema>,
+        vocabularies: Arc<Vocabularies>,
         upload: Option<Box<dyn Upload>>,
         now: Timestamp,
     ) -> Self {
@@ -178,6 +181,7 @@ impl Reading {
         let checks = Checks {
             inner: Arc::clone(inner),
             schema,
+            vocabularies,
             target: request.target,
             now,
             verdicts_only: AtomicBool::new(upload.is_none()),
@@ -284,7 +288,7 @@ impl Reading {
     async fn fail(&mut self, index: u64, error: ErrorObject) -> Result<(), ErrorObject> {
         let inner = &self.checks.inner;
         let to_disk = self.failures.push(index, error).await.map_err(scratch_failed)?;
-        let taken = || inner.store.spooled_bytes() + inner.scratch_bytes.load(Ordering::Relaxed);
+        let taken = || inner.store.spooled_bytes() + inner.scratch_bytes();
         if to_disk && taken() > inner.limits.spool_bytes {
             return Err(ErrorObject::new(
                 ErrorType::ResourceExhausted,
@@ -335,7 +339,7 @@ impl Reading {
     }
 }
 
-fn scratch_failed(failure: io::Error) -> ErrorObject {
+pub(crate) fn scratch_failed(failure: io::Error) -> ErrorObject {
     error!(%failure, "the failures of a rejected request could not be written to or read from scratch");
     unavailable("there was no room for the answer; send the request again later")
 }

@@ -4,6 +4,7 @@
 
 mod check;
 mod clock;
+mod codes;
 mod definitions;
 mod engine;
 mod error;
@@ -18,6 +19,7 @@ mod scratch;
 mod single;
 mod space;
 pub mod split;
+mod terminology;
 
 pub use clock::{Clock, HandClock, SystemClock};
 pub use definitions::Defined;
@@ -28,3 +30,4 @@ pub use intake::{BodyError, BodyFormat, BulkRequest, Intake};
 pub use rejection::{ReceiptsShown, Rejection};
 pub use schemas::CompiledSchema;
 pub use single::{Change, Persisted, SingleWrite, WriteOutcome};
+pub use terminology::{Changed, Changes};

@@ -215,18 +215,21 @@ impl Single {
                 return Ok(batch);
             }
         };
+        let vocabularies = self.engine.vocabularies(schema).await?;
         if body.len() <= INLINE_BYTES {
-            return self.check_body(schema, type_index, body, now);
+            return self.check_body(schema, &vocabularies, type_index, body, now);
         }
         let (single, schema, body) = (self.clone(), Arc::clone(schema), body.clone());
-        let checking =
-            tokio::task::spawn_blocking(move || single.check_body(&schema, type_index, &body, now));
+        let checking = tokio::task::spawn_blocking(move || {
+            single.check_body(&schema, &vocabularies, type_index, &body, now)
+        });
         checking.await.map_err(|_| internal())?
     }
 
     fn check_body(
         &self,
         schema: &CompiledSchema,
+        vocabularies: &Vocabularies,
         type_index: u32,
         body: &[u8],
         now: Timestamp,
@@ -236,7 +239,7 @@ impl Single {
         let mut checker = Checker {
             schema,
             target: self.write.target,
-            vocabularies: Vocabularies::none(),
+            vocabularies,
             tokens: None,
             limits: &inner.limits,
             hash_key: inner.hash_key,

@@ -34,6 +34,29 @@ pub(crate) fn write_relationship(out: &mut Vec<u8>, source: &Key, of_type: &Type
     write_rest(out, source, record);
 }
 
+/// Puts `includes`, resources by their type, into the object that was written last.
+pub(crate) fn write_includes<'a>(
+    out: &mut Vec<u8>,
+    source: &Key,
+    resources: impl IntoIterator<Item = (&'a str, Record)>,
+) {
+    out.pop();
+    out.extend(br#","includes":{"#);
+    let mut before = None;
+    for (type_key, record) in resources {
+        match before {
+            Some(before) if before == type_key => out.push(b','),
+            _ => {
+                let comma = if before.is_some() { "]," } else { "" };
+                out.extend(format!(r#"{comma}"{type_key}":["#).bytes());
+            }
+        }
+        write_resource(out, source, type_key, &record);
+        before = Some(type_key);
+    }
+    out.extend(if before.is_some() { &b"]}}"[..] } else { b"}}" });
+}
+
 /// The members of the body, then `meta`, then the end of the object.
 fn write_rest(out: &mut Vec<u8>, source: &Key, record: &Record) {
     if let Some(members) = record

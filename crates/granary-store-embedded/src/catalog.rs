@@ -8,7 +8,7 @@ use granary_core::keys::Key;
 use granary_core::operation::{TypeNumber, TypeRef};
 use granary_core::schema::{AcceptedDefinition, DefinitionKind, Schema, StoredDefinition};
 use granary_core::time::Timestamp;
-use granary_store::{Definitions, Result, Source, StoreError, Stored};
+use granary_store::{Definitions, Result, Source, StoreError, Stored, names_known};
 
 use crate::effects::Effects;
 use crate::keys::{self, TaskClass, TaskPlace};
@@ -303,6 +303,10 @@ impl Inner {
         if definitions.revision != seen {
             return Err(StoreError::DefinitionsChanged);
         }
+        // From here until it is shown no vocabulary that it names goes.
+        let bound = !definition.vocabularies().is_empty();
+        let _held = bound.then(|| self.terminology.hold());
+        names_known(definition, &self.terminology.heads())?;
         let same = |d: &StoredDefinition| d.kind == definition.kind() && d.key == *definition.key();
         let mut stored = StoredDefinition {
             kind: definition.kind(),

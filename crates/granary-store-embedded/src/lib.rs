@@ -293,10 +293,13 @@ impl Store for EmbeddedStore {
         self.run(move |inner| inner.write(write, now)).await
     }
 
-    async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>> {
-        let (source, id) = (source.clone(), id.clone());
-        self.read(&source.clone(), move |inner| inner.record(&source, number, &id))
-            .await
+    async fn records(
+        &self,
+        source: &Source,
+        wanted: &[(TypeNumber, RecordId)],
+    ) -> Result<Vec<Option<Record>>> {
+        let (of, wanted) = (source.clone(), wanted.to_vec());
+        self.read(source, move |inner| inner.records(&of, wanted)).await
     }
 
     async fn resources(

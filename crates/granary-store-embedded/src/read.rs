@@ -96,28 +96,31 @@ impl Inner {
         Ok(segment)
     }
 
-    pub(crate) fn record(
+    pub(crate) fn records(
         &self,
         source: &Source,
-        number: TypeNumber,
-        id: &RecordId,
-    ) -> Result<Option<Record>> {
+        wanted: Vec<(TypeNumber, RecordId)>,
+    ) -> Result<Vec<Option<Record>>> {
         let state = self.state_of(source)?;
         let now = self.sync.published();
-        let key = keys::record(source.number, &RecordKey::of(number, id));
-        let keyspace = match id {
-            RecordId::Resource(_) => &self.keyspaces.heads,
-            RecordId::Relationship { .. } => &self.keyspaces.edges,
-        };
-        let Some(row) = now.get(keyspace, &key).map_err(engine)? else {
-            return Ok(None);
-        };
-        let row: HeadRow = rows::decode(&row, "heads")?;
         let shown = Shown::of(self, &state, &now)?;
-        match shown.hides(&RecordKey::of(number, id), row.stamp) {
-            true => Ok(None),
-            false => Ok(Some(self.with_body(&now, &key, id.clone(), &row)?)),
-        }
+        let record = |(number, id): (TypeNumber, RecordId)| {
+            let place = RecordKey::of(number, &id);
+            let key = keys::record(source.number, &place);
+            let keyspace = match id {
+                RecordId::Resource(_) => &self.keyspaces.heads,
+                RecordId::Relationship { .. } => &self.keyspaces.edges,
+            };
+            let Some(row) = now.get(keyspace, &key).map_err(engine)? else {
+                return Ok(None);
+            };
+            let row: HeadRow = rows::decode(&row, "heads")?;
+            match shown.hides(&place, row.stamp) {
+                true => Ok(None),
+                false => self.with_body(&now, &key, id.clone(), &row).map(Some),
+            }
+        };
+        wanted.into_iter().map(record).collect()
     }
 
     /// The resources of a type that have an identifier.

@@ -29,7 +29,9 @@ use granary_core::time::Timestamp;
 pub use error::{Result, StoreError};
 pub use record::{PAGE_BYTES_MAX, Record, Weighed, may_go_on, take_page};
 pub use task::{StoredTask, TaskFilter};
-pub use terminology::{StoredConcept, StoredVocabulary, Terminology, VocabularyHead, VocabularyHeads};
+pub use terminology::{
+    StoredConcept, StoredVocabulary, Terminology, VocabularyHead, VocabularyHeads, bound_to, names_known,
+};
 pub use upload::{CheckedBatch, Upload};
 
 /// A source as the store knows it. Its number is never given twice, so a source that was deleted and created again
@@ -220,7 +222,7 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Stores a definition that was accepted beside the definitions of revision `seen`;
-    /// [`StoreError::DefinitionsChanged`] when they are not the ones in force.
+    /// [`StoreError::DefinitionsChanged`] when they are not the ones in force, or a vocabulary that it names is gone.
     async fn put_definition(
         &self,
         source: &Source,
@@ -269,8 +271,18 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::DefinitionsChanged`] when it was checked by definitions that are not in force.
     async fn write(&self, write: Write, now: Timestamp) -> Result<Written>;
 
+    /// These records, each by the number of its type and its id, in their order and all of one moment.
+    async fn records(
+        &self,
+        source: &Source,
+        wanted: &[(TypeNumber, RecordId)],
+    ) -> Result<Vec<Option<Record>>>;
+
     /// One record of the type with this number.
-    async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>>;
+    async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>> {
+        let found = self.records(source, &[(number, id.clone())]).await?;
+        Ok(found.into_iter().next().flatten())
+    }
 
     /// Resources of a type in the byte order of their ids after `after`: at most `limit`, and fewer where their bodies
     /// reach [`PAGE_BYTES_MAX`]; see [`may_go_on`].

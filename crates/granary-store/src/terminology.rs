@@ -6,11 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use granary_core::error::ErrorObject;
 use granary_core::keys::{ConceptCode, Key};
+use granary_core::schema::AcceptedDefinition;
 use granary_core::terminology::{Concept, ConceptChange, Kept, Outcome, Vocabulary, VocabularyChange};
 use granary_core::time::Timestamp;
+use granary_core::vocabulary::Codes;
 
 use crate::record::Weighed;
-use crate::{Result, StoreError};
+use crate::{Definitions, Result, StoreError};
 
 /// What is known of a vocabulary without reading it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,8 +99,8 @@ pub trait Terminology: Send + Sync {
         limit: usize,
     ) -> Result<Vec<StoredConcept>>;
 
-    /// Every code of a vocabulary in byte order, with its head at that moment; `None` without the vocabulary.
-    async fn codes(&self, vocabulary: &Key) -> Result<Option<(VocabularyHead, Vec<Box<str>>)>>;
+    /// Every code of a vocabulary, with its head at that moment; `None` without the vocabulary.
+    async fn codes(&self, vocabulary: &Key) -> Result<Option<(VocabularyHead, Codes)>>;
 
     /// Changes concepts of a vocabulary, in order and in one transaction, each judged on its own; `NOT_FOUND` without
     /// the vocabulary.
@@ -108,6 +110,30 @@ pub trait Terminology: Send + Sync {
         changes: Vec<ConceptChange>,
         now: Timestamp,
     ) -> Result<Vec<Outcome>>;
+}
+
+/// The definition of a source that is bound to a vocabulary, if one is.
+pub fn bound_to(vocabulary: &Key, source: &Key, definitions: &Definitions) -> Option<String> {
+    // Reading them all would take long. A text without escapes that does not hold the key does not name it.
+    let may_name = |json: &str| json.contains('\\') || json.contains(vocabulary.as_str());
+    let bound = definitions
+        .list
+        .iter()
+        .find(|stored| may_name(&stored.json) && stored.vocabularies().contains(vocabulary))?;
+    let (noun, key) = (bound.kind.noun(), &bound.key);
+    Some(format!("{noun} '{key}' of source '{source}'"))
+}
+
+/// Sees that the vocabularies that a definition names are there; where not, it was accepted beside others.
+pub fn names_known(definition: &AcceptedDefinition, heads: &VocabularyHeads) -> Result<()> {
+    match definition
+        .vocabularies()
+        .iter()
+        .all(|key| heads.contains_key(key))
+    {
+        true => Ok(()),
+        false => Err(StoreError::DefinitionsChanged),
+    }
 }
 
 impl StoreError {

@@ -318,12 +318,34 @@ async fn nesting_without_end_is_refused_as_quickly() {
 }
 
 #[tokio::test]
-async fn what_is_not_built_yet_is_refused_not_passed_over() {
+async fn meta_that_cannot_be_is_refused_with_every_fault() {
     let registry = Registry::start().await;
-    let mut operation = create("ada", "Ada");
-    operation["create"]["meta"] = json!({"createdAt": "2020-01-01T00:00:00Z"});
-    let answer = registry.send(request(&[operation])).await;
-    assert_eq!(answer.rejected()[0]["error"]["code"], 501);
+    let of = |meta: Value| {
+        let mut operation = create("ada", "Ada");
+        operation["create"]["meta"] = meta;
+        request(&[operation])
+    };
+    let meta = json!({
+        "createdAt": "2999-01-01T00:00:00Z",
+        "updatedAt": "2020-01-01",
+        "version": 2,
+        "identifier": [{"value": "1"}, {"value": "1"}, {"use": "source", "system": "mdm"}],
+    });
+    let answer = registry.send(of(meta)).await;
+    let expected = [
+        fault("/create/meta/createdAt", "max"),
+        fault("/create/meta/identifier/1", "duplicate"),
+        fault("/create/meta/identifier/2/system", "enum"),
+        fault("/create/meta/identifier/2/use", "enum"),
+        fault("/create/meta/updatedAt", "type"),
+        fault("/create/meta/version", "unknown"),
+    ];
+    let mut found = answer.faults();
+    found.sort();
+    assert_eq!(found, expected);
+    let identifiers: Vec<Value> = (0..101).map(|n| json!({"value": n.to_string()})).collect();
+    let answer = registry.send(of(json!({"identifier": identifiers}))).await;
+    assert_eq!(answer.rejected()[0]["error"]["code"], 413);
     registry.assert_empty().await;
 }
 

@@ -151,18 +151,6 @@ async fn objects_and_arrays_are_checked_through_and_through() {
 }
 
 #[tokio::test]
-async fn what_is_not_built_yet_is_refused_when_the_profile_is_stored() {
-    let registry = Registry::start().await;
-    let properties =
-        [json!({"type": "symbol", "rules": [{"required": true, "when": {"eq": {"kind": "a"}}}]})];
-    for property in properties {
-        let request = registry.request(reqwest::Method::PUT, "/sources/clinics/v1/profiles/thing");
-        let answer = super::registry::answer(request.json(&json!({"properties": {"v": property}}))).await;
-        assert_eq!(answer.error(), (501, "UNIMPLEMENTED"), "{property}");
-    }
-}
-
-#[tokio::test]
 async fn required() {
     let property = json!({"type": "symbol", "rules": [{"required": true}]});
     check(

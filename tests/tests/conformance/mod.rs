@@ -19,6 +19,7 @@ mod bulk_task;
 mod bad_bodies;
 mod bad_operations;
 mod bad_values;
+mod deleting;
 mod registry;
 mod server;
 

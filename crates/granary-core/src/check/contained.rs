@@ -184,7 +184,9 @@ impl<'c, 'a> Run<'c, 'a, '_> {
                 }
             };
             match (self.scan.peek()?, shape) {
-                (Kind::Object, Some(shape)) if member == 2 => self.fields(&shape.fields, &here)?,
+                (Kind::Object, Some(shape)) if member == 2 => {
+                    self.data(&shape.fields, shape.whens.as_deref(), &here)?;
+                }
                 (Kind::Object, Some(shape)) => self.contained(shape, slot.root, &here)?,
                 (Kind::Object, None) => self.scan.skip()?,
                 (found, _) => self.wrong_kind(&here, "an object", found)?,

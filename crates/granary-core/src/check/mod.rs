@@ -11,11 +11,13 @@
 mod contained;
 mod content;
 mod envelope;
+mod meta;
 mod reference;
 mod relationship;
 mod resource;
 mod tokens;
 mod value;
+mod when;
 
 use crate::error::{ErrorObject, ErrorType};
 use crate::fault::{Faults, Path};
@@ -119,6 +121,7 @@ impl Checker<'_> {
             target: self.target,
             vocabularies: self.vocabularies,
             tokens: self.tokens,
+            limits: self.limits,
             created: None,
             hash_key: &self.hash_key,
             now: self.now,
@@ -173,6 +176,7 @@ struct Run<'c, 'a, 'o> {
     target: TargetType,
     vocabularies: &'c Vocabularies,
     tokens: Option<&'c Tokens>,
+    limits: &'c Limits,
     /// In a create of a resource, what is known of its id.
     created: Option<Created>,
     hash_key: &'c [u8; 16],

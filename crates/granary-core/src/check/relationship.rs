@@ -45,6 +45,7 @@ impl Run<'_, '_, '_> {
         let mut type_given = fixed_type.is_some();
         let (mut id, mut id_given) = (None, false);
         let (mut from, mut to) = (GivenEnd::default(), GivenEnd::default());
+        let mut meta = None;
         let mut content = Content::default();
         let mut seen = Seen::default();
         let mut data_given = false;
@@ -78,7 +79,7 @@ impl Run<'_, '_, '_> {
                 }
                 "from" => from = self.edge_end(shape.map(|(_, ends)| &ends.from), &here)?,
                 "to" => to = self.edge_end(shape.map(|(_, ends)| &ends.to), &here)?,
-                "meta" => self.meta(&here)?,
+                "meta" => meta = self.meta(&here)?,
                 _ => {
                     data_given = true;
                     if known_type == TypeKnown::NotYet {
@@ -88,8 +89,9 @@ impl Run<'_, '_, '_> {
                         .index()
                         .and_then(|index| self.schema.relationship_shape(index));
                     match (self.scan.peek()?, shape) {
-                        (Kind::Object, Some((fields, _))) => {
-                            self.keep_data(&mut content, |run| run.fields(fields, &here))?;
+                        (Kind::Object, Some((edge, _))) => {
+                            let whens = edge.whens.as_deref();
+                            self.keep_data(&mut content, |run| run.data(&edge.fields, whens, &here))?;
                         }
                         (Kind::Object, None) => self.scan.skip()?,
                         (found, _) => self.wrong_kind(&here, "an object", found)?,
@@ -111,13 +113,17 @@ impl Run<'_, '_, '_> {
         let shape = known_type
             .index()
             .and_then(|index| self.schema.relationship_shape(index));
-        if let Some((fields, ends)) = shape {
+        if let Some((edge, ends)) = shape {
             self.end_fits(&from, &ends.from, &path.name("from"));
             self.end_fits(&to, &ends.to, &path.name("to"));
-            if !data_given && action != Action::Delete && !fields.required.is_empty() {
-                let message =
-                    || "'data' is required, since the relationship type has required properties".to_owned();
-                self.faults.add(&path.name("data"), "required", message);
+            if !data_given && action != Action::Delete {
+                if !edge.fields.required.is_empty() {
+                    let message = || {
+                        "'data' is required, since the relationship type has required properties".to_owned()
+                    };
+                    self.faults.add(&path.name("data"), "required", message);
+                }
+                self.no_data(edge.whens.as_deref(), &path.name("data"));
             }
         }
         if let Some(id) = &id {
@@ -134,7 +140,7 @@ impl Run<'_, '_, '_> {
                 type_index,
                 id: RecordId::Relationship { from, to },
                 hash: (action != Action::Delete).then(|| self.finish_body(content)),
-                meta: None,
+                meta,
             });
         }
         Ok(())

@@ -4,7 +4,6 @@ use super::content::Content;
 use super::tokens::Tokens;
 use super::value::Seen;
 use super::{Created, Run};
-use crate::error::ErrorType;
 use crate::fault::{Path, did_you_mean, shown};
 use crate::json::{Halt, Kind};
 use crate::keys::ResourceId;
@@ -59,7 +58,7 @@ impl Run<'_, '_, '_> {
             &MEMBERS
         };
         let mut known_type = fixed_type.map_or(TypeKnown::NotYet, TypeKnown::Is);
-        let mut id = None;
+        let (mut id, mut meta) = (None, None);
         let mut content = Content::default();
         let mut seen = Seen::default();
         let (mut type_given, mut id_given, mut data_given) =
@@ -89,7 +88,7 @@ impl Run<'_, '_, '_> {
                     id = self.id_member(action, fixed_id, &here)?;
                     id_given = true;
                 }
-                "meta" => self.meta(&here)?,
+                "meta" => meta = self.meta(&here)?,
                 part => {
                     if known_type == TypeKnown::NotYet {
                         known_type = self.known_type_ahead(TargetType::Resource)?;
@@ -100,7 +99,8 @@ impl Run<'_, '_, '_> {
                     data_given |= part == "data";
                     match (self.scan.peek()?, shape) {
                         (Kind::Object, Some(shape)) if part == "data" => {
-                            self.keep_data(&mut content, |run| run.fields(&shape.fields, &here))?;
+                            let whens = shape.whens.as_deref();
+                            self.keep_data(&mut content, |run| run.data(&shape.fields, whens, &here))?;
                         }
                         (Kind::Object, Some(shape)) => {
                             let root = known_type
@@ -148,7 +148,7 @@ impl Run<'_, '_, '_> {
                 type_index,
                 id: RecordId::Resource(id),
                 hash: (action != Action::Delete).then(|| self.finish_body(content)),
-                meta: None,
+                meta,
             });
         }
         Ok(())
@@ -248,24 +248,6 @@ impl Run<'_, '_, '_> {
             .schema
             .type_of(target, &text.decode())
             .map_or(TypeKnown::Wrong, TypeKnown::Is))
-    }
-
-    /// Takes `meta`. Importing it comes later; until then there is nothing that it may hold.
-    pub(super) fn meta(&mut self, path: &Path<'_>) -> Result<(), Halt> {
-        if !self.enter_object(path, "an object")? {
-            return Ok(());
-        }
-        let mut first = true;
-        while self.scan.member(first)?.is_some() {
-            if first {
-                let message = || "writing meta is not supported yet, leave it out".to_owned();
-                self.faults
-                    .add_as(ErrorType::Unimplemented, path, "meta", message);
-            }
-            first = false;
-            self.scan.skip()?;
-        }
-        Ok(())
     }
 
     /// Skips a member that a payload of this action does not have.

@@ -2,6 +2,8 @@ mod bodies;
 mod edges;
 mod faults;
 mod helpers;
+mod meta;
 mod random;
 mod references;
 mod singles;
+mod when;

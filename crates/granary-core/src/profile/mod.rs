@@ -13,9 +13,11 @@ mod read;
 pub mod rules;
 pub mod types;
 pub mod value;
+pub mod when;
 
-use crate::keys::Key;
+use crate::keys::{IncludeKey, Key};
 use fields::Fields;
+use when::Whens;
 
 pub(crate) use read::{Beside, JSON_DEPTH_MAX, Neighbours, Reading};
 
@@ -84,6 +86,8 @@ pub struct Profile {
     pub kind: ProfileKind,
     /// Its properties.
     pub fields: Fields,
+    /// Its conditional rules, if it has any.
+    pub whens: Option<Box<Whens>>,
     /// What its records may contain.
     pub contained: Vec<ContainRule>,
 }
@@ -108,6 +112,8 @@ pub struct RelationshipDefinition {
     pub to: End,
     /// The properties of its edges.
     pub fields: Fields,
+    /// Its conditional rules, if it has any.
+    pub whens: Option<Box<Whens>>,
 }
 
 /// One end of a relationship definition.
@@ -116,7 +122,7 @@ pub struct End {
     /// The profile at this end.
     pub profile_key: Key,
     /// What the edge is called seen from this end.
-    pub include_key: Key,
+    pub include_key: IncludeKey,
     /// How many edges one resource of this end may have.
     pub include_cardinality: Cardinality,
 }

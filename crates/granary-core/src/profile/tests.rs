@@ -582,6 +582,7 @@ fn costly_definitions_are_bounded() {
 }
 
 mod complex;
+mod when;
 
 mod random {
     use proptest::prelude::*;
@@ -594,7 +595,7 @@ mod random {
             edge: bool,
             cuts in prop::collection::vec((any::<u16>(), any::<u8>(), 0..3_u8), 0..6),
         ) {
-            let json = r#"{"type":"ROOT","properties":{"p":{"type":"address","properties":{"line":{"rules":[{"max":3}]}}},"q":{"type":"coding","binding":{"vocabulary":{"key":"languages","strength":"required"}}},"a":{"type":"symbol","rules":[{"min":1,"max":9},{"enum":["a","b"]},{"pattern":"^[a-z]+$"}]},"b":{"type":"array","items":{"type":"object","properties":{"c":{"type":"decimal"}}}}},"contained":{"x":{"types":["office"],"cardinality":"0:*"}},"from":{"profileKey":"provider","includeKey":"y","includeCardinality":"0:1"},"to":{"profileKey":"clinic","includeKey":"z","includeCardinality":"0:1"}}"#;
+            let json = r#"{"type":"ROOT","properties":{"p":{"type":"address","properties":{"line":{"rules":[{"max":3}]}}},"q":{"type":"coding","binding":{"vocabulary":{"key":"languages","strength":"required"}}},"a":{"type":"symbol","rules":[{"min":1,"max":9},{"required":true,"max":5,"when":{"and":[{"eq":{"p.line":"x*"}},{"not":{"gt":{"b.c":1.5}}}]}},{"enum":["a","b"]},{"pattern":"^[a-z]+$"}]},"b":{"type":"array","items":{"type":"object","properties":{"c":{"type":"decimal"}}}}},"contained":{"x":{"types":["office"],"cardinality":"0:*"}},"from":{"profileKey":"provider","includeKey":"y","includeCardinality":"0:1"},"to":{"profileKey":"clinic","includeKey":"z","includeCardinality":"0:1"}}"#;
             let mut bytes = json.as_bytes().to_vec();
             for (place, byte, how) in cuts {
                 let place = place as usize % bytes.len();

@@ -8,11 +8,12 @@ use std::collections::BTreeSet;
 use crate::error::{ErrorObject, ErrorType};
 use crate::fault::Path;
 use crate::json::Scanner;
-use crate::keys::Key;
+use crate::keys::{IncludeKey, Key};
 use crate::operation::{EdgeEnd, EdgeEnds, TargetType, TypeNumber, TypeRef};
 use crate::profile::document::Node;
 use crate::profile::fields::{Binding, Fields, Strength};
 use crate::profile::names::Names;
+use crate::profile::when::Whens;
 use crate::profile::{Cardinality, Profile, ProfileKind, Reading, RelationshipDefinition};
 use crate::time::Timestamp;
 
@@ -85,6 +86,7 @@ enum TypeShape {
 #[derive(Debug)]
 pub(crate) struct ResourceShape {
     pub(crate) fields: Fields,
+    pub(crate) whens: Option<Box<Whens>>,
     /// Its place among the types; `None` for a CONTAINED profile.
     pub(crate) type_index: Option<u32>,
     pub(crate) contain_names: Names,
@@ -212,6 +214,17 @@ impl Schema {
         Some(self.relationship_types[self.relationship_names.find(key)?])
     }
 
+    /// The include keys of the ends of the relationship type at `type_index`: of where edges start, and where they end.
+    pub fn include_keys(&self, type_index: u32) -> Option<[&IncludeKey; 2]> {
+        match self.shapes.get(type_index as usize)? {
+            TypeShape::Relationship(place) => {
+                let definition = self.relationships.get(*place)?;
+                Some([&definition.from.include_key, &definition.to.include_key])
+            }
+            TypeShape::Resource(_) => None,
+        }
+    }
+
     /// True where `key` is a profile, ROOT or CONTAINED.
     pub(crate) fn has_profile(&self, key: &str) -> bool {
         self.profile_names.find(key).is_some()
@@ -244,11 +257,11 @@ impl Schema {
         &self.profiles[place]
     }
 
-    /// The properties of the relationship type at `type_index`, and its ends.
-    pub(crate) fn relationship_shape(&self, type_index: u32) -> Option<(&Fields, &EdgeEnds)> {
+    /// The definition of the relationship type at `type_index`, and its ends.
+    pub(crate) fn relationship_shape(&self, type_index: u32) -> Option<(&RelationshipDefinition, &EdgeEnds)> {
         let ends = self.types.get(type_index as usize)?.edge.as_ref()?;
         match self.shapes.get(type_index as usize)? {
-            TypeShape::Relationship(place) => Some((&self.relationships.get(*place)?.fields, ends)),
+            TypeShape::Relationship(place) => Some((self.relationships.get(*place)?, ends)),
             TypeShape::Resource(_) => None,
         }
     }
@@ -270,6 +283,7 @@ fn resource_shape(
     });
     Ok(ResourceShape {
         fields: profile.fields.clone(),
+        whens: profile.whens.clone(),
         type_index,
         contain_names: Names::new(profile.contained.iter().map(|rule| rule.key.as_str())),
         contained: contained.collect::<Result<_, ErrorObject>>()?,

@@ -181,9 +181,9 @@ impl<U: FnMut(&Key) -> Option<String>> Rules<Key> for VocabularyRules<U> {
     }
 }
 
-/// What a code counts for the limit `conceptCodeBytes`.
+/// What a code counts for the limit `conceptCodeBytes`: itself, and what it takes to find it in memory.
 pub fn code_bytes(code: &ConceptCode) -> u64 {
-    code.as_str().len() as u64 + 32
+    code.as_str().len() as u64 + 64
 }
 
 /// What bounds the concepts of one vocabulary.

@@ -214,9 +214,9 @@ fn decided(stored: bool, changes: &[&str]) -> (Vec<Outcome>, Touched<Concept>) {
     let mut rules = ConceptRules {
         count: u64::from(stored),
         count_max: 1,
-        bytes: if stored { 33 } else { 0 },
+        bytes: if stored { 65 } else { 0 },
         bytes_of_others: 10,
-        bytes_max: 43,
+        bytes_max: 75,
     };
     let decided =
         decide::<_, _, _, Infallible>(changes.collect(), Timestamp::from_millis(9), &mut rules, |_| {
@@ -225,7 +225,7 @@ fn decided(stored: bool, changes: &[&str]) -> (Vec<Outcome>, Touched<Concept>) {
     let Ok(mut decided) = decided;
     let (_, touched) = decided.touched.pop_first().unwrap();
     assert_eq!(rules.count, u64::from(touched.now.is_some()));
-    assert_eq!(rules.bytes, 33 * rules.count);
+    assert_eq!(rules.bytes, 65 * rules.count);
     (decided.outcomes, touched)
 }
 

@@ -33,6 +33,10 @@ impl Store for FaultyStore {
         self.inner.hash_key()
     }
 
+    fn terminology(&self) -> &dyn Terminology {
+        self.inner.terminology()
+    }
+
     async fn put_source(&self, key: &Key, now: Timestamp) -> Result<(Source, Stored)> {
         self.inner.put_source(key, now).await
     }
@@ -113,8 +117,12 @@ impl Store for FaultyStore {
         self.inner.write(write, now).await
     }
 
-    async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>> {
-        self.inner.record(source, number, id).await
+    async fn records(
+        &self,
+        source: &Source,
+        wanted: &[(TypeNumber, RecordId)],
+    ) -> Result<Vec<Option<Record>>> {
+        self.inner.records(source, wanted).await
     }
 
     async fn resources(
@@ -169,10 +177,6 @@ impl Store for FaultyStore {
 
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
         self.inner.receipts(task, from, limit).await
-    }
-
-    fn terminology(&self) -> &dyn Terminology {
-        self.inner.terminology()
     }
 
     fn spooled_bytes(&self) -> u64 {

@@ -9,8 +9,8 @@ use granary_api::NDJSON;
 use granary_api::relationships::RelationshipsQuery;
 use granary_api::resources::WriteQuery;
 use granary_core::error::ErrorObject;
-use granary_core::keys::{RelationshipId, ResourceId};
-use granary_core::operation::{RecordId, TargetType, TypeRef};
+use granary_core::keys::{IncludeKey, RelationshipId, ResourceId};
+use granary_core::operation::{EdgeEnds, RecordId, TargetType, TypeRef};
 use granary_engine::{Change, SingleWrite, error_object, tag_of_record};
 use granary_store::{EdgeFilter, Record, Source, may_go_on};
 
@@ -30,11 +30,13 @@ async fn type_of(app: &App, source: &Source, key: &str) -> Result<TypeRef, Error
     let schema = app.engine.schema(source).await?;
     match schema.relationship_type(key) {
         Some(index) => Ok(schema.types[index as usize].clone()),
-        None => Err(ErrorObject::not_found(format!(
-            "there is no relationship definition '{}'",
-            shortened(key)
-        ))),
+        None => Err(no_type(key)),
     }
+}
+
+fn no_type(key: &str) -> ErrorObject {
+    let message = format!("there is no relationship definition '{}'", shortened(key));
+    ErrorObject::not_found(message)
 }
 
 fn no_record(type_key: &str, id: &str) -> ErrorObject {
@@ -105,25 +107,104 @@ pub(super) async fn delete(
     ))
 }
 
+/// Which resources an answer has beside the edge.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Included {
+    from: bool,
+    to: bool,
+}
+
+/// The names in `?includes=`, which may be given again and may hold several with commas between: each is the type or
+/// the include key of an end.
+fn included(
+    query: &[(String, String)],
+    edge: &EdgeEnds,
+    include_keys: [&IncludeKey; 2],
+) -> Result<Included, ErrorObject> {
+    let mut included = Included::default();
+    let [from_key, to_key] = include_keys.map(IncludeKey::as_str);
+    let (from_type, to_type) = (edge.from.profile.as_str(), edge.to.profile.as_str());
+    for (parameter, names) in query {
+        if parameter != "includes" {
+            let message = format!(
+                "the query of the URL is not valid: unknown parameter '{}', there is 'includes' alone",
+                shortened(parameter)
+            );
+            return Err(ErrorObject::invalid(message));
+        }
+        for name in names.split(',') {
+            let found = Included {
+                from: name == from_type || name == from_key,
+                to: name == to_type || name == to_key,
+            };
+            if found == Included::default() {
+                let mut known = vec![from_type, to_type, from_key, to_key];
+                known.sort_unstable();
+                known.dedup();
+                return Err(ErrorObject::invalid(format!(
+                    "includes: '{}' is neither a type nor an include key of this relationship type, which has {}",
+                    shortened(name),
+                    known.join(", ")
+                )));
+            }
+            included.from |= found.from;
+            included.to |= found.to;
+        }
+    }
+    Ok(included)
+}
+
 pub(super) async fn show(
     State(app): Shared,
     Path((source, type_key, id)): Path<(String, String, String)>,
-    _: NoQuery,
+    Asked(query): Asked<Vec<(String, String)>>,
     conditions: Conditions,
 ) -> Reply {
     let source = app.engine.source(&existing("source", &source)?).await?;
     let of_type = type_of(&app, &source, &type_key).await?;
+    let schema = app.engine.schema(&source).await?;
+    let keys = schema
+        .relationship_type(&type_key)
+        .and_then(|index| schema.include_keys(index));
+    let (Some(edge), Some(keys)) = (&of_type.edge, keys) else {
+        return Err(no_type(&type_key).into());
+    };
+    let included = included(&query, edge, keys)?;
     let RelationshipId { from, to } = RelationshipId::parse(&id).map_err(|_| no_record(&type_key, &id))?;
-    let record = RecordId::Relationship { from, to };
-    let found = app.engine.store().record(&source, of_type.number, &record).await;
-    let record = found
-        .map_err(error_object)?
-        .ok_or_else(|| no_record(&type_key, &id))?;
-    conditions.answer(&tag_of_record(&source, &record.head), || {
-        let mut body = Vec::new();
-        records::write_relationship(&mut body, &source.key, &of_type, &record);
-        raw_json(StatusCode::OK, body)
-    })
+    // The edge and its ends are read together: they are of one moment.
+    let mut wanted = vec![(
+        of_type.number,
+        RecordId::Relationship {
+            from: from.clone(),
+            to: to.clone(),
+        },
+    )];
+    if included.from {
+        wanted.push((edge.from.number, RecordId::Resource(from)));
+    }
+    if included.to {
+        wanted.push((edge.to.number, RecordId::Resource(to)));
+    }
+    // An edge of a resource with itself has one resource at both ends.
+    wanted.dedup();
+    let found = app.engine.store().records(&source, &wanted).await;
+    let mut found = found.map_err(error_object)?.into_iter();
+    let record = found.next().flatten().ok_or_else(|| no_record(&type_key, &id))?;
+    let mut body = Vec::new();
+    records::write_relationship(&mut body, &source.key, &of_type, &record);
+    if query.is_empty() {
+        return conditions.answer(&tag_of_record(&source, &record.head), || {
+            raw_json(StatusCode::OK, body)
+        });
+    }
+    let ends = wanted.iter().skip(1).zip(found);
+    let of_number = |number| match number == edge.from.number {
+        true => &edge.from.profile,
+        false => &edge.to.profile,
+    };
+    let ends = ends.filter_map(|((number, _), record)| Some((of_number(*number).as_str(), record?)));
+    records::write_includes(&mut body, &source.key, ends);
+    Ok(raw_json(StatusCode::OK, body))
 }
 
 fn ends_of(record: &Record) -> Option<(ResourceId, ResourceId)> {

@@ -145,6 +145,20 @@ impl World {
         id
     }
 
+    /// A list of tasks, once all of them have ended.
+    pub(crate) async fn ended(&self, path: &str) -> Value {
+        let started = Instant::now();
+        loop {
+            let page = self.read(path).await;
+            let tasks = page["data"].as_array().unwrap();
+            if tasks.iter().all(|task| task["status"] != "PENDING") {
+                return page;
+            }
+            assert!(started.elapsed() < Duration::from_secs(60), "{path} does not end");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
     /// Sends a bulk request that is accepted. Answers the id of its task.
     pub(crate) async fn accepted(&self, path: &str, operations: Value) -> String {
         let body = json!({"operations": operations});

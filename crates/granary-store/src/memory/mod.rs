@@ -20,7 +20,8 @@ use granary_core::time::Timestamp;
 
 use crate::{
     Budget, CheckedBatch, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store,
-    StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written, take_page,
+    StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
+    names_known, take_page,
 };
 
 use source::{SourceState, TaskState};
@@ -249,11 +250,12 @@ impl Store for MemoryStore {
         now: Timestamp,
     ) -> Result<(StoredDefinition, Stored)> {
         let mut state = self.state();
-        let limits = state.limits;
+        let (limits, vocabularies) = (state.limits, state.vocabulary_heads());
         let source = state.open(source)?;
         if source.definitions.revision != seen {
             return Err(StoreError::DefinitionsChanged);
         }
+        names_known(definition, &vocabularies)?;
         let same = |d: &StoredDefinition| d.kind == definition.kind() && d.key == *definition.key();
         let place = source.definitions.list.iter().position(same);
         let mut stored = StoredDefinition {
@@ -437,10 +439,15 @@ impl Store for MemoryStore {
         Ok(source.write(write, now))
     }
 
-    async fn record(&self, source: &Source, number: TypeNumber, id: &RecordId) -> Result<Option<Record>> {
+    async fn records(
+        &self,
+        source: &Source,
+        wanted: &[(TypeNumber, RecordId)],
+    ) -> Result<Vec<Option<Record>>> {
         let mut state = self.state();
-        let found = state.of(source)?.records.get(&(number, id.clone()));
-        Ok(found.map(|held| held.record(id)))
+        let stored = &state.of(source)?.records;
+        let record = |key: &(TypeNumber, RecordId)| Some(stored.get(key)?.record(&key.1));
+        Ok(wanted.iter().map(record).collect())
     }
 
     async fn resources(

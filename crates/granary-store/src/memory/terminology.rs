@@ -10,11 +10,12 @@ use granary_core::terminology::{
     decide,
 };
 use granary_core::time::Timestamp;
+use granary_core::vocabulary::Codes;
 
-use super::{MemoryStore, State};
+use super::{MemoryStore, SourceState, State};
 use crate::{
     Result, StoreError, StoredConcept, StoredVocabulary, Terminology, VocabularyHead, VocabularyHeads,
-    take_page,
+    bound_to, take_page,
 };
 
 /// The vocabularies of a store.
@@ -31,6 +32,11 @@ struct VocabularyState {
 }
 
 impl State {
+    pub(super) fn vocabulary_heads(&self) -> VocabularyHeads {
+        let all = self.vocabularies.all.iter();
+        all.map(|(key, state)| (key.clone(), state.head)).collect()
+    }
+
     fn vocabulary(&self, key: &Key) -> Result<&VocabularyState> {
         let found = self.vocabularies.all.get(key);
         found.ok_or_else(|| StoreError::vocabulary_gone(key))
@@ -45,7 +51,10 @@ impl State {
         let mut rules = VocabularyRules {
             count: self.vocabularies.all.len() as u64,
             count_max: self.limits.vocabularies,
-            in_use: |_: &Key| None,
+            in_use: |key: &Key| {
+                let bound = |source: &SourceState| bound_to(key, &source.source.key, &source.definitions);
+                self.sources.values().find_map(bound)
+            },
         };
         let decided = decide(changes, now, &mut rules, |key| {
             Ok::<_, StoreError>(self.vocabularies.all.get(key).map(|state| state.kept.clone()))
@@ -178,15 +187,10 @@ impl Terminology for MemoryStore {
         take_page(shown.map(|found| Ok(to_concept(found))), limit)
     }
 
-    async fn codes(&self, vocabulary: &Key) -> Result<Option<(VocabularyHead, Vec<Box<str>>)>> {
+    async fn codes(&self, vocabulary: &Key) -> Result<Option<(VocabularyHead, Codes)>> {
         let state = self.state();
         let found = state.vocabularies.all.get(vocabulary);
-        Ok(found.map(|v| {
-            (
-                v.head,
-                v.concepts.keys().map(|code| code.as_str().into()).collect(),
-            )
-        }))
+        Ok(found.map(|v| (v.head, v.concepts.keys().map(ConceptCode::as_str).collect())))
     }
 
     async fn change_concepts(

@@ -209,6 +209,8 @@ macro_rules! behaviours {
                 resources_are_listed_in_byte_order_with_every_page_size,
                 a_page_of_large_bodies_ends_early_and_says_so,
                 a_body_is_the_last_one_written_wherever_it_was_before,
+                records_read_together_stand_as_they_were_asked_for,
+                records_read_together_are_of_one_moment,
                 what_does_not_exist_is_not_found;
             meta:
                 identifiers_are_kept_until_others_are_sent,
@@ -264,6 +266,9 @@ macro_rules! behaviours {
                 the_revision_of_a_vocabulary_moves_with_its_concepts_alone,
                 a_vocabulary_goes_with_its_concepts_and_another_comes_without,
                 of_two_that_create_a_concept_at_once_one_succeeds,
+                a_vocabulary_that_a_definition_is_bound_to_stays,
+                a_definition_that_names_a_vocabulary_that_is_gone_is_not_stored,
+                a_binding_and_the_end_of_its_vocabulary_do_not_pass_each_other,
                 the_limits_of_vocabularies_and_concepts_are_kept,
                 a_closed_store_changes_no_vocabulary,
                 vocabularies_stay_over_a_reopen;

@@ -169,6 +169,68 @@ pub async fn a_body_is_the_last_one_written_wherever_it_was_before<F: Fixture>(f
     }
 }
 
+pub async fn records_read_together_stand_as_they_were_asked_for<F: Fixture>(fixture: &F) {
+    let world = World::new(fixture.fresh().await).await;
+    world
+        .bulk(&[create("person", "ann", 1), create("person", "bob", 2)])
+        .await;
+    world.bulk(&[join("knows", "ann", "bob", 3)]).await;
+    let (person, place, knows) = (
+        world.number("person"),
+        world.number("place"),
+        world.number("knows"),
+    );
+    let wanted = [
+        (person, resource("bob")),
+        (knows, edge("ann", "bob")),
+        (place, resource("bob")),
+        (person, resource("ann")),
+        (knows, edge("bob", "ann")),
+        (person, resource("bob")),
+    ];
+    let found = world.store.records(&world.source, &wanted).await;
+    let found = found.expect("records are read");
+    let names = ["person", "knows", "place", "person", "knows", "person"];
+    for ((found, name), (_, id)) in found.iter().zip(names).zip(&wanted) {
+        assert_eq!(*found, world.record(name, id).await);
+    }
+    assert_eq!(
+        found.iter().map(Option::is_some).collect::<Vec<_>>(),
+        [true, true, false, true, false, true]
+    );
+    let none = world.store.records(&world.source, &[]).await;
+    assert_eq!(none.expect("nothing is read"), []);
+}
+
+pub async fn records_read_together_are_of_one_moment<F: Fixture>(fixture: &F) {
+    let world = World::new(fixture.fresh().await).await;
+    let both = |n| [upsert("person", "ann", n), upsert("place", "rome", n)];
+    world.put(&both(0)).await;
+    let wanted = [
+        (world.number("person"), resource("ann")),
+        (world.number("place"), resource("rome")),
+    ];
+    let writing = async {
+        for n in 1..50 {
+            world.put(&both(n)).await;
+        }
+    };
+    let reading = async {
+        let mut last = None;
+        while last != Some(body(49)) {
+            let found = world.store.records(&world.source, &wanted).await;
+            let bodies = found.expect("records are read").into_iter().map(|record| {
+                let record = record.expect("it is stored");
+                record.body.to_vec()
+            });
+            let bodies: Vec<Vec<u8>> = bodies.collect();
+            assert_eq!(bodies[0], bodies[1]);
+            last = bodies.into_iter().next();
+        }
+    };
+    futures::join!(writing, reading);
+}
+
 pub async fn what_does_not_exist_is_not_found<F: Fixture>(fixture: &F) {
     let world = World::new(fixture.fresh().await).await;
     world.put(&[create("person", "ann", 1)]).await;

@@ -1,6 +1,5 @@
 //! What the behaviours are told in: a source with a few types, operations by name, a clock that moves when it is read.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -346,12 +345,14 @@ impl<S: Store> World<S> {
     pub async fn define(&mut self, kind: DefinitionKind, name: &str, json: &str) {
         let now = self.now();
         let seen = self.definitions().await;
+        let vocabularies = self.store.terminology().vocabulary_heads().await;
+        let vocabularies = vocabularies.expect("vocabularies are read");
         let accepted = accept(
             kind,
             &key(name),
             json.as_bytes(),
             &seen.list,
-            &BTreeSet::new(),
+            &vocabularies.keys().cloned().collect(),
             &Limits::default(),
         );
         let accepted = accepted.unwrap_or_else(|error| panic!("the suite defines well: {error:?}"));

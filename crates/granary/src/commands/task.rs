@@ -30,6 +30,13 @@ pub(crate) enum Task {
         /// Its id
         task: String,
     },
+    /// Cancel a task: what is applied by now stays
+    Cancel {
+        #[command(flatten)]
+        within: InSource,
+        /// Its id
+        task: String,
+    },
     /// Wait until a task has ended
     ///
     /// Exits with 2 if some of its operations failed or were cancelled.
@@ -102,6 +109,15 @@ impl Task {
                 match output.json {
                     true => output.json_line(&shown)?,
                     false => show(output, &shown)?,
+                }
+                Ok(Ended::Well)
+            }
+            Self::Cancel { within, task } => {
+                let cancelled = client.source(within.source).cancel_task(&task).await?;
+                output.status("Cancelled", format_args!("task {}", cancelled.task_id));
+                match output.json {
+                    true => output.json_line(&cancelled)?,
+                    false => show(output, &cancelled)?,
                 }
                 Ok(Ended::Well)
             }

@@ -139,7 +139,7 @@ fn faults_of_edges() {
         (
             "CREATE",
             &[works, FROM, TO, r#""meta":{"createdAt":1}"#],
-            &[("/meta", "meta")],
+            &[("/meta/createdAt", "type")],
         ),
         (
             "CREATE",

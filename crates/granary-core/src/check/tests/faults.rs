@@ -334,32 +334,6 @@ fn envelopes() {
 }
 
 #[test]
-fn meta_is_not_there_yet() {
-    let op = |meta: &str, name: &str| {
-        let data = format!(r#"{{"name":"{name}"}}"#);
-        resource(&format!(
-            r#"{{"action":"CREATE","create":{{"type":"clinic","meta":{meta},"data":{data}}}}}"#
-        ))
-    };
-    assert!(op("{}", "a").is_ok());
-    assert!(op("null", "a").is_ok());
-    let error = faults(
-        op(r#"{"createdAt":"2020-01-01T00:00:00Z"}"#, "a"),
-        &[("/create/meta", "meta")],
-    );
-    assert_eq!(error.code, 501);
-    let both = r#"{"action":"CREATE","create":{"type":"clinic","meta":{"a":1},"data":{"x":1}}}"#;
-    assert_eq!(
-        faults(
-            resource(both),
-            &[("/create/meta", "meta"), ("/create/data/x", "unknown")]
-        )
-        .code,
-        400
-    );
-}
-
-#[test]
 fn contained_resources() {
     let cases: &[(&str, &[(&str, &str)])] = &[
         (r#"{"offcies":[]}"#, &[("/offcies", "unknown")]),

@@ -2,6 +2,8 @@
 
 mod property;
 mod rules;
+mod when;
+mod when_path;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -10,7 +12,7 @@ use super::fields::{Binding, Fields};
 use super::{Cardinality, ContainRule, End, Profile, ProfileKind, RelationshipDefinition};
 use crate::error::{ErrorObject, ErrorType};
 use crate::fault::{Faults, Path, did_you_mean, shown};
-use crate::keys::Key;
+use crate::keys::{IncludeKey, Key};
 use crate::limits::Limits;
 
 /// The deepest JSON that a definition is read from, whatever the limits say: reading recurses.
@@ -42,6 +44,10 @@ pub(crate) struct Reading<'r> {
     /// `None` where it was accepted before, so that nothing beside it is looked at again.
     beside: Option<Beside<'r>>,
     properties_count: u64,
+    /// True once a rule object with `when` was seen.
+    conditional: bool,
+    /// The names of properties that are not usable.
+    at_fault: HashSet<String>,
     /// What may still be compared between rules of one value, so that no definition takes long.
     comparisons_left: usize,
     /// What compiled patterns may still take.
@@ -55,6 +61,8 @@ impl<'r> Reading<'r> {
             bindings: Vec::new(),
             beside,
             properties_count: 0,
+            conditional: false,
+            at_fault: HashSet::new(),
             comparisons_left: 1_000_000,
             pattern_bytes_left: 64 << 20,
         }
@@ -82,6 +90,9 @@ impl<'r> Reading<'r> {
                 Fields::default()
             }
         };
+        let whens = node
+            .member("properties")
+            .and_then(|properties| self.whens(properties, &fields));
         let contained = node.member("contained").map_or_else(Vec::new, |contained| {
             self.contained(contained, &path.name("contained"), key, kind)
         });
@@ -89,6 +100,7 @@ impl<'r> Reading<'r> {
         Profile {
             kind,
             fields,
+            whens,
             contained,
         }
     }
@@ -117,11 +129,15 @@ impl<'r> Reading<'r> {
             .map_or_else(Fields::default, |properties| {
                 self.properties(properties, &path.name("properties"), 1)
             });
+        let whens = node
+            .member("properties")
+            .and_then(|properties| self.whens(properties, &fields));
         self.count_properties();
         Some(RelationshipDefinition {
             from: from?,
             to: to?,
             fields,
+            whens,
         })
     }
 
@@ -144,9 +160,17 @@ impl<'r> Reading<'r> {
             self.names_profile(profile_key.as_str(), ProfileKind::Root, None, &here, "profileKey");
             Some(profile_key)
         });
-        let include_key = end
-            .member("includeKey")
-            .and_then(|value| self.key(value, &path.name("includeKey")));
+        let include_key = end.member("includeKey").and_then(|value| {
+            let here = path.name("includeKey");
+            let Some(text) = value.text() else {
+                self.wrong_type(value, &here, "an include key, which is a string");
+                return None;
+            };
+            let parsed = IncludeKey::parse(text);
+            parsed
+                .map_err(|bad| self.faults.add(&here, "key", || bad.to_string()))
+                .ok()
+        });
         let include_cardinality = end
             .member("includeCardinality")
             .and_then(|value| self.cardinality(value, &path.name("includeCardinality")));

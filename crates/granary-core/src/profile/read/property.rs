@@ -37,8 +37,13 @@ impl Reading<'_> {
         for (name, node) in self.distinct_properties(node, path, depth) {
             let here = path.name(name);
             self.name_as_key(name, &here);
-            if let Some((value, required)) = self.value(node, &here, depth, None) {
-                properties.push((name.to_owned(), Property { required, value }));
+            match self.value(node, &here, depth, None) {
+                Some((value, required)) => {
+                    properties.push((name.to_owned(), Property { required, value }));
+                }
+                None => {
+                    self.at_fault.insert(name.to_owned());
+                }
             }
         }
         Fields::new(properties)

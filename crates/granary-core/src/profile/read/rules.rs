@@ -1,10 +1,9 @@
 //! Reading rules, and judging whether they can hold together.
 
 use super::Reading;
-use crate::error::ErrorType;
 use crate::fault::{Path, shown};
 use crate::profile::document::Node;
-use crate::profile::fields::ValueType;
+use crate::profile::fields::{Value, ValueType};
 use crate::profile::pattern::{COMPILED_BYTES_MAX, Pattern};
 use crate::profile::rules::{Bound, Judged, Options, Rule};
 use crate::profile::value::{self, Decimal};
@@ -13,7 +12,8 @@ const MEMBERS: [&str; 6] = ["required", "min", "max", "enum", "pattern", "when"]
 
 /// A rule and where it stands.
 struct Placed {
-    /// Which rule object it is in; `None` for one that the type itself has.
+    /// Which rule object it is in; `None` for one that holds anyway: of the type itself or, beside a conditional one, of
+    /// the other rule objects.
     entry: Option<usize>,
     rule: Rule,
     /// Of an `enum`: the places of those values that fit the type.
@@ -44,23 +44,16 @@ impl Reading<'_> {
         for (entry, node) in entries.iter().enumerate() {
             let here = path.index(entry);
             self.object(node, &here, &MEMBERS);
-            if node.member("when").is_some() {
-                let message = || "rules with 'when' are not supported yet".to_owned();
-                self.faults
-                    .add_as(ErrorType::Unimplemented, &here.name("when"), "when", message);
-            }
+            // These are read when all that they may name has been.
+            let conditional = node.member("when").is_some();
+            self.conditional |= conditional;
             match node.member("required") {
-                Some(Node::Boolean(value)) => required |= value,
+                Some(Node::Boolean(value)) => required |= *value && !conditional,
                 Some(other) => self.wrong_type(other, &here.name("required"), "a boolean"),
                 None => {}
             }
-            for name in ["min", "max", "enum", "pattern"] {
-                if let (Some(value), Some(value_type)) = (node.member(name), value_type)
-                    && let Some((rule, places)) = self.rule(name, value, &here.name(name), value_type)
-                {
-                    let entry = Some(entry);
-                    placed.push(Placed { entry, rule, places });
-                }
+            if let (Some(value_type), false) = (value_type, conditional) {
+                self.rules_of_entry(node, entry, path, value_type, &mut placed);
             }
         }
         if let Some(value_type) = value_type {
@@ -68,6 +61,47 @@ impl Reading<'_> {
             self.options_hold(&placed, path);
         }
         (placed.into_iter().map(|placed| placed.rule).collect(), required)
+    }
+
+    /// Reads the rules of a rule object that has a condition, and judges them beside the `value`'s other rules.
+    pub(super) fn guarded_rules(
+        &mut self,
+        node: &Node<'_>,
+        entry: usize,
+        path: &Path<'_>,
+        value: &Value,
+    ) -> Vec<Rule> {
+        let others = value.rules.iter().map(|rule| Placed {
+            entry: None,
+            rule: rule.clone(),
+            places: Vec::new(),
+        });
+        let mut placed: Vec<Placed> = others.collect();
+        self.rules_of_entry(node, entry, path, &value.value_type, &mut placed);
+        self.bounds_hold(&placed, path, &value.value_type);
+        self.options_hold(&placed, path);
+        let own = placed.into_iter().filter(|placed| placed.entry.is_some());
+        own.map(|placed| placed.rule).collect()
+    }
+
+    /// Reads the rules of one rule object.
+    fn rules_of_entry(
+        &mut self,
+        node: &Node<'_>,
+        entry: usize,
+        path: &Path<'_>,
+        value_type: &ValueType,
+        placed: &mut Vec<Placed>,
+    ) {
+        for name in ["min", "max", "enum", "pattern"] {
+            if let Some(value) = node.member(name)
+                && let Some((rule, places)) =
+                    self.rule(name, value, &path.index(entry).name(name), value_type)
+            {
+                let entry = Some(entry);
+                placed.push(Placed { entry, rule, places });
+            }
+        }
     }
 
     fn rule(
@@ -251,12 +285,12 @@ impl Reading<'_> {
             && min.compare_bounds(max).is_gt()
         {
             let message = || format!("min {min} is above max {max}, so that no value could hold");
-            // The bounds of the type itself fit each other.
-            let (entry, name) = match of_min {
-                Some(entry) => (entry, "min"),
-                None => (of_max.unwrap_or(0), "max"),
-            };
-            self.faults.add(&path.index(entry).name(name), name, message);
+            match (of_min, of_max) {
+                (Some(entry), _) => self.faults.add(&path.index(entry).name("min"), "min", message),
+                (None, Some(entry)) => self.faults.add(&path.index(entry).name("max"), "max", message),
+                // Both were judged before.
+                (None, None) => {}
+            }
         }
         let ValueType::Text(text) = value_type else { return };
         if let Some((Some(entry), Bound::Chars(min))) = min

@@ -1,4 +1,5 @@
 mod profiles;
+mod purge;
 mod relationship_definitions;
 mod relationships;
 mod resources;

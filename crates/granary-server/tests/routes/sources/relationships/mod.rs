@@ -1,4 +1,5 @@
 mod bulk;
+mod includes;
 
 use serde_json::{Value, json};
 

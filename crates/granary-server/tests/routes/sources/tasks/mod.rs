@@ -1,3 +1,4 @@
+mod cancel;
 mod receipts;
 
 use serde_json::json;

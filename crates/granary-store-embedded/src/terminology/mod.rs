@@ -5,24 +5,28 @@
 //! small batch, whatever it holds: its number is dead from then on, and the rows under it are removed after that, piece
 //! by piece. What a crash leaves of them, the next change of any vocabulary removes.
 
+mod rows;
+
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use crate::catalog::SourceState;
+use crate::rows::{decode, encode};
+use crate::{EmbeddedStore, Inner, Keyspaces, engine, lock};
 use async_trait::async_trait;
 use fjall::{Readable, Snapshot};
 use granary_core::keys::{ConceptCode, Key};
 use granary_core::terminology::{
-    Concept, ConceptChange, ConceptRules, Decided, Kept, LanguageTag, Outcome, Vocabulary, VocabularyChange,
+    Concept, ConceptChange, ConceptRules, Decided, Kept, Outcome, Vocabulary, VocabularyChange,
     VocabularyRules, decide,
 };
 use granary_core::time::Timestamp;
+use granary_core::vocabulary::Codes;
 use granary_store::{
     Result, StoreError, StoredConcept, StoredVocabulary, Terminology, VocabularyHead, VocabularyHeads,
-    take_page,
+    bound_to, take_page,
 };
-use serde::{Deserialize, Serialize};
-
-use crate::{EmbeddedStore, Inner, Keyspaces, engine, lock, rows};
+use rows::{ConceptRow, CounterRow, HeadRow, VocabularyRow};
 
 /// The row of the terminology itself.
 const COUNTER_KEY: [u8; 1] = [0];
@@ -32,110 +36,6 @@ const DEAD_KIND: u8 = 3;
 
 /// So many rows of a dead vocabulary are removed at once.
 const FREED_AT_ONCE: usize = 10_000;
-
-/// What has the next number.
-#[derive(Serialize, Deserialize)]
-struct CounterRow {
-    next_number: u32,
-}
-
-/// A vocabulary, under its key.
-#[derive(Serialize, Deserialize)]
-struct VocabularyRow {
-    number: u32,
-    title: Box<str>,
-    description: Option<Box<str>>,
-    created_at: i64,
-    updated_at: i64,
-}
-
-/// What moves with the concepts of a vocabulary, under its number.
-#[derive(Serialize, Deserialize)]
-struct HeadRow {
-    revision: u64,
-    concepts: u64,
-    code_bytes: u64,
-}
-
-/// A concept, under the number of its vocabulary and its code.
-#[derive(Serialize, Deserialize)]
-struct ConceptRow {
-    definition: Option<Box<str>>,
-    designation: Vec<(Box<str>, Box<str>)>,
-    created_at: i64,
-    updated_at: i64,
-}
-
-impl VocabularyRow {
-    fn new(number: u32, kept: Kept<Vocabulary>) -> Self {
-        Self {
-            number,
-            title: kept.content.title,
-            description: kept.content.description,
-            created_at: kept.created_at.millis(),
-            updated_at: kept.updated_at.millis(),
-        }
-    }
-
-    fn kept(self) -> Kept<Vocabulary> {
-        Kept {
-            content: Vocabulary {
-                title: self.title,
-                description: self.description,
-            },
-            created_at: Timestamp::from_millis(self.created_at),
-            updated_at: Timestamp::from_millis(self.updated_at),
-        }
-    }
-}
-
-impl HeadRow {
-    fn new(head: &VocabularyHead) -> Self {
-        Self {
-            revision: head.revision,
-            concepts: head.concepts,
-            code_bytes: head.code_bytes,
-        }
-    }
-
-    fn head(&self, number: u32) -> VocabularyHead {
-        VocabularyHead {
-            number,
-            revision: self.revision,
-            concepts: self.concepts,
-            code_bytes: self.code_bytes,
-        }
-    }
-}
-
-impl ConceptRow {
-    fn new(kept: Kept<Concept>) -> Self {
-        let terms = kept.content.designation.into_iter();
-        Self {
-            definition: kept.content.definition,
-            designation: terms
-                .map(|(language, term)| (language.as_str().into(), term))
-                .collect(),
-            created_at: kept.created_at.millis(),
-            updated_at: kept.updated_at.millis(),
-        }
-    }
-
-    fn kept(self) -> Result<Kept<Concept>> {
-        let term = |(language, term): (Box<str>, Box<str>)| {
-            let language = LanguageTag::parse(&language);
-            Ok((language.ok_or_else(|| damaged("a row of concepts"))?, term))
-        };
-        Ok(Kept {
-            content: Concept {
-                definition: self.definition,
-                designation: self.designation.into_iter().map(term).collect::<Result<_>>()?,
-            },
-            created_at: Timestamp::from_millis(self.created_at),
-            updated_at: Timestamp::from_millis(self.updated_at),
-        })
-    }
-}
 
 fn damaged(what: &str) -> StoreError {
     StoreError::Damaged(what.to_owned())
@@ -184,18 +84,16 @@ pub(crate) struct Writer {
 pub(crate) fn load(keyspaces: &Keyspaces) -> Result<State> {
     let vocabularies = &keyspaces.vocabularies;
     let counter = vocabularies.get(COUNTER_KEY).map_err(engine)?;
-    let counter: Option<CounterRow> = counter
-        .map(|row| rows::decode(&row, "vocabularies"))
-        .transpose()?;
+    let counter: Option<CounterRow> = counter.map(|row| decode(&row, "vocabularies")).transpose()?;
     let mut heads = VocabularyHeads::new();
     for row in vocabularies.prefix([VOCABULARY_KIND]) {
         let (key, row) = row.into_inner().map_err(engine)?;
-        let row: VocabularyRow = rows::decode(&row, "vocabularies")?;
+        let row: VocabularyRow = decode(&row, "vocabularies")?;
         let head = vocabularies
             .get(numbered(HEAD_KIND, row.number))
             .map_err(engine)?;
         let head = head.ok_or_else(|| damaged("a vocabulary has no head"))?;
-        let head: HeadRow = rows::decode(&head, "vocabularies")?;
+        let head: HeadRow = decode(&head, "vocabularies")?;
         heads.insert(key_in(&key)?, head.head(row.number));
     }
     let mut dead = Vec::new();
@@ -242,7 +140,7 @@ impl Inner {
             let mut rules = VocabularyRules {
                 count: heads.len() as u64,
                 count_max: self.limits.vocabularies,
-                in_use: |_: &Key| None,
+                in_use: |key: &Key| self.bound_to(key),
             };
             let current = self.db.snapshot();
             let decided = decide(changes, now, &mut rules, |key| {
@@ -295,20 +193,20 @@ impl Inner {
                 batch.insert(
                     keyspace,
                     numbered(HEAD_KIND, number),
-                    rows::encode(&HeadRow::new(&head)),
+                    encode(&HeadRow::new(&head)),
                 );
                 heads.insert(key.clone(), head);
             }
             batch.insert(
                 keyspace,
                 vocabulary_key(&key),
-                rows::encode(&VocabularyRow::new(number, kept)),
+                encode(&VocabularyRow::new(number, kept)),
             );
         }
         if batch.is_empty() {
             return Ok(decided.outcomes);
         }
-        batch.insert(keyspace, COUNTER_KEY, rows::encode(&CounterRow { next_number }));
+        batch.insert(keyspace, COUNTER_KEY, encode(&CounterRow { next_number }));
         self.commit(batch)?;
         // A number of a batch that may be there is not given again.
         writer.next_number = next_number;
@@ -316,6 +214,14 @@ impl Inner {
         self.show(heads);
         lock(&self.terminology.dead).extend(dead);
         Ok(decided.outcomes)
+    }
+
+    /// What is bound to a vocabulary. Whoever changes a definition that is bound to one holds the lock of the
+    /// terminology until it is shown.
+    fn bound_to(&self, vocabulary: &Key) -> Option<String> {
+        let sources: Vec<_> = self.sources().values().cloned().collect();
+        let bound = |state: &Arc<SourceState>| bound_to(vocabulary, &state.source.key, &state.definitions());
+        sources.iter().find_map(bound)
     }
 
     fn show(&self, heads: VocabularyHeads) {
@@ -354,11 +260,7 @@ impl Inner {
             let key = concept_key(head.number, &code);
             match touched.now {
                 _ if !touched.changed => {}
-                Some(kept) => batch.insert(
-                    &self.keyspaces.concepts,
-                    key,
-                    rows::encode(&ConceptRow::new(kept)),
-                ),
+                Some(kept) => batch.insert(&self.keyspaces.concepts, key, encode(&ConceptRow::new(kept))),
                 None => batch.remove(&self.keyspaces.concepts, key),
             }
         }
@@ -370,7 +272,7 @@ impl Inner {
         batch.insert(
             &self.keyspaces.vocabularies,
             numbered(HEAD_KIND, head.number),
-            rows::encode(&HeadRow::new(&head)),
+            encode(&HeadRow::new(&head)),
         );
         self.commit(batch)?;
         self.sync.wait(self.sync.committed())?;
@@ -420,7 +322,7 @@ impl Inner {
     fn vocabulary_row(&self, at: &Snapshot, key: &Key) -> Result<Option<VocabularyRow>> {
         let row = at.get(&self.keyspaces.vocabularies, vocabulary_key(key));
         let row = row.map_err(engine)?;
-        row.map(|row| rows::decode(&row, "vocabularies")).transpose()
+        row.map(|row| decode(&row, "vocabularies")).transpose()
     }
 
     fn head_at(&self, at: &Snapshot, number: u32) -> Result<VocabularyHead> {
@@ -428,14 +330,14 @@ impl Inner {
         let row = row
             .map_err(engine)?
             .ok_or_else(|| damaged("a vocabulary has no head"))?;
-        Ok(rows::decode::<HeadRow>(&row, "vocabularies")?.head(number))
+        Ok(decode::<HeadRow>(&row, "vocabularies")?.head(number))
     }
 
     fn concept_at(&self, at: &Snapshot, number: u32, code: &ConceptCode) -> Result<Option<Kept<Concept>>> {
         let row = at.get(&self.keyspaces.concepts, concept_key(number, code));
         match row.map_err(engine)? {
             None => Ok(None),
-            Some(row) => rows::decode::<ConceptRow>(&row, "concepts")?.kept().map(Some),
+            Some(row) => decode::<ConceptRow>(&row, "concepts")?.kept().map(Some),
         }
     }
 
@@ -463,7 +365,7 @@ impl Inner {
         let rows = at.range(&self.keyspaces.vocabularies, (from, until));
         let read = rows.map(|row| {
             let (key, row) = row.into_inner().map_err(engine)?;
-            self.stored_vocabulary(&at, key_in(&key)?, rows::decode(&row, "vocabularies")?)
+            self.stored_vocabulary(&at, key_in(&key)?, decode(&row, "vocabularies")?)
         });
         take_page(read, limit)
     }
@@ -501,22 +403,21 @@ impl Inner {
             let code = ConceptCode::parse(code_in(&key)?);
             Ok(StoredConcept {
                 code: code.map_err(|_| damaged("a key of concepts"))?,
-                kept: rows::decode::<ConceptRow>(&row, "concepts")?.kept()?,
+                kept: decode::<ConceptRow>(&row, "concepts")?.kept()?,
             })
         });
         take_page(read, limit)
     }
 
-    fn codes(&self, vocabulary: &Key) -> Result<Option<(VocabularyHead, Vec<Box<str>>)>> {
+    fn codes(&self, vocabulary: &Key) -> Result<Option<(VocabularyHead, Codes)>> {
         let at = self.sync.published();
         let Some(row) = self.vocabulary_row(&at, vocabulary)? else {
             return Ok(None);
         };
         let head = self.head_at(&at, row.number)?;
-        let mut codes = Vec::with_capacity(usize::try_from(head.concepts).unwrap_or(0));
-        for row in at.prefix(&self.keyspaces.concepts, row.number.to_be_bytes()) {
-            codes.push(code_in(&row.key().map_err(engine)?)?.into());
-        }
+        let keys = at.prefix(&self.keyspaces.concepts, row.number.to_be_bytes());
+        let codes = keys.map(|row| Ok::<Box<str>, _>(code_in(&row.key().map_err(engine)?)?.into()));
+        let codes = codes.collect::<Result<Codes>>()?;
         Ok(Some((head, codes)))
     }
 }
@@ -563,7 +464,7 @@ impl Terminology for EmbeddedStore {
             .await
     }
 
-    async fn codes(&self, vocabulary: &Key) -> Result<Option<(VocabularyHead, Vec<Box<str>>)>> {
+    async fn codes(&self, vocabulary: &Key) -> Result<Option<(VocabularyHead, Codes)>> {
         let vocabulary = vocabulary.clone();
         self.run(move |inner| inner.codes(&vocabulary)).await
     }
@@ -581,78 +482,4 @@ impl Terminology for EmbeddedStore {
 }
 
 #[cfg(test)]
-mod tests {
-    use granary_core::limits::Limits;
-    use granary_core::terminology::Change;
-    use granary_store::StoreLimits;
-
-    use super::*;
-
-    /// A store with the vocabularies `kept` and `gone`, each with so many concepts.
-    fn filled(folder: &std::path::Path, concepts: usize) -> Inner {
-        let inner = Inner::open(folder, StoreLimits::from(&Limits::default())).unwrap();
-        for key in ["kept", "gone"] {
-            let key = Key::parse(key).unwrap();
-            let changes = vec![Change::Create(key.clone(), Vocabulary::default())];
-            inner.change_vocabularies(changes, Timestamp::EPOCH).unwrap();
-            let code = |n| ConceptCode::parse(&format!("c{n}")).unwrap();
-            let changes = (0..concepts).map(|n| Change::Create(code(n), Concept::default()));
-            inner
-                .change_concepts(&key, changes.collect(), Timestamp::EPOCH)
-                .unwrap();
-        }
-        inner
-    }
-
-    fn rows_left(inner: &Inner) -> (usize, usize) {
-        let dead = inner.keyspaces.vocabularies.prefix([DEAD_KIND]).count();
-        (inner.keyspaces.concepts.iter().count(), dead)
-    }
-
-    fn delete_gone() -> Vec<VocabularyChange> {
-        vec![Change::Delete(Key::parse("gone").unwrap())]
-    }
-
-    #[test]
-    fn the_rows_of_a_deleted_vocabulary_are_removed() {
-        for concepts in [0, 1, FREED_AT_ONCE, FREED_AT_ONCE + 1] {
-            let folder = tempfile::tempdir().unwrap();
-            let inner = filled(folder.path(), concepts);
-            assert_eq!(rows_left(&inner), (2 * concepts, 0));
-            inner
-                .change_vocabularies(delete_gone(), Timestamp::EPOCH)
-                .unwrap();
-            assert_eq!(rows_left(&inner), (concepts, 0));
-        }
-    }
-
-    #[test]
-    fn what_a_crash_leaves_of_a_deleted_vocabulary_the_next_change_removes() {
-        let folder = tempfile::tempdir().unwrap();
-        let inner = filled(folder.path(), 3);
-        {
-            let mut writer = inner.terminology.hold();
-            let heads = inner.terminology.heads();
-            let mut rules = VocabularyRules {
-                count: 2,
-                count_max: 2,
-                in_use: |_: &Key| None,
-            };
-            let current = inner.db.snapshot();
-            let decided = decide(delete_gone(), Timestamp::EPOCH, &mut rules, |key| {
-                let row = inner.vocabulary_row(&current, key)?;
-                Ok::<_, StoreError>(row.map(VocabularyRow::kept))
-            });
-            inner
-                .commit_vocabularies(&mut writer, &heads, decided.unwrap())
-                .unwrap();
-        }
-        assert_eq!(rows_left(&inner), (6, 1));
-        drop(inner);
-        let inner = Inner::open(folder.path(), StoreLimits::from(&Limits::default())).unwrap();
-        assert_eq!(inner.terminology.heads().len(), 1);
-        assert_eq!(rows_left(&inner), (6, 1));
-        inner.change_vocabularies(Vec::new(), Timestamp::EPOCH).unwrap();
-        assert_eq!(rows_left(&inner), (3, 0));
-    }
-}
+mod tests;

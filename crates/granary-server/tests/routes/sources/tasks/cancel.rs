@@ -1,0 +1,40 @@
+use serde_json::json;
+
+use crate::world::{BULK, PROVIDERS, World, create};
+
+const TASKS: &str = "/sources/clinics/v1/tasks";
+
+#[tokio::test]
+async fn a_cancelled_task_has_a_receipt_for_every_operation() {
+    let world = World::at_rest().await;
+    let id = world
+        .accepted(BULK, json!([create("ada", "Ada"), create("bob", "Bob")]))
+        .await;
+    insta::assert_snapshot!(world.call("POST", &format!("{TASKS}/{id}/cancel")).await, @r#""#);
+    insta::assert_snapshot!(world.get(&format!("{TASKS}/{id}/receipts?limit=1")).await, @r#""#);
+    insta::assert_snapshot!(world.get(&format!("{TASKS}/{id}/receipts?status=PENDING")).await, @r#""#);
+    assert_eq!(world.get(PROVIDERS).await, "200\n{\"data\":[],\"meta\":{}}");
+    assert_eq!(
+        world.read(&format!("{TASKS}?status=CANCELLED")).await["data"][0]["taskId"],
+        *id
+    );
+    insta::assert_snapshot!(world.call("POST", &format!("{TASKS}/{id}/cancel")).await, @r#""#);
+}
+
+#[tokio::test]
+async fn what_cannot_be_cancelled_says_why() {
+    let world = World::new().await;
+    let id = world.carried_out(BULK, json!([create("ada", "Ada")])).await;
+    insta::assert_snapshot!(world.call("POST", &format!("{TASKS}/{id}/cancel")).await, @r#""#);
+    insta::assert_snapshot!(world.call("POST", &format!("{TASKS}/bk_nothing/cancel")).await, @r#""#);
+    insta::assert_snapshot!(world.call("POST", "/sources/none/v1/tasks/bk_x/cancel").await, @r#""#);
+    let single = world.request(reqwest::Method::POST, PROVIDERS);
+    let single = single
+        .json(&json!({"data": {"name": "Bob"}}))
+        .send()
+        .await
+        .unwrap();
+    let single: serde_json::Value = single.json().await.unwrap();
+    let path = format!("{TASKS}/{}/cancel", single["taskId"].as_str().unwrap());
+    insta::assert_snapshot!(world.call("POST", &path).await, @r#""#);
+}
