@@ -5,50 +5,87 @@ use granary_api::definitions::Members;
 use serde_json::value::RawValue;
 
 /// Columns that a line of a block may have.
-const WIDTH: usize = 100;
+const WIDTH: usize = 120;
 
 /// The same JSON, laid out to be read.
 pub(crate) fn pretty(json: &str) -> Result<String> {
-    let mut out = String::new();
-    write(&mut out, json.trim(), 0, 0)?;
-    Ok(out)
+    let mut page = Page::default();
+    page.write(json.trim(), 0)?;
+    Ok(page.out)
 }
 
-/// Appends one value that begins at column `at`, on a line that is indented by `indent`.
-fn write(out: &mut String, json: &str, indent: usize, at: usize) -> Result<()> {
-    let line = one_line(json);
-    if at + line.chars().count() < WIDTH || !json.starts_with(['{', '[']) {
-        out.push_str(&line);
-        return Ok(());
+#[derive(Default)]
+struct Page {
+    out: String,
+    /// Characters on the line that is being written.
+    column: usize,
+}
+
+impl Page {
+    fn push(&mut self, text: &str) {
+        self.out.push_str(text);
+        self.column += text.chars().count();
     }
-    let inner = indent + 2;
-    let (open, close) = if json.starts_with('{') {
-        ('{', '}')
-    } else {
-        ('[', ']')
-    };
-    let members: Vec<(String, Box<RawValue>)> = if open == '{' {
-        let Members(members) = serde_json::from_str(json)?;
-        let named = members.into_iter().map(|(name, value)| {
-            let name = serde_json::to_string(&name)?;
-            Ok((format!("{name}: "), value))
-        });
-        named.collect::<Result<_>>()?
-    } else {
+
+    fn new_line(&mut self, indent: usize) {
+        self.out.push('\n');
+        self.out.extend(std::iter::repeat_n(' ', indent));
+        self.column = indent;
+    }
+
+    /// True where so much fits on the line, and a comma behind it.
+    fn fits(&self, text: &str) -> bool {
+        self.column + text.chars().count() < WIDTH
+    }
+
+    /// Appends one value. Members that do not fit on one line share lines as far as they go; what holds others begins a
+    /// line of its own.
+    fn write(&mut self, json: &str, indent: usize) -> Result<()> {
+        let line = one_line(json);
+        if self.fits(&line) || !json.starts_with(['{', '[']) {
+            self.push(&line);
+            return Ok(());
+        }
+        let (open, close) = if json.starts_with('{') {
+            ("{", "}")
+        } else {
+            ("[", "]")
+        };
+        self.push(open);
+        let mut shares = false;
+        for (at, (name, value)) in members(json)?.iter().enumerate() {
+            let member = format!("{name}{}", one_line(value.get()));
+            let scalar = !value.get().starts_with(['{', '[']);
+            if at > 0 {
+                self.push(",");
+            }
+            if shares && scalar && self.fits(&format!(" {member}")) {
+                self.push(" ");
+            } else {
+                self.new_line(indent + 2);
+            }
+            self.push(name);
+            self.write(value.get(), indent + 2)?;
+            shares = scalar;
+        }
+        self.new_line(indent);
+        self.push(close);
+        Ok(())
+    }
+}
+
+/// The members of an object, each with its name as it is written, or the elements of an array, with none.
+fn members(json: &str) -> Result<Vec<(String, Box<RawValue>)>> {
+    if json.starts_with('[') {
         let elements: Vec<Box<RawValue>> = serde_json::from_str(json)?;
-        elements.into_iter().map(|value| (String::new(), value)).collect()
-    };
-    out.push(open);
-    for (n, (name, value)) in members.iter().enumerate() {
-        out.push_str(if n == 0 { "\n" } else { ",\n" });
-        out.extend(std::iter::repeat_n(' ', inner));
-        out.push_str(name);
-        write(out, value.get(), inner, inner + name.chars().count())?;
+        return Ok(elements.into_iter().map(|value| (String::new(), value)).collect());
     }
-    out.push('\n');
-    out.extend(std::iter::repeat_n(' ', indent));
-    out.push(close);
-    Ok(())
+    let Members(members) = serde_json::from_str(json)?;
+    let named = members.into_iter().map(|(name, value)| {
+        let name = serde_json::to_string(&name)?;
+        Ok((format!("{name}: "), value))
+    });
+    named.collect()
 }
 
 /// The same JSON with a blank after each colon and comma, and nowhere else.
@@ -83,11 +120,11 @@ fn what_fits_stays_on_a_line_and_texts_are_left_alone() {
         pretty(r#" {"b":[1.10,{}],"a":"x:\" y, z"} "#).unwrap(),
         r#"{"b": [1.10, {}], "a": "x:\" y, z"}"#
     );
-    let long = "x".repeat(80);
-    let json = format!(r#"{{"name":"{long}","list":[1,2]}}"#);
+    let long = "x".repeat(100);
+    let json = format!(r#"{{"a":1,"name":"{long}","b":2,"list":[1,2],"c":3}}"#);
     assert_eq!(
         pretty(&json).unwrap(),
-        format!("{{\n  \"name\": \"{long}\",\n  \"list\": [1, 2]\n}}")
+        format!("{{\n  \"a\": 1, \"name\": \"{long}\",\n  \"b\": 2,\n  \"list\": [1, 2],\n  \"c\": 3\n}}")
     );
     assert_eq!(compact(&pretty(&json).unwrap()), json);
 }
