@@ -1,8 +1,24 @@
-"""What make.py cannot work out from the packages: names to set right, and spellings of subdivisions.
+"""What make.py cannot work out from the packages: names to set right, spellings of subdivisions, surfaces of runways.
 
-Every code in this file must exist in CLDR, and every spelling must occur in airportsdata: make.py stops at one
-that does not, so that a table grown stale with its sources is noticed.
+Every code in this file must exist in CLDR, every spelling must occur in airportsdata, and every surface in OurAirports:
+make.py stops at one that does not, so that a table grown stale with its sources is noticed.
 """
+
+# How OurAirports writes the surface of a runway, and what that is. PEM is partly concrete, asphalt or macadam bound by
+# bitumen; GRE is graded or rolled earth with grass on it. What follows a code (grooved, a bearing strength) is not taken.
+SURFACES = {
+    "ASP": "asphalt", "ASPH": "asphalt", "ASPH-G": "asphalt", "ASPH 71/F/C/X/T": "asphalt", "ASPHALT": "asphalt",
+    "Asphalt": "asphalt", "asphalt": "asphalt",
+    "BIT": "bitumen", "BITUM": "bitumen",
+    "CON": "concrete", "CONC": "concrete", "CONC-F": "concrete", "CONC-G": "concrete", "CONCRETE": "concrete",
+    "Concrete": "concrete", "Concrete - Grooved": "concrete", "concrete": "concrete",
+    "GRE": "earth",
+    "GRS": "grass",
+    "GRVL": "gravel",
+    "LAT": "laterite",
+    "ASP/CONC": "paved", "PEM": "paved", "paved": "paved",
+    "WATER": "water",
+}
 
 # Names of subdivisions that CLDR 48 lacks, or gives wrongly. It has no name where the subdivision is a territory of
 # its own (PR and US-PR). Iran renumbered its provinces in 2020 and Morocco redrew its regions in 2015: CLDR has the

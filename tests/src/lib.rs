@@ -1,5 +1,7 @@
-//! Granary seen from outside: the harness that starts, kills and restarts a real server, and the crash run.
+//! Granary seen from outside: the harness that starts, kills and restarts a real server, the crash run, and the table of
+//! values.
 
+pub mod cases;
 pub mod crash;
 mod server;
 

@@ -12,6 +12,7 @@ pub mod relationships;
 pub mod resources;
 pub mod sources;
 pub mod tasks;
+pub mod terminology;
 
 /// The media type of newline-delimited JSON: one operation, receipt or record a line (contract, section 2).
 pub const NDJSON: &str = "application/x-ndjson";

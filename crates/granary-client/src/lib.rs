@@ -21,9 +21,11 @@ mod records;
 mod reply;
 mod sources;
 mod tasks;
+mod terminology;
 
 use std::time::Duration;
 
+use granary_core::meta::Triple;
 use reqwest::{Method, RequestBuilder};
 use url::{Host, Url};
 
@@ -31,6 +33,7 @@ pub use bulk::{BulkBody, BulkReply, Rejection, RejectionSummary};
 pub use definitions::DefinitionKind;
 pub use error::Error;
 pub use granary_api as api;
+pub use terminology::ConceptsReply;
 
 /// How long to try to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -107,8 +110,15 @@ impl SourceClient {
 
     /// A request to a path below `/sources/{s}/v1`.
     fn request(&self, method: Method, parts: &[&str]) -> Result<RequestBuilder, Error> {
-        let parts = [&["sources", &self.key, "v1"], parts].concat();
-        self.client.request(method, &parts)
+        Ok(self.client.http.request(method, self.address(parts)?))
+    }
+
+    /// A path below `/sources/{s}/v1`.
+    fn address(&self, parts: &[&str]) -> Result<Url, Error> {
+        address(
+            &self.client.server,
+            &[&["sources", &self.key, "v1"], parts].concat(),
+        )
     }
 }
 
@@ -142,9 +152,26 @@ fn address(server: &Url, parts: &[&str]) -> Result<Url, Error> {
     Ok(url)
 }
 
+/// The one of these resources that has this identifier, whose notation is percent-encoded by itself.
+fn identified(mut resources: Url, identifier: &Triple) -> Url {
+    let path = format!("{}/{identifier}", resources.path());
+    resources.set_path(&path);
+    resources
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_identifier_is_encoded_once_in_a_path() {
+        let resources = Url::parse("http://host/granary/v1/resources/t").unwrap();
+        let identifier = Triple::parse("https%3A%2F%2Fid.org:a%20%25%3Ab:").unwrap();
+        assert_eq!(
+            identified(resources, &identifier).as_str(),
+            "http://host/granary/v1/resources/t/https%3A%2F%2Fid.org:a%20%25%3Ab:"
+        );
+    }
 
     #[test]
     fn every_part_of_a_path_is_encoded() {

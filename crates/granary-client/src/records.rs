@@ -3,9 +3,10 @@
 use granary_api::page::{Page, PageQuery};
 use granary_api::relationships::{Relationship, RelationshipWrite, RelationshipsQuery};
 use granary_api::resources::{Resource, ResourceWrite, SingleWrite};
+use granary_core::meta::Triple;
 use reqwest::Method;
 
-use crate::{Error, Put, SourceClient};
+use crate::{Error, Put, SourceClient, identified};
 
 impl SourceClient {
     /// Creates a resource; the server makes the id where `resource` has none.
@@ -29,11 +30,17 @@ impl SourceClient {
         self.client.put(request.json(resource)).await
     }
 
-    /// Reads a resource.
+    /// Reads a resource by its id, or by an identifier in its notation, which no id looks like: `system:value:use`,
+    /// each part percent-encoded.
     pub async fn get_resource(&self, type_key: &str, id: &str) -> Result<Resource, Error> {
-        self.client
-            .read(self.request(Method::GET, &["resources", type_key, id])?)
-            .await
+        let request = match Triple::parse(id) {
+            Ok(identifier) => {
+                let resources = self.address(&["resources", type_key])?;
+                self.client.http.get(identified(resources, &identifier))
+            }
+            Err(_) => self.request(Method::GET, &["resources", type_key, id])?,
+        };
+        self.client.read(request).await
     }
 
     /// A page of the resources of a type, in the order of their ids.

@@ -2,6 +2,7 @@
 //! decide what one operation does. No I/O, no async, no clock: times, ids and limits are handed in.
 
 pub mod check;
+pub mod contained;
 pub mod decide;
 pub mod error;
 mod fault;

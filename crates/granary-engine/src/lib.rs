@@ -30,4 +30,4 @@ pub use intake::{BodyError, BodyFormat, BulkRequest, Intake};
 pub use rejection::{ReceiptsShown, Rejection};
 pub use schemas::CompiledSchema;
 pub use single::{Change, Persisted, SingleWrite, WriteOutcome};
-pub use terminology::{Changed, Changes};
+pub use terminology::{TerminologyBulk, TerminologyReceipt};

@@ -27,16 +27,16 @@ use crate::split::{JsonSplitter, Piece, Run, SplitError, Splitter};
 
 /// What became of a request with many changes.
 #[derive(Debug)]
-pub enum Changes {
+pub enum TerminologyBulk {
     /// Something is wrong with it; nothing was changed.
     Rejected(Box<Rejection>),
     /// It was applied; what became of each change, in their order.
-    Applied(Vec<Changed>),
+    Applied(Vec<TerminologyReceipt>),
 }
 
 /// What became of one change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Changed {
+pub struct TerminologyReceipt {
     /// What it was to do.
     pub action: Action,
     /// The key or code that it is on.
@@ -115,16 +115,16 @@ impl Engine {
         .await
     }
 
-    /// Changes many vocabularies at once.
+    /// TerminologyBulk many vocabularies at once.
     pub async fn change_vocabularies(
         &self,
         shown: ReceiptsShown,
         body: impl Stream<Item = Result<Bytes, BodyError>> + Send,
-    ) -> Result<Changes, ErrorObject> {
+    ) -> Result<TerminologyBulk, ErrorObject> {
         let place = self.admit()?;
         let changes = match Reading::whole(&self.inner, shown, body, read_vocabulary_change).await? {
             Read::Right(changes) => changes,
-            Read::Rejected(rejection) => return Ok(Changes::Rejected(rejection)),
+            Read::Rejected(rejection) => return Ok(TerminologyBulk::Rejected(rejection)),
         };
         let named = names(&changes);
         let engine = self.clone();
@@ -135,16 +135,16 @@ impl Engine {
             let outcomes = terminology.change_vocabularies(changes, now).await;
             outcomes.map_err(error_object)
         });
-        Ok(Changes::Applied(changed(named, outcomes.await?)))
+        Ok(TerminologyBulk::Applied(changed(named, outcomes.await?)))
     }
 
-    /// Changes many concepts of a vocabulary at once.
+    /// TerminologyBulk many concepts of a vocabulary at once.
     pub async fn change_concepts(
         &self,
         vocabulary: &Key,
         shown: ReceiptsShown,
         body: impl Stream<Item = Result<Bytes, BodyError>> + Send,
-    ) -> Result<Changes, ErrorObject> {
+    ) -> Result<TerminologyBulk, ErrorObject> {
         let place = self.admit()?;
         let heads = self.store().terminology().vocabulary_heads().await;
         if !heads.map_err(error_object)?.contains_key(vocabulary) {
@@ -153,7 +153,7 @@ impl Engine {
         }
         let changes = match Reading::whole(&self.inner, shown, body, read_concept_change).await? {
             Read::Right(changes) => changes,
-            Read::Rejected(rejection) => return Ok(Changes::Rejected(rejection)),
+            Read::Rejected(rejection) => return Ok(TerminologyBulk::Rejected(rejection)),
         };
         let named = names(&changes);
         let (engine, vocabulary) = (self.clone(), vocabulary.clone());
@@ -164,7 +164,7 @@ impl Engine {
             let outcomes = terminology.change_concepts(&vocabulary, changes, now).await;
             outcomes.map_err(error_object)
         });
-        Ok(Changes::Applied(changed(named, outcomes.await?)))
+        Ok(TerminologyBulk::Applied(changed(named, outcomes.await?)))
     }
 
     /// Reads a body where it keeps nobody waiting.
@@ -214,8 +214,8 @@ fn names<N: ToString, C>(changes: &[Change<N, C>]) -> Vec<(Action, String)> {
         .collect()
 }
 
-fn changed(named: Vec<(Action, String)>, outcomes: Vec<Outcome>) -> Vec<Changed> {
-    let changed = |((action, name), outcome)| Changed {
+fn changed(named: Vec<(Action, String)>, outcomes: Vec<Outcome>) -> Vec<TerminologyReceipt> {
+    let changed = |((action, name), outcome)| TerminologyReceipt {
         action,
         name,
         outcome,

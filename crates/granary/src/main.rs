@@ -9,7 +9,7 @@ mod start;
 
 use clap::{Args, Parser, Subcommand};
 
-use commands::{bulk, definition, demo, get, receipts, serve, source, task};
+use commands::{bulk, definition, demo, get, receipts, serve, source, task, vocabulary};
 use exit::Ended;
 use output::Output;
 
@@ -92,6 +92,8 @@ enum Command {
     /// Relationship definitions: what a relationship of a type joins
     #[command(subcommand)]
     RelationshipDefinition(definition::Definition),
+    #[command(subcommand)]
+    Vocabulary(vocabulary::Vocabulary),
 }
 
 fn main() -> std::process::ExitCode {
@@ -128,6 +130,7 @@ async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ended> {
         Command::RelationshipDefinition(command) => {
             command.run(RelationshipDefinition, &client()?, output).await
         }
+        Command::Vocabulary(command) => command.run(&client()?, output).await,
     }
 }
 

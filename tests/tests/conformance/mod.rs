@@ -19,9 +19,11 @@ mod bulk_task;
 mod bad_bodies;
 mod bad_operations;
 mod bad_values;
+mod cases;
 mod deleting;
 mod registry;
 mod server;
+mod vocabularies;
 
 /// The founding text's own examples.
 mod examples {

@@ -126,7 +126,7 @@ impl<'c, 'a> Run<'c, 'a, '_> {
         let mut count = 0;
         while self.scan.element(count == 0)? {
             let here = path.index(count);
-            if let Some(id) = self.item(slot, &here)? {
+            if let Some(id) = self.item(slot, &here, None)? {
                 ids.push((id, slot.key_place, count));
             }
             count += 1;
@@ -135,8 +135,35 @@ impl<'c, 'a> Run<'c, 'a, '_> {
         Ok(())
     }
 
-    /// Takes one contained resource and tells the id that it was sent with.
-    fn item(&mut self, slot: Slot<'c>, path: &Path<'_>) -> Result<Option<Cow<'a, str>>, Halt> {
+    /// Takes one contained resource that stands alone, in a body of its own, and copies it; `fixed` is the id in the path.
+    pub(super) fn lone_item(
+        &mut self,
+        root: (&'c str, &ResourceId),
+        parent: &'c ResourceShape,
+        key_place: usize,
+        fixed: Option<&ResourceId>,
+    ) -> Result<(), Halt> {
+        let slot = Slot {
+            root: root.0,
+            key: parent.contain_names.get(key_place),
+            key_place,
+            shape: &parent.contained[key_place],
+        };
+        self.scan.start_copy();
+        let taken = self.item(slot, &Path::ROOT, fixed);
+        self.scan.stop_copy();
+        taken?;
+        self.judge_claims(Some(root.1));
+        Ok(())
+    }
+
+    /// Takes one contained resource and tells the id that it was sent with. `fixed` is the id that it is to have.
+    fn item(
+        &mut self,
+        slot: Slot<'c>,
+        path: &Path<'_>,
+        fixed: Option<&ResourceId>,
+    ) -> Result<Option<Cow<'a, str>>, Halt> {
         if !self.enter_object(path, "a contained resource, which is an object")? {
             return Ok(None);
         }
@@ -163,7 +190,7 @@ impl<'c, 'a> Run<'c, 'a, '_> {
             match MEMBERS[member] {
                 "id" => {
                     has_id = true;
-                    id = self.contained_id(slot, &here)?;
+                    id = self.contained_id(slot, &here, fixed)?;
                     continue;
                 }
                 _ if self.absent()? => continue,
@@ -202,19 +229,27 @@ impl<'c, 'a> Run<'c, 'a, '_> {
             self.missing_contained(shape, &Seen::default(), &path.name("contained"));
         }
         if !has_id && !self.faults.any() {
-            let new = self.new_id();
+            let new = self.own_id(fixed);
             let out = self.scan.flush();
             // The closing brace is written already.
             out.pop();
             let start = out.len();
             out.extend_from_slice(b",\"id\":\"");
-            out.extend_from_slice(&new);
+            out.extend_from_slice(new.as_bytes());
             out.push(b'"');
             let end = out.len();
             out.push(b'}');
             self.generated.push(start..end);
         }
         Ok(id)
+    }
+
+    /// The id that a contained resource without one gets.
+    fn own_id(&mut self, fixed: Option<&ResourceId>) -> String {
+        match fixed {
+            Some(fixed) => fixed.to_string(),
+            None => String::from_utf8_lossy(&self.new_id()).into_owned(),
+        }
     }
 
     fn allowed_profile(&self, shape: &ContainShape, text: &str) -> Option<&'c ResourceShape> {
@@ -245,14 +280,19 @@ impl<'c, 'a> Run<'c, 'a, '_> {
     }
 
     /// Takes the id of a contained resource. The path form is cut to its last part in the copy, null becomes a new id.
-    fn contained_id(&mut self, slot: Slot<'c>, path: &Path<'_>) -> Result<Option<Cow<'a, str>>, Halt> {
+    fn contained_id(
+        &mut self,
+        slot: Slot<'c>,
+        path: &Path<'_>,
+        fixed: Option<&ResourceId>,
+    ) -> Result<Option<Cow<'a, str>>, Halt> {
         self.scan.stop_copy();
         if self.absent()? {
-            let new = self.new_id();
+            let new = self.own_id(fixed);
             let out = self.scan.out();
             let start = out.len();
             out.push(b'"');
-            out.extend_from_slice(&new);
+            out.extend_from_slice(new.as_bytes());
             out.push(b'"');
             let end = out.len();
             self.generated.push(start..end);
@@ -271,6 +311,12 @@ impl<'c, 'a> Run<'c, 'a, '_> {
             };
             if let Some(last) = last {
                 match ResourceId::parse(&last) {
+                    Ok(sent) if fixed.is_some_and(|fixed| sent != *fixed) => {
+                        self.faults.add(path, "id", || {
+                            let fixed = fixed.map_or("", ResourceId::as_str);
+                            format!("is '{sent}', but the path names '{fixed}'; send one of them")
+                        });
+                    }
                     Ok(_) => {
                         push_string(self.scan.out(), &last);
                         id = Some(last);

@@ -25,7 +25,7 @@ use crate::json::{Halt, Place, Scanner, without_byte_order_mark};
 use crate::keys::ResourceId;
 use crate::limits::Limits;
 use crate::operation::{Action, Operation, TargetType};
-use crate::schema::Schema;
+use crate::schema::{ResourceShape, Schema};
 use crate::time::Timestamp;
 use crate::vocabulary::Vocabularies;
 
@@ -106,12 +106,40 @@ impl Checker<'_> {
         })
     }
 
+    /// Checks one contained resource that is to stand under a contain key of `parent`, in the resource `root`. Appends it
+    /// to `body`, with an id: `fixed`, its own, or a new one.
+    pub(crate) fn contained(
+        &mut self,
+        root: (&str, &ResourceId),
+        parent: &ResourceShape,
+        key_place: usize,
+        fixed: Option<&ResourceId>,
+        bytes: &[u8],
+        body: &mut Vec<u8>,
+    ) -> Result<(), Rejection> {
+        self.run_for(bytes, body, |run| {
+            run.lone_item(root, parent, key_place, fixed).map(Some)
+        })
+    }
+
     fn run<'a>(
         &mut self,
         bytes: &'a [u8],
         body: &mut Vec<u8>,
         check: impl FnOnce(&mut Run<'_, 'a, '_>) -> Result<(), Halt>,
     ) -> Result<Operation, Rejection> {
+        self.run_for(bytes, body, |run| {
+            check(run)?;
+            Ok(run.passed.take())
+        })
+    }
+
+    fn run_for<'c, 'a, T>(
+        &'c mut self,
+        bytes: &'a [u8],
+        body: &mut Vec<u8>,
+        check: impl FnOnce(&mut Run<'c, 'a, '_>) -> Result<Option<T>, Halt>,
+    ) -> Result<T, Rejection> {
         let before = body.len();
         let sent = bytes.len();
         let bytes = without_byte_order_mark(bytes);
@@ -132,17 +160,15 @@ impl Checker<'_> {
             claims: Vec::new(),
             passed: None,
         };
-        let outcome = match check(&mut run) {
-            Ok(()) => run.scan.finish(),
+        let checked = match check(&mut run) {
+            Ok(passed) => run.scan.finish().map(|()| passed),
             Err(Halt::TooDeep) => Err(run.scan.check_syntax().err().unwrap_or(Halt::TooDeep)),
             Err(halt) => Err(halt),
         };
-        if outcome.is_ok()
-            && !run.faults.any()
-            && let Some(operation) = run.passed
-        {
-            return Ok(operation);
-        }
+        let outcome = match checked {
+            Ok(Some(passed)) if !run.faults.any() => return Ok(passed),
+            other => other.map(|_| ()),
+        };
         let rejection = match (outcome, run.faults.into_error()) {
             (Ok(()), Some(error)) => Rejection::Invalid(error),
             // The caller named a type that is not one of this kind.

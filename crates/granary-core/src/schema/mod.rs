@@ -257,6 +257,11 @@ impl Schema {
         &self.profiles[place]
     }
 
+    /// The profile `key`, ROOT or CONTAINED.
+    pub(crate) fn profile_named(&self, key: &str) -> Option<&ResourceShape> {
+        Some(&self.profiles[self.profile_names.find(key)?])
+    }
+
     /// The definition of the relationship type at `type_index`, and its ends.
     pub(crate) fn relationship_shape(&self, type_index: u32) -> Option<(&RelationshipDefinition, &EdgeEnds)> {
         let ends = self.types.get(type_index as usize)?.edge.as_ref()?;

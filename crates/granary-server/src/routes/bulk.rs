@@ -110,7 +110,7 @@ fn folder_of(target: TargetType) -> &'static str {
 }
 
 /// The answer to a rejected request, streamed: it has a receipt for every operation.
-fn rejected(rejection: Rejection) -> Response {
+pub(super) fn rejected(rejection: Rejection) -> Response {
     let body = paged(rejection, |mut rejection| async move {
         let piece = tokio::task::spawn_blocking(move || {
             let mut out = Vec::new();

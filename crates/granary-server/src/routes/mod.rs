@@ -8,6 +8,7 @@ mod relationships;
 mod resources;
 mod sources;
 mod tasks;
+mod terminology;
 
 use std::sync::Arc;
 
@@ -96,7 +97,21 @@ routes! {
     "/sources/{source}/v1/purge" { post purge::start }
     "/sources/{source}/v1/purge/{id}" { get purge::show }
 
-    "/terminology/v1/{*path}" { get not_yet, put not_yet, post not_yet, delete not_yet }
+    "/terminology/v1/vocabularies" { get terminology::list_vocabularies }
+    "/terminology/v1/vocabularies/bulk" { post terminology::change_vocabularies }
+    "/terminology/v1/vocabularies/{key}" {
+        get terminology::show_vocabulary, put terminology::put_vocabulary, delete terminology::delete_vocabulary
+    }
+    "/terminology/v1/vocabularies/{key}/concepts" { get terminology::list_concepts }
+    "/terminology/v1/vocabularies/{key}/concepts/bulk" {
+        post terminology::change_concepts,
+        get terminology::show_concept_bulk,
+        put terminology::put_concept_bulk,
+        delete terminology::delete_concept_bulk
+    }
+    "/terminology/v1/vocabularies/{key}/concepts/{code}" {
+        get terminology::show_concept, put terminology::put_concept, delete terminology::delete_concept
+    }
 
     "/limits" { get health::limits }
     "/healthz" { get health::alive }

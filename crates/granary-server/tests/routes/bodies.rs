@@ -4,10 +4,11 @@ use granary_core::limits::Limits;
 use reqwest::Method;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
+use crate::terminology::VOCABULARIES;
 use crate::world::{BULK, EDGES, NDJSON, PROVIDERS, World, shown};
 
 /// Every call that takes a body, with the limit on it.
-fn with_bodies() -> [(Method, String, &'static str); 7] {
+fn with_bodies() -> [(Method, String, &'static str); 9] {
     let v1 = "/sources/clinics/v1";
     [
         (
@@ -25,6 +26,8 @@ fn with_bodies() -> [(Method, String, &'static str); 7] {
         (Method::PUT, format!("{PROVIDERS}/x1"), "singleBodyBytes"),
         (Method::POST, EDGES.to_owned(), "singleBodyBytes"),
         (Method::POST, BULK.to_owned(), "bulkBodyBytes"),
+        (Method::PUT, format!("{VOCABULARIES}/colours"), "singleBodyBytes"),
+        (Method::POST, format!("{VOCABULARIES}/bulk"), "singleBodyBytes"),
     ]
 }
 

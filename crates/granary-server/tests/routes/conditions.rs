@@ -60,7 +60,7 @@ async fn the_tag_of_a_record_is_that_of_its_state() {
     201
     location: /sources/clinics/v1/resources/provider/ada
     etag: "1-1"
-    {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"ada","type":"provider","data":{"name":"Ada"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}}
+    {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"ada","type":"provider","data":{"name":"Ada"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}}
     "#);
     let first = tag(&world, ADA).await;
     // Equal: the state is the same.
@@ -109,7 +109,7 @@ async fn a_write_is_refused_unless_the_record_is_as_expected() {
     insta::assert_snapshot!(put("if-match", format!("\"1-999\", {now}")).await, @r#"
     200
     etag: "1-4"
-    {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"ada","type":"provider","data":{"name":"Eve"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":2}}}
+    {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"ada","type":"provider","data":{"name":"Eve"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":2}}}
     "#);
     // It was changed by that.
     assert!(put("if-match", now.clone()).await.starts_with("412\n"));

@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
+use crate::terminology::{CONCEPTS, VOCABULARIES};
 use crate::world::{BULK, EDGES, PROVIDERS, World, shown};
 
 #[tokio::test]
@@ -125,6 +126,8 @@ async fn what_is_no_key_names_nothing() {
             "id 'nothing'",
         ),
         ("/sources/clinics/v1/tasks/%00", "task '"),
+        ("/terminology/v1/vocabularies/a%2Fb", "vocabulary 'a/b'"),
+        ("/terminology/v1/vocabularies/%20/concepts/x", "vocabulary ' '"),
         ("/sources/clinics/v1/tasks/%zz", "task '%zz'"),
     ] {
         let answer = world.get(path).await;
@@ -232,8 +235,6 @@ async fn what_is_not_built_yet_says_so() {
         ("POST", format!("{PROVIDERS}/x1/addresses")),
         ("PUT", format!("{PROVIDERS}/x1/addresses/a1")),
         ("DELETE", format!("{PROVIDERS}/x1/addresses/a1")),
-        ("PUT", "/terminology/v1/vocabularies/colours".to_owned()),
-        ("GET", "/terminology/v1/vocabularies".to_owned()),
         ("GET", "/metrics".to_owned()),
         ("GET", "/openapi.json".to_owned()),
         ("GET", "/docs".to_owned()),
@@ -371,6 +372,19 @@ async fn a_parameter_that_is_not_known_is_refused_by_every_call() {
         ("GET", format!("{v1}/tasks")),
         ("GET", format!("{v1}/tasks/bk_x")),
         ("GET", format!("{v1}/tasks/bk_x/receipts")),
+        ("GET", VOCABULARIES.to_owned()),
+        ("POST", format!("{VOCABULARIES}/bulk")),
+        ("GET", format!("{VOCABULARIES}/colours")),
+        ("PUT", format!("{VOCABULARIES}/colours")),
+        ("DELETE", format!("{VOCABULARIES}/colours")),
+        ("GET", CONCEPTS.to_owned()),
+        ("POST", format!("{CONCEPTS}/bulk")),
+        ("GET", format!("{CONCEPTS}/red")),
+        ("PUT", format!("{CONCEPTS}/red")),
+        ("DELETE", format!("{CONCEPTS}/red")),
+        ("GET", format!("{CONCEPTS}/bulk")),
+        ("PUT", format!("{CONCEPTS}/bulk")),
+        ("DELETE", format!("{CONCEPTS}/bulk")),
     ] {
         let answer = world.call(method, &format!("{path}?nonsense=1")).await;
         let expected = "400\n{\"code\":400,\"type\":\"INVALID_ARGUMENT\"";

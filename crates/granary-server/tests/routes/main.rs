@@ -10,4 +10,5 @@ mod every_call;
 mod health;
 mod lists;
 mod sources;
+mod terminology;
 mod world;

@@ -136,7 +136,7 @@ impl Apply {
 }
 
 /// The key that a file's name spells.
-fn key_of(file: &Path) -> anyhow::Result<String> {
+pub(super) fn key_of(file: &Path) -> anyhow::Result<String> {
     let stem = file
         .file_stem()
         .and_then(|stem| stem.to_str())
@@ -145,7 +145,7 @@ fn key_of(file: &Path) -> anyhow::Result<String> {
         .context("the name of the file is no key; name the key after it: … -f - KEY")
 }
 
-async fn read(file: &Path) -> std::io::Result<Vec<u8>> {
+pub(super) async fn read(file: &Path) -> std::io::Result<Vec<u8>> {
     use tokio::io::AsyncReadExt;
     if file != Path::new("-") {
         return tokio::fs::read(file).await;

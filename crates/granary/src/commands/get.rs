@@ -18,7 +18,7 @@ pub(crate) struct Get {
     /// Its type: the key of a profile or of a relationship definition
     #[arg(value_name = "TYPE")]
     type_key: String,
-    /// Its id
+    /// Its id; a resource also by an identifier as SYSTEM:VALUE:USE, each part percent-encoded
     id: String,
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod receipts;
 pub(crate) mod serve;
 pub(crate) mod source;
 pub(crate) mod task;
+pub(crate) mod vocabulary;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;

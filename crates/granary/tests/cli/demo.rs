@@ -16,7 +16,12 @@ fn the_demo_shows_the_main_job_and_everything_is_as_it_should_be() {
         "operation 3",
         "409 ALREADY_EXISTS",
         "404 NOT_FOUND",
+        "/create/data/location/latitude",
+        "/upsert/contained/runways/0/contained/ends/1/data/headingDegrees",
+        "/upsert/meta/identifier/1/use",
+        "https%3A%2F%2Fiata.org%2Fcodes:YYZ:official",
         "Toronto Pearson International Airport",
+        "06L/24R",
         "CYYZ.CA-ON",
     ] {
         assert!(demo.stdout.contains(part), "{part} is missing in {}", demo.stdout);
@@ -63,11 +68,11 @@ fn the_demo_stays_up_until_it_is_told_to_stop_and_leaves_nothing() {
         .split_whitespace()
         .find(|word| word.starts_with("http://"))
         .unwrap();
-    run(
-        granary(&["get", "airport", "CYYZ", "--source", "airports", "--server", url]),
-        "",
-    )
-    .ends(0);
+    for id in ["CYYZ", "https%3A%2F%2Ficao.int%2Fdoc7910:CYYZ:official"] {
+        let get = granary(&["get", "airport", id, "--source", "airports", "--server", url]);
+        let got = run(get, "").ends(0).stdout;
+        assert!(got.contains(r#""id": "CYYZ""#), "{got}");
+    }
     assert!(std::fs::read_dir(folder.path()).unwrap().next().is_some());
 
     assert!(

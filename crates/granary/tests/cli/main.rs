@@ -6,6 +6,7 @@ mod help;
 mod schema;
 mod serve;
 mod tasks;
+mod vocabulary;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

@@ -128,12 +128,12 @@ async fn a_source_is_deleted_once_it_is_empty() {
         .await;
     insta::assert_snapshot!(world.delete("/catalog/v1/sources/clinics").await, @r#"
     400
-    {"code":400,"type":"FAILED_PRECONDITION","message":"source 'clinics' holds records; delete them first"}
+    {"code":400,"type":"FAILED_PRECONDITION","message":"source 'clinics' holds records; delete them first, or all of it with ?purge=true"}
     "#);
     world.delete(&format!("{PROVIDERS}/ada")).await;
     insta::assert_snapshot!(world.delete("/catalog/v1/sources/clinics").await, @r#"
     400
-    {"code":400,"type":"FAILED_PRECONDITION","message":"source 'clinics' holds definitions; delete them first"}
+    {"code":400,"type":"FAILED_PRECONDITION","message":"source 'clinics' holds definitions; delete them first, or all of it with ?purge=true"}
     "#);
     world
         .delete("/sources/clinics/v1/relationship-definitions/refersTo")
@@ -178,8 +178,14 @@ async fn a_source_is_deleted_with_all_it_holds() {
     world
         .carried_out(crate::world::BULK, json!([create("ada", "Ada")]))
         .await;
-    insta::assert_snapshot!(world.delete("/catalog/v1/sources/clinics?purge=yes").await, @r#""#);
-    insta::assert_snapshot!(world.delete("/catalog/v1/sources/clinics?purge=true").await, @r#""#);
+    insta::assert_snapshot!(world.delete("/catalog/v1/sources/clinics?purge=yes").await, @r#"
+    400
+    {"code":400,"type":"INVALID_ARGUMENT","message":"the query of the URL is not valid: purge: provided string was not `true` or `false`"}
+    "#);
+    insta::assert_snapshot!(world.delete("/catalog/v1/sources/clinics?purge=true").await, @r#"
+    202
+    {"key":"clinics"}
+    "#);
     for gone in [
         "/catalog/v1/sources/clinics",
         "/sources/clinics/v1/profiles",
@@ -188,6 +194,12 @@ async fn a_source_is_deleted_with_all_it_holds() {
         assert!(world.get(gone).await.starts_with("404"), "{gone}");
     }
     let world = world.with_clinics().await;
-    insta::assert_snapshot!(world.get(PROVIDERS).await, @r#""#);
-    insta::assert_snapshot!(world.get("/sources/clinics/v1/tasks").await, @r#""#);
+    insta::assert_snapshot!(world.get(PROVIDERS).await, @r#"
+    200
+    {"data":[],"meta":{}}
+    "#);
+    insta::assert_snapshot!(world.get("/sources/clinics/v1/tasks").await, @r#"
+    200
+    {"data":[],"meta":{}}
+    "#);
 }

@@ -41,9 +41,11 @@ impl File {
 }
 
 /// What the resources of the source `airports` look like.
-pub(crate) const PROFILES: [File; 3] = [
+pub(crate) const PROFILES: [File; 5] = [
     example!("airports/profiles", "country.json"),
     example!("airports/profiles", "subdivision.json"),
+    example!("airports/profiles", "runway-end.json"),
+    example!("airports/profiles", "runway.json"),
     example!("airports/profiles", "airport.json"),
 ];
 
@@ -84,8 +86,9 @@ pub(crate) const PROVIDER: File = example!("providers/profiles", "provider.json"
 pub(crate) const PROVIDERS: File = example!("providers", "bulk.json");
 
 /// The licences that the data is under, which go where it goes.
-pub(crate) const LICENSES: [File; 3] = [
+pub(crate) const LICENSES: [File; 4] = [
     example!("airports", "LICENSE-airportsdata.txt"),
+    example!("airports", "LICENSE-ourairports.txt"),
     example!("airports", "LICENSE-iso3166.txt"),
     example!("airports", "LICENSE-cldr.txt"),
 ];

@@ -1,6 +1,7 @@
 //! `granary demo`: the main job on real data. It checks what it shows, so it is a test as well.
 
 mod examples;
+mod reading;
 mod show;
 mod steps;
 
@@ -30,7 +31,7 @@ use show::{Seen, Show};
 ///
 /// Everything shown is checked as well: the exit code is 1 if anything is not as it should be.
 ///
-/// The data comes from airportsdata, iso3166 and the Unicode CLDR; see --licenses.
+/// The data comes from airportsdata, OurAirports, iso3166 and the Unicode CLDR; see --licenses.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// An empty folder to keep the data in; else a temporary one, removed at the end

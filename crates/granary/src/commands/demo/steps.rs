@@ -5,28 +5,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use granary_client::api::bulk::{BulkQuery, ReceiptsShown};
-use granary_client::api::page::PageQuery;
-use granary_client::api::relationships::RelationshipsQuery;
 use granary_client::api::tasks::{Task, TaskQuery};
 use granary_client::{BulkReply, DefinitionKind};
 use granary_core::operation::TargetType;
 use granary_core::task::Outcome;
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::examples;
+use super::reading::{AIRPORT, SUBDIVISION, identifier};
 use super::show::{Seen, Show};
 use crate::commands::bulk::send;
 use crate::commands::{receipts, task};
 use crate::input::{Format, Input};
 use crate::output::{
-    BAD, BOLD, DIM, GOOD, NAME, Table, count, counted, elapsed, fault_lines, pretty, rate, size, styled, word,
+    BAD, BOLD, DIM, GOOD, NAME, Table, count, counted, elapsed, fault_lines, rate, size, styled, word,
 };
-
-/// The airport that is read back, and the subdivision that it is in.
-const AIRPORT: &str = "CYYZ";
-const SUBDIVISION: &str = "CA-ON";
 
 impl Show<'_> {
     pub(crate) async fn all(mut self, data: &Path, started: Duration, stays: bool) -> anyhow::Result<Seen> {
@@ -61,13 +54,13 @@ impl Show<'_> {
         self.check("the source airports is new", put.created);
         self.say(format_args!("{:<24} {NAME}airports{NAME:#}", "source"))?;
         for (kind, files) in [
-            (DefinitionKind::Profile, examples::PROFILES),
+            (DefinitionKind::Profile, &examples::PROFILES[..]),
             (
                 DefinitionKind::RelationshipDefinition,
-                examples::RELATIONSHIP_DEFINITIONS,
+                &examples::RELATIONSHIP_DEFINITIONS,
             ),
         ] {
-            for file in files {
+            for &file in files {
                 let (source, key) = (self.airports.clone(), file.key());
                 self.define(&source, kind, file).await?;
                 self.say(format_args!("{:<24} {NAME}{key}{NAME:#}", kind.name()))?;
@@ -302,55 +295,6 @@ impl Show<'_> {
         Ok(())
     }
 
-    async fn reading_back(&mut self) -> anyhow::Result<()> {
-        let url = self.url;
-        self.step("Reading back")?;
-        let airport = self.airports.get_resource("airport", AIRPORT).await?;
-        self.say(format_args!(
-            "{DIM}GET {url}/sources/airports/v1/resources/airport/{AIRPORT}{DIM:#}"
-        ))?;
-        self.say(pretty(&serde_json::to_string(&airport)?))?;
-        let as_sent = sent_data(AIRPORT).is_some_and(|sent| sent == airport.data.get());
-        self.check("an airport is read byte for byte as it was sent", as_sent);
-
-        let (edge_type, id) = ("airport-in-subdivision", format!("{AIRPORT}.{SUBDIVISION}"));
-        let edge = self.airports.get_relationship(edge_type, &id).await?;
-        self.say(format_args!(
-            "\n{DIM}GET {url}/sources/airports/v1/relationships/{edge_type}/{id}{DIM:#}"
-        ))?;
-        self.say(pretty(&serde_json::to_string(&edge)?))?;
-        let ends = edge.id == id && edge.from.id == AIRPORT && edge.to.id == SUBDIVISION;
-        self.check("a relationship is read as it was sent", ends);
-
-        let page = self
-            .airports
-            .resources(
-                "airport",
-                &PageQuery {
-                    limit: Some(3),
-                    cursor: None,
-                },
-            )
-            .await?;
-        let in_order = page.data.is_sorted_by(|a, b| a.id < b.id);
-        self.check(
-            "a list is in the order of ids, and goes on",
-            page.data.len() == 3 && in_order && page.meta.cursor.is_some(),
-        );
-        let query = RelationshipsQuery {
-            to: Some(SUBDIVISION.into()),
-            limit: Some(1_000),
-            ..Default::default()
-        };
-        let edges = self.airports.relationships(edge_type, &query).await?.data;
-        let here = !edges.is_empty() && edges.iter().all(|edge| edge.to.id == SUBDIVISION);
-        self.check("the relationships of one end are listed", here);
-        self.say(format_args!(
-            "\n{SUBDIVISION} has {}.",
-            counted(edges.len() as u64, "airport")
-        ))
-    }
-
     fn trying(&mut self, conflicts: &Task) -> anyhow::Result<()> {
         self.step("To try")?;
         let url = self.url;
@@ -364,6 +308,10 @@ impl Show<'_> {
             (
                 "one airport",
                 format!("curl {airports}/resources/airport/{AIRPORT}"),
+            ),
+            (
+                "the same by its IATA code",
+                format!("curl '{airports}/resources/airport/{}'", identifier()),
             ),
             (
                 "the airports in Ontario",
@@ -407,22 +355,4 @@ fn named(request: &Value, index: u64) -> String {
     let payload = &operation[action.to_lowercase()];
     let text = |name: &str| payload[name].as_str().unwrap_or_default();
     format!("{action} {} {}", text("type"), text("id"))
-}
-
-/// The data of an airport, byte for byte as it was sent.
-fn sent_data(id: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Operation {
-        create: Resource,
-    }
-    #[derive(Deserialize)]
-    struct Resource {
-        id: String,
-        data: Box<RawValue>,
-    }
-    let lines = examples::RESOURCES[2].bytes.split(|byte| *byte == b'\n');
-    let mut resources = lines.filter_map(|line| Some(serde_json::from_slice::<Operation>(line).ok()?.create));
-    resources
-        .find(|resource| resource.id == id)
-        .map(|resource| resource.data.get().to_owned())
 }

@@ -36,7 +36,7 @@ async fn edges_are_written_in_bulk() {
     assert!(world.get(&format!("{BULK}/{id}")).await.starts_with("404"));
     insta::assert_snapshot!(world.get("/sources/clinics/v1/relationships/refersTo").await, @r#"
     200
-    {"data":[{"id":"bob.ada","type":"refersTo","from":{"id":"bob","type":"provider"},"to":{"id":"ada","type":"provider"},"data":{"since":"2020"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}},{"id":"bob.bob","type":"refersTo","from":{"id":"bob","type":"provider"},"to":{"id":"bob","type":"provider"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}],"meta":{}}
+    {"data":[{"id":"bob.ada","type":"refersTo","from":{"id":"bob","type":"provider"},"to":{"id":"ada","type":"provider"},"data":{"since":"2020"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}},{"id":"bob.bob","type":"refersTo","from":{"id":"bob","type":"provider"},"to":{"id":"bob","type":"provider"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}],"meta":{}}
     "#);
 }
 

@@ -58,15 +58,15 @@ async fn an_edge_is_read_with_the_resources_at_its_ends() {
     let world = world().await;
     insta::assert_snapshot!(world.get("/sources/clinics/v1/relationships/worksAt/ada.main?includes=provider,clinic").await, @r#"
     200
-    {"id":"ada.main","type":"worksAt","from":{"id":"ada","type":"provider"},"to":{"id":"main","type":"clinic"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1},"includes":{"provider":[{"id":"ada","type":"provider","data":{"name":"Ada"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}],"clinic":[{"id":"main","type":"clinic","data":{"name":"Main"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}]}}
+    {"id":"ada.main","type":"worksAt","from":{"id":"ada","type":"provider"},"to":{"id":"main","type":"clinic"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1},"includes":{"provider":[{"id":"ada","type":"provider","data":{"name":"Ada"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}],"clinic":[{"id":"main","type":"clinic","data":{"name":"Main"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}]}}
     "#);
     insta::assert_snapshot!(world.get("/sources/clinics/v1/relationships/worksAt/ada.main?includes=clinic").await, @r#"
     200
-    {"id":"ada.main","type":"worksAt","from":{"id":"ada","type":"provider"},"to":{"id":"main","type":"clinic"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1},"includes":{"clinic":[{"id":"main","type":"clinic","data":{"name":"Main"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}]}}
+    {"id":"ada.main","type":"worksAt","from":{"id":"ada","type":"provider"},"to":{"id":"main","type":"clinic"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1},"includes":{"clinic":[{"id":"main","type":"clinic","data":{"name":"Main"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}]}}
     "#);
     insta::assert_snapshot!(world.get(&format!("{EDGES}/ada.ada?includes=provider")).await, @r#"
     200
-    {"id":"ada.ada","type":"refersTo","from":{"id":"ada","type":"provider"},"to":{"id":"ada","type":"provider"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1},"includes":{"provider":[{"id":"ada","type":"provider","data":{"name":"Ada"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}]}}
+    {"id":"ada.ada","type":"refersTo","from":{"id":"ada","type":"provider"},"to":{"id":"ada","type":"provider"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1},"includes":{"provider":[{"id":"ada","type":"provider","data":{"name":"Ada"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}]}}
     "#);
     for (query, expected) in [
         ("includes=provider", json!({"provider": ["ada"]})),

@@ -24,12 +24,12 @@ async fn an_edge_is_created_read_and_deleted() {
     201
     location: /sources/clinics/v1/relationships/refersTo/ada.bob
     etag: "1-4"
-    {"taskId":"s_[id]","status":"PERSISTED","relationship":{"id":"ada.bob","type":"refersTo","from":{"id":"ada","type":"provider"},"to":{"id":"bob","type":"provider"},"data":{"since":"2020-02"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}}
+    {"taskId":"s_[id]","status":"PERSISTED","relationship":{"id":"ada.bob","type":"refersTo","from":{"id":"ada","type":"provider"},"to":{"id":"bob","type":"provider"},"data":{"since":"2020-02"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}}
     "#);
     insta::assert_snapshot!(world.get(&format!("{EDGES}/ada.bob")).await, @r#"
     200
     etag: "1-4"
-    {"id":"ada.bob","type":"refersTo","from":{"id":"ada","type":"provider"},"to":{"id":"bob","type":"provider"},"data":{"since":"2020-02"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}
+    {"id":"ada.bob","type":"refersTo","from":{"id":"ada","type":"provider"},"to":{"id":"bob","type":"provider"},"data":{"since":"2020-02"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}
     "#);
     insta::assert_snapshot!(world.post(EDGES, &edge("ada", "bob")).await, @r#"
     409
@@ -127,13 +127,13 @@ async fn edges_are_listed_whole_or_of_one_end() {
     insta::assert_snapshot!(world.get("/sources/clinics/v1/relationships/refersTo?limit=1&from=ada").await, @r#"
     200
     link: </sources/clinics/v1/relationships/refersTo?limit=1&from=ada&cursor=[cursor]>; rel="next"
-    {"data":[{"id":"ada.bob","type":"refersTo","from":{"id":"ada","type":"provider"},"to":{"id":"bob","type":"provider"},"data":{"since":"2020-02"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}],"meta":{"cursor":"[cursor]"}}
+    {"data":[{"id":"ada.bob","type":"refersTo","from":{"id":"ada","type":"provider"},"to":{"id":"bob","type":"provider"},"data":{"since":"2020-02"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}],"meta":{"cursor":"[cursor]"}}
     "#);
     insta::assert_snapshot!(world.get_lines("/sources/clinics/v1/relationships/refersTo?to=ada").await, @r#"
     200
     content-type: application/x-ndjson
-    {"id":"bob.ada","type":"refersTo","from":{"id":"bob","type":"provider"},"to":{"id":"ada","type":"provider"},"data":{"since":"2020-02"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}
-    {"id":"cyd.ada","type":"refersTo","from":{"id":"cyd","type":"provider"},"to":{"id":"ada","type":"provider"},"data":{"since":"2020-02"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}
+    {"id":"bob.ada","type":"refersTo","from":{"id":"bob","type":"provider"},"to":{"id":"ada","type":"provider"},"data":{"since":"2020-02"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}
+    {"id":"cyd.ada","type":"refersTo","from":{"id":"cyd","type":"provider"},"to":{"id":"ada","type":"provider"},"data":{"since":"2020-02"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}
     "#);
     insta::assert_snapshot!(world.get("/sources/clinics/v1/relationships/refersTo?from=_").await, @r#"
     400

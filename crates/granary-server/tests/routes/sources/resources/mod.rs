@@ -12,12 +12,12 @@ async fn a_resource_is_created_and_read() {
     201
     location: /sources/clinics/v1/resources/provider/ada
     etag: "1-1"
-    {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"ada","type":"provider","data":{"name":"Ada","practiceNumber":7},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}}
+    {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"ada","type":"provider","data":{"name":"Ada","practiceNumber":7},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}}
     "#);
     insta::assert_snapshot!(world.get(&format!("{PROVIDERS}/ada")).await, @r#"
     200
     etag: "1-1"
-    {"id":"ada","type":"provider","data":{"name":"Ada","practiceNumber":7},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}
+    {"id":"ada","type":"provider","data":{"name":"Ada","practiceNumber":7},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}
     "#);
     insta::assert_snapshot!(world.post(PROVIDERS, &ada).await, @r#"
     409
@@ -32,7 +32,7 @@ async fn a_resource_without_an_id_gets_one() {
     201
     location: /sources/clinics/v1/resources/provider/[id]
     etag: "1-1"
-    {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"[id]","type":"provider","data":{"name":"Ada"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}}
+    {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"[id]","type":"provider","data":{"name":"Ada"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}}
     "#);
 }
 
@@ -47,17 +47,17 @@ async fn a_resource_is_created_by_its_path_then_replaced_then_left_as_it_is() {
     insta::assert_snapshot!(put(7).await, @r#"
     201
     etag: "1-1"
-    {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"ada","type":"provider","data":{"name":"Ada","practiceNumber":7},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}}
+    {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"ada","type":"provider","data":{"name":"Ada","practiceNumber":7},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}}
     "#);
     insta::assert_snapshot!(put(8).await, @r#"
     200
     etag: "1-2"
-    {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"ada","type":"provider","data":{"name":"Ada","practiceNumber":8},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":2}}}
+    {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"ada","type":"provider","data":{"name":"Ada","practiceNumber":8},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":2}}}
     "#);
     insta::assert_snapshot!(put(8).await, @r#"
     200
     etag: "1-2"
-    {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"ada","type":"provider","data":{"name":"Ada","practiceNumber":8},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":2}}}
+    {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"ada","type":"provider","data":{"name":"Ada","practiceNumber":8},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":2}}}
     "#);
 }
 
@@ -84,7 +84,7 @@ async fn values_come_back_digit_for_digit() {
     201
     location: /sources/clinics/v1/resources/provider/[id]
     etag: "1-1"
-    {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"[id]","type":"provider","data":{"name":"\u0041da \u00e9 é \/ \u0000","practiceNumber":-0},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}}
+    {"taskId":"s_[id]","status":"PERSISTED","resource":{"id":"[id]","type":"provider","data":{"name":"\u0041da \u00e9 é \/ \u0000","practiceNumber":0},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}}
     "#);
 }
 
@@ -204,13 +204,13 @@ async fn resources_are_listed_in_the_order_of_their_ids() {
     insta::assert_snapshot!(world.get("/sources/clinics/v1/resources/provider?limit=2").await, @r#"
     200
     link: </sources/clinics/v1/resources/provider?limit=2&cursor=[cursor]>; rel="next"
-    {"data":[{"id":"-0","type":"provider","data":{"name":"Ada"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}},{"id":"10","type":"provider","data":{"name":"Ada"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}],"meta":{"cursor":"[cursor]"}}
+    {"data":[{"id":"-0","type":"provider","data":{"name":"Ada"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}},{"id":"10","type":"provider","data":{"name":"Ada"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}],"meta":{"cursor":"[cursor]"}}
     "#);
     insta::assert_snapshot!(world.get_lines("/sources/clinics/v1/resources/provider?limit=2").await, @r#"
     200
     content-type: application/x-ndjson
-    {"id":"-0","type":"provider","data":{"name":"Ada"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}
-    {"id":"10","type":"provider","data":{"name":"Ada"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","version":1}}
+    {"id":"-0","type":"provider","data":{"name":"Ada"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}
+    {"id":"10","type":"provider","data":{"name":"Ada"},"meta":{"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","source":"clinics","version":1}}
     "#);
     let mut sorted = ids.map(|id| format!("{id:?}"));
     sorted.sort();
