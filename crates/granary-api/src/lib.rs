@@ -5,6 +5,7 @@
 //! Query structs refuse parameters and values they do not know: a misspelt filter must not be taken as none.
 
 pub mod bulk;
+pub mod bundle;
 pub mod definitions;
 pub mod health;
 pub mod page;
@@ -16,6 +17,9 @@ pub mod terminology;
 
 /// The media type of newline-delimited JSON: one operation, receipt or record a line (contract, section 2).
 pub const NDJSON: &str = "application/x-ndjson";
+
+/// The media type of a JSON Patch (RFC 6902).
+pub const JSON_PATCH: &str = "application/json-patch+json";
 
 /// The media type of JSON.
 pub const JSON: &str = "application/json";

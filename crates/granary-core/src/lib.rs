@@ -12,6 +12,7 @@ pub mod ksuid;
 pub mod limits;
 pub mod meta;
 pub mod operation;
+pub mod patch;
 pub mod profile;
 pub mod receipt;
 pub mod schema;

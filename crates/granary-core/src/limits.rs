@@ -69,6 +69,7 @@ limits! {
     requests_in_flight, "requestsInFlight", 64, "Bulk uploads and writes being worked on at once.";
     tasks_waiting_per_source, "tasksWaitingPerSource", 10_000, "Bulk tasks of one source not yet ended.";
     spool_bytes, "spoolBytes", 50_000_000_000, "Spooled bytes of uploads and waiting tasks in all.";
+    patch_operations, "patchOperations", 1_000, "Operations of one JSON Patch.";
     identifiers_per_record, "identifiersPerRecord", 100, "Identifiers in the meta of one record.";
     details_per_error, "detailsPerError", 100, "Faults shown in one error; their true total is beside them.";
     detailed_failures, "detailedFailures", 100_000, "Failures of a rejected request that carry their details.";

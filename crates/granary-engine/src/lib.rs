@@ -2,6 +2,7 @@
 //! single writes and definitions are checked and written, and workers carry out what was accepted, lane by lane.
 //! Knows nothing of HTTP, and of the store only its trait.
 
+mod bundle;
 mod check;
 mod clock;
 mod codes;
@@ -11,6 +12,7 @@ mod error;
 mod expected;
 mod intake;
 mod lanes;
+mod part;
 mod purge;
 mod random;
 mod rejection;
@@ -21,6 +23,7 @@ mod space;
 pub mod split;
 mod terminology;
 
+pub use bundle::{Bundle, BundleMode, BundleOperation, BundleReceipt};
 pub use clock::{Clock, HandClock, SystemClock};
 pub use definitions::Defined;
 pub use engine::{Engine, EngineOptions, InFlight};
@@ -29,5 +32,5 @@ pub use expected::{Expected, tag_of_definition, tag_of_record};
 pub use intake::{BodyError, BodyFormat, BulkRequest, Intake};
 pub use rejection::{ReceiptsShown, Rejection};
 pub use schemas::CompiledSchema;
-pub use single::{Change, Persisted, SingleWrite, WriteOutcome};
+pub use single::{Change, PartChange, Persisted, SingleWrite, WriteOutcome};
 pub use terminology::{TerminologyBulk, TerminologyReceipt};

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use granary_core::check::{Checker, Rejection};
-use granary_core::decide::Verdict;
-use granary_core::error::ErrorObject;
-use granary_core::keys::{Key, ResourceId};
+use granary_core::contained::ContainedPath;
+use granary_core::decide::{Guard, Verdict};
+use granary_core::error::{ErrorObject, ErrorType};
+use granary_core::keys::{Key, RelationshipId, ResourceId};
 use granary_core::operation::{Action, Operation, RecordId, TargetType};
 use granary_core::task::{TaskId, TaskKind};
 use granary_core::time::Timestamp;
 use granary_core::vocabulary::Vocabularies;
-use granary_store::{CheckedBatch, Record, StoreError, Write, Written};
+use granary_store::{CheckedBatch, Record, Source, StoreError, Write, Written};
 
 use crate::engine::{CHANGED_TRIES_MAX, Engine, InFlight};
 use crate::error::{error_object, internal};
@@ -20,7 +21,7 @@ use crate::random::{random_bytes, task_id};
 use crate::schemas::CompiledSchema;
 
 /// Bodies up to this size are checked where they are; larger ones would keep a thread from others for too long.
-const INLINE_BYTES: usize = 64 * 1024;
+pub(crate) const INLINE_BYTES: usize = 64 * 1024;
 
 /// What a single write did to its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Persisted {
     pub record: Option<Record>,
     /// Its tag.
     pub tag: Option<String>,
+    /// The id of the contained resource that was changed, where it was one; `outcome` is then what became of that.
+    pub part: Option<ResourceId>,
 }
 
 /// What a single write is to do.
@@ -55,6 +58,32 @@ pub enum Change {
     Upsert(ResourceId, Bytes),
     /// Deletes a record; a resource with its edges.
     Delete(RecordId),
+    /// Changes the data of an edge by this JSON Patch.
+    Patch(RelationshipId, Bytes),
+    /// Changes what a resource contains at this place.
+    Contained(ResourceId, ContainedPath, PartChange),
+}
+
+/// What is to become of a contained resource.
+#[derive(Clone, Debug)]
+pub enum PartChange {
+    /// One more under the contain key in the path, from this body.
+    Add(Bytes),
+    /// The one with the id in the path, from this body, whether it is there or not.
+    Put(Bytes),
+    /// The one with the id in the path goes.
+    Remove,
+}
+
+impl Change {
+    /// What was sent.
+    pub(crate) fn body(&self) -> Option<&Bytes> {
+        match self {
+            Self::Create(body) | Self::Upsert(_, body) | Self::Patch(_, body) => Some(body),
+            Self::Contained(_, _, PartChange::Add(body) | PartChange::Put(body)) => Some(body),
+            Self::Contained(_, _, PartChange::Remove) | Self::Delete(_) => None,
+        }
+    }
 }
 
 /// A write of one record.
@@ -94,7 +123,7 @@ impl Engine {
     }
 
     fn single(&self, write: SingleWrite) -> Result<Single, ErrorObject> {
-        if let Change::Create(body) | Change::Upsert(_, body) = &write.change
+        if let Some(body) = write.change.body()
             && body.len() as u64 > self.inner.limits.single_body_bytes
         {
             let limit = self.inner.limits.single_body_bytes;
@@ -109,10 +138,22 @@ impl Engine {
 
 /// One single write.
 #[derive(Clone)]
-struct Single {
-    engine: Engine,
-    write: SingleWrite,
+pub(crate) struct Single {
+    pub(crate) engine: Engine,
+    pub(crate) write: SingleWrite,
 }
+
+/// What a single write comes to by the definitions in force and, where it changes a part of a record, by the record.
+pub(crate) struct Prepared {
+    pub(crate) batch: CheckedBatch,
+    pub(crate) guard: Option<Guard>,
+    /// The contained resource that it is about, and what becomes of that.
+    pub(crate) part: Option<(ResourceId, WriteOutcome)>,
+}
+
+/// How often a change of a part is made again because the record was written in between. Each time one of those who
+/// meet has written, and no more meet than requests are in flight.
+const RACE_TRIES_MAX: u32 = 100;
 
 impl Single {
     async fn write(&self) -> Result<Persisted, ErrorObject> {
@@ -124,10 +165,11 @@ impl Single {
             Some(last) => (last, false),
             None => (engine.schema(&source).await?, true),
         };
-        for _ in 0..CHANGED_TRIES_MAX {
+        let (mut changed, mut raced) = (0, 0);
+        while changed < CHANGED_TRIES_MAX && raced < RACE_TRIES_MAX {
             let now = engine.inner.clock.now();
-            let batch = match self.check(&schema, now).await {
-                Ok(batch) => batch,
+            let Prepared { batch, guard, part } = match self.prepare(&source, &schema, now).await {
+                Ok(prepared) => prepared,
                 Err(error) if in_force => return Err(error),
                 Err(error) => {
                     let current = engine.schema(&source).await?;
@@ -135,6 +177,7 @@ impl Single {
                         return Err(error);
                     }
                     (schema, in_force) = (current, true);
+                    changed += 1;
                     continue;
                 }
             };
@@ -146,11 +189,12 @@ impl Single {
                 types: Arc::clone(&schema.types),
                 batch,
                 definitions_revision: schema.revision,
-                guard: self.write.expected.guard(&source),
+                guard,
             };
             match engine.inner.store.write(write, now).await {
                 Err(StoreError::DefinitionsChanged) => {
                     (schema, in_force) = (engine.schema(&source).await?, true);
+                    changed += 1;
                 }
                 Err(failure) => return Err(error_object(failure)),
                 Ok(Written::Refused(verdicts)) => {
@@ -158,27 +202,59 @@ impl Single {
                         Verdict::Failure(error) => Some(error),
                         Verdict::Success { .. } => None,
                     });
-                    return Err(refusal.unwrap_or_else(internal));
+                    match refusal {
+                        // Only the record as it was read was expected: what the caller expects is judged again.
+                        Some(error) if error.code == 412 && self.changes_a_part() => raced += 1,
+                        refusal => return Err(refusal.unwrap_or_else(internal)),
+                    }
                 }
                 Ok(Written::Persisted { records, verdicts }) => {
                     let record = records.into_iter().next().flatten();
                     let unchanged = verdicts == [Verdict::Success { unchanged: true }];
+                    let (part, outcome) = part.unzip();
                     return Ok(Persisted {
                         task_id,
-                        outcome: self.outcome(record.as_ref(), unchanged),
+                        outcome: outcome.unwrap_or_else(|| self.outcome(record.as_ref(), unchanged)),
+                        part,
                         tag: record.as_ref().map(|record| tag_of_record(&source, &record.head)),
                         record,
                     });
                 }
             }
         }
+        if raced == RACE_TRIES_MAX {
+            let message = "the record was written at the same time, again and again; send the request again";
+            return Err(ErrorObject::new(ErrorType::Aborted, message));
+        }
         Err(error_object(StoreError::DefinitionsChanged))
+    }
+
+    /// True where it is made from the record that is stored.
+    fn changes_a_part(&self) -> bool {
+        matches!(self.write.change, Change::Patch(..) | Change::Contained(..))
+    }
+
+    async fn prepare(
+        &self,
+        source: &Source,
+        schema: &Arc<CompiledSchema>,
+        now: Timestamp,
+    ) -> Result<Prepared, ErrorObject> {
+        if self.changes_a_part() {
+            return self.change_a_part(source, schema, now).await;
+        }
+        Ok(Prepared {
+            batch: self.check(schema, now).await?,
+            guard: self.write.expected.guard(source),
+            part: None,
+        })
     }
 
     fn outcome(&self, record: Option<&Record>, unchanged: bool) -> WriteOutcome {
         match (&self.write.change, record) {
             (Change::Delete(_), _) | (_, None) => WriteOutcome::Deleted,
             (Change::Create(_), Some(_)) => WriteOutcome::Created,
+            (Change::Patch(..) | Change::Contained(..), Some(_)) => WriteOutcome::Replaced,
             (Change::Upsert(..), Some(record)) => {
                 if record.head.version == 1 && !unchanged {
                     WriteOutcome::Created
@@ -189,18 +265,21 @@ impl Single {
         }
     }
 
-    /// The operation with its body, if it is right.
-    async fn check(&self, schema: &Arc<CompiledSchema>, now: Timestamp) -> Result<CheckedBatch, ErrorObject> {
+    /// The index of the type in the path.
+    pub(crate) fn type_index(&self, schema: &CompiledSchema) -> Result<u32, ErrorObject> {
         let (found, what) = match self.write.target {
             TargetType::Resource => (schema.resource_type(&self.write.type_key), "resource"),
             TargetType::Relationship => (schema.relationship_type(&self.write.type_key), "relationship"),
         };
-        let Some(type_index) = found else {
+        found.ok_or_else(|| {
             let shown: String = self.write.type_key.chars().take(Key::LEN_MAX).collect();
-            return Err(ErrorObject::not_found(format!(
-                "{what} type '{shown}' does not exist"
-            )));
-        };
+            ErrorObject::not_found(format!("{what} type '{shown}' does not exist"))
+        })
+    }
+
+    /// The operation with its body, if it is right.
+    async fn check(&self, schema: &Arc<CompiledSchema>, now: Timestamp) -> Result<CheckedBatch, ErrorObject> {
+        let type_index = self.type_index(schema)?;
         let body = match &self.write.change {
             Change::Create(body) | Change::Upsert(_, body) => body,
             Change::Delete(id) => {
@@ -214,6 +293,7 @@ impl Single {
                 });
                 return Ok(batch);
             }
+            Change::Patch(..) | Change::Contained(..) => return Err(internal()),
         };
         let vocabularies = self.engine.vocabularies(schema).await?;
         if body.len() <= INLINE_BYTES {
@@ -254,15 +334,22 @@ impl Single {
             (_, TargetType::Resource) => {
                 checker.resource(type_index, Action::Create, None, body, &mut batch.bodies)
             }
-            (_, TargetType::Relationship) => checker.relationship(type_index, body, &mut batch.bodies),
-        };
-        let operation = checked.map_err(|rejection| match rejection {
-            Rejection::Invalid(error) => error,
-            Rejection::Syntax { offset, message } => {
-                ErrorObject::invalid(format!("the body is not JSON at byte {offset}: {message}"))
+            (_, TargetType::Relationship) => {
+                checker.relationship(type_index, Action::Create, body, &mut batch.bodies)
             }
-        })?;
+        };
+        let operation = checked.map_err(refusal)?;
         batch.push(operation);
         Ok(batch)
+    }
+}
+
+/// What a caller is told whose body did not pass.
+pub(crate) fn refusal(rejection: Rejection) -> ErrorObject {
+    match rejection {
+        Rejection::Invalid(error) => error,
+        Rejection::Syntax { offset, message } => {
+            ErrorObject::invalid(format!("the body is not JSON at byte {offset}: {message}"))
+        }
     }
 }

@@ -5,6 +5,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use granary_core::error::{ErrorObject, ErrorType};
 
+/// The name of a list that shows only what these filters admit: with others it is another list.
+pub(crate) fn filtered(list: &str, filters: &[(&str, Option<String>)]) -> String {
+    let given = filters
+        .iter()
+        .filter_map(|(name, value)| Some(format!("/{name}={}", value.as_deref()?)));
+    format!("{list}{}", given.collect::<String>())
+}
+
 /// A cursor for `list` that goes on after `place`.
 pub(crate) fn encode(list: &str, place: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("{list}\n{place}"))

@@ -182,7 +182,17 @@ pub(crate) fn body_pieces(body: Body) -> impl Stream<Item = Result<Bytes, String
 
 /// The body of a call that is held as a whole: JSON, within a limit.
 pub(crate) async fn json_body(request: Request, limit: &str, bytes_max: u64) -> Result<Bytes, ErrorObject> {
-    body_type(request.headers(), &[JSON])?;
+    whole_body(request, &[JSON], limit, bytes_max).await
+}
+
+/// A body of one of the `known` media types, as a whole, within a limit.
+pub(crate) async fn whole_body(
+    request: Request,
+    known: &[&'static str],
+    limit: &str,
+    bytes_max: u64,
+) -> Result<Bytes, ErrorObject> {
+    body_type(request.headers(), known)?;
     check_length(request.headers(), limit, bytes_max)?;
     let mut body = BytesMut::new();
     let mut pieces = pin!(body_pieces(request.into_body()));

@@ -94,15 +94,16 @@ impl Checker<'_> {
         })
     }
 
-    /// Checks the body of a single create of an edge of the type in the path.
+    /// Checks the body of a single create or upsert of an edge of the type in the path.
     pub fn relationship(
         &mut self,
         type_index: u32,
+        action: Action,
         bytes: &[u8],
         body: &mut Vec<u8>,
     ) -> Result<Operation, Rejection> {
         self.run(bytes, body, |run| {
-            run.relationship(Action::Create, &Path::ROOT, Some(type_index))
+            run.relationship(action, &Path::ROOT, Some(type_index))
         })
     }
 

@@ -8,7 +8,7 @@ use granary_core::error::ErrorObject;
 use granary_core::limits::Limits;
 use granary_core::operation::{RecordId, TargetType};
 use granary_core::schema::DefinitionKind;
-use granary_engine::{Change, Expected, Persisted};
+use granary_engine::{Change, Expected, PartChange, Persisted};
 use serde_json::{Value, json};
 
 use crate::world::{World, key};
@@ -166,4 +166,102 @@ async fn of_many_definitions_that_expect_one_state_one_is_stored() {
         assert_eq!(stored[0].definition.revision, round);
         expected = Expected::OneOf(vec![stored[0].tag.clone()]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_patch_of_many_is_lost() {
+    let world = Arc::new(World::at_rest(Limits::default()).await);
+    let edge = counted_edge(&world).await;
+    let patch = |n: usize, expected: Expected| {
+        let (world, edge) = (Arc::clone(&world), edge.clone());
+        let patch = json!([{"op": "add", "path": "/callers/-", "value": n}]);
+        async move {
+            let change = Change::Patch(edge, body(&patch));
+            world
+                .write(TargetType::Relationship, "counts", change, expected)
+                .await
+        }
+    };
+    for outcome in all((0..CALLERS).map(|n| patch(n, Expected::Anything))).await {
+        outcome.unwrap();
+    }
+    let record = RecordId::Relationship {
+        from: edge.from.clone(),
+        to: edge.to.clone(),
+    };
+    let stored = world.record("clinics", "counts", &record).await.unwrap();
+    assert_eq!(stored.head.version as usize, 1 + CALLERS);
+    let stored: Value = serde_json::from_slice(&stored.body).unwrap();
+    let mut callers: Vec<u64> = stored["data"]["callers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| n.as_u64().unwrap())
+        .collect();
+    callers.sort_unstable();
+    assert_eq!(callers, (0..CALLERS as u64).collect::<Vec<_>>());
+    // Where all expect the state that they have read, one persists.
+    let tag = patch(0, Expected::Anything).await.unwrap().tag.unwrap();
+    let outcomes = all((0..CALLERS).map(|n| patch(n, Expected::OneOf(vec![tag.clone()])))).await;
+    one_of(&outcomes, 412);
+}
+
+/// An edge whose data has a list of callers.
+async fn counted_edge(world: &World) -> granary_core::keys::RelationshipId {
+    let counts = json!({
+        "from": {"profileKey": "provider", "includeKey": "counts", "includeCardinality": "0:*"},
+        "to": {"profileKey": "provider", "includeKey": "countedBy", "includeCardinality": "0:*"},
+        "properties": {"callers": {"type": "array", "items": {"type": "integer"}}},
+    });
+    let kind = DefinitionKind::RelationshipDefinition;
+    world
+        .define(&key("clinics"), kind, "counts", &counts)
+        .await
+        .unwrap();
+    for id in ["p1", "p2"] {
+        world.write_resource("provider", upsert(id, "A")).await.unwrap();
+    }
+    let end = |id: &str| json!({"id": id, "type": "provider"});
+    let edge = json!({"from": end("p1"), "to": end("p2"), "data": {"callers": []}});
+    world
+        .write_edge("counts", Change::Create(body(&edge)))
+        .await
+        .unwrap();
+    "p1.p2".parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_contained_resource_of_many_is_lost() {
+    let world = Arc::new(World::at_rest(Limits::default()).await);
+    let order = json!({"properties": {}, "contained": {
+        "parts": {"types": ["part"], "cardinality": "0:*"}, "main": {"types": ["part"], "cardinality": "0:1"},
+    }});
+    world
+        .define(&key("clinics"), DefinitionKind::Profile, "order", &order)
+        .await
+        .unwrap();
+    let root: granary_core::keys::ResourceId = "o1".parse().unwrap();
+    let empty = Change::Upsert(root.clone(), body(&json!({"data": {}})));
+    world.write_resource("order", empty).await.unwrap();
+    let add = |path: &'static str, part: Value| {
+        let (world, root) = (Arc::clone(&world), root.clone());
+        async move {
+            let path = granary_core::contained::ContainedPath::parse(path).unwrap();
+            let change = Change::Contained(root, path, PartChange::Add(body(&part)));
+            world.write_resource("order", change).await
+        }
+    };
+    let part = |n: usize| json!({"id": format!("p{n:02}"), "type": "part", "data": {}});
+    for outcome in all((0..CALLERS).map(|n| add("parts", part(n)))).await {
+        outcome.unwrap();
+    }
+    let stored = world.record("clinics", "order", &resource("o1")).await.unwrap();
+    let stored: Value = serde_json::from_slice(&stored.body).unwrap();
+    let parts = stored["contained"]["parts"].as_array().unwrap();
+    let mut ids: Vec<&str> = parts.iter().map(|part| part["id"].as_str().unwrap()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (0..CALLERS).map(|n| format!("p{n:02}")).collect::<Vec<_>>());
+    // One id, or one place, has room for one of them.
+    one_of(&all((0..CALLERS).map(|_| add("parts", part(99)))).await, 409);
+    one_of(&all((0..CALLERS).map(|n| add("main", part(n + 100)))).await, 400);
 }

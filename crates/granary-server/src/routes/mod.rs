@@ -1,6 +1,8 @@
 //! The routes, a file for each noun. The tree of URLs is the contract's, section 3.
 
 mod bulk;
+mod bundle;
+mod contained;
 mod definitions;
 mod health;
 mod purge;
@@ -73,8 +75,8 @@ routes! {
     "/sources/{source}/v1/resources/{type}/{id}" conditional {
         get resources::show, put resources::upsert, delete resources::delete
     }
-    "/sources/{source}/v1/resources/{type}/{id}/{*contained}" {
-        post not_yet, put not_yet, delete not_yet
+    "/sources/{source}/v1/resources/{type}/{id}/{*contained}" conditional {
+        get contained::show, post contained::add, put contained::put, delete contained::remove
     }
 
     "/sources/{source}/v1/relationships/bulk" { post bulk::relationships }
@@ -83,7 +85,7 @@ routes! {
         get relationships::list, post relationships::create
     }
     "/sources/{source}/v1/relationships/{type}/{id}" conditional {
-        get relationships::show, delete relationships::delete, patch not_yet
+        get relationships::show, delete relationships::delete, patch relationships::patch
     }
 
     "/sources/{source}/v1/tasks" { get tasks::list }
@@ -93,7 +95,7 @@ routes! {
     "/sources/{source}/v1/tasks/{id}/events" { get not_yet }
     "/sources/{source}/v1/tasks/{id}/cancel" { post tasks::cancel }
     "/sources/{source}/v1/tasks/{id}/retry" { post not_yet }
-    "/sources/{source}/v1/bundle" { post not_yet }
+    "/sources/{source}/v1/bundle" { post bundle::write }
     "/sources/{source}/v1/purge" { post purge::start }
     "/sources/{source}/v1/purge/{id}" { get purge::show }
 

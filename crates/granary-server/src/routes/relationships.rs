@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
-use granary_api::NDJSON;
 use granary_api::relationships::RelationshipsQuery;
 use granary_api::resources::WriteQuery;
+use granary_api::{JSON, JSON_PATCH, NDJSON};
 use granary_core::error::ErrorObject;
 use granary_core::keys::{IncludeKey, RelationshipId, ResourceId};
 use granary_core::operation::{EdgeEnds, RecordId, TargetType, TypeRef};
@@ -18,7 +18,7 @@ use crate::conditions::Conditions;
 use crate::records::{self, PageOf};
 use crate::reply::{Reply, raw_json, typed, valid, with_header};
 use crate::request::{
-    Asked, NoQuery, Path, existing, json_body, page_limit, shortened, stream_limit, wants_ndjson,
+    Asked, NoQuery, Path, existing, json_body, page_limit, shortened, stream_limit, wants_ndjson, whole_body,
 };
 use crate::stream::{PAGE, paged};
 use crate::{App, cursor};
@@ -78,6 +78,36 @@ pub(super) async fn create(
         .map(|r| format!("/sources/{source}/v1/relationships/{type_key}/{}", r.id));
     let answer = records::relationship_written(StatusCode::CREATED, &persisted, &source, &of_type);
     Ok(with_header(answer, LOCATION, &location.unwrap_or_default()))
+}
+
+pub(super) async fn patch(
+    State(app): Shared,
+    Path((source, type_key, id)): Path<(String, String, String)>,
+    _: NoQuery,
+    conditions: Conditions,
+    request: Request,
+) -> Reply {
+    let expected = conditions.of_write()?;
+    let source = existing("source", &source)?;
+    let of_type = type_of(&app, &app.engine.source(&source).await?, &type_key).await?;
+    let parsed = RelationshipId::parse(&id).map_err(|_| no_record(&type_key, &id))?;
+    let place = app.engine.admit()?;
+    let bytes_max = app.engine.limits().single_body_bytes;
+    let body = whole_body(request, &[JSON_PATCH, JSON], "singleBodyBytes", bytes_max).await?;
+    let write = SingleWrite {
+        source: source.clone(),
+        target: TargetType::Relationship,
+        type_key,
+        change: Change::Patch(parsed, body),
+        expected,
+    };
+    let persisted = app.engine.write(place, write).await?;
+    Ok(records::relationship_written(
+        StatusCode::OK,
+        &persisted,
+        &source,
+        &of_type,
+    ))
 }
 
 pub(super) async fn delete(
@@ -232,7 +262,9 @@ pub(super) async fn list(
         from: end(&query.from)?,
         to: end(&query.to)?,
     };
-    let of = format!("relationships/{}/{}", source.number, of_type.number);
+    let filters = [("from", query.from.clone()), ("to", query.to.clone())];
+    let list = format!("relationships/{}/{}", source.number, of_type.number);
+    let of = cursor::filtered(&list, &filters);
     let after = query.cursor.as_deref().map(|raw| {
         let place = cursor::decode(&of, raw)?;
         let id = RelationshipId::parse(&place).map_err(|_| cursor::not_of_this_list())?;
@@ -277,11 +309,8 @@ pub(super) async fn list(
         cursor::encode(&of, &last.id.to_string())
     });
     let path = format!("/sources/{}/v1/relationships/{}", source.key, of_type.key);
-    let kept = [
-        ("limit", query.limit.map(|n| n.to_string())),
-        ("from", query.from.clone()),
-        ("to", query.to.clone()),
-    ];
+    let mut kept = vec![("limit", query.limit.map(|n| n.to_string()))];
+    kept.extend(filters);
     Ok(page.answer(&path, &kept, |out, record| {
         records::write_relationship(out, &source.key, &of_type, record)
     }))

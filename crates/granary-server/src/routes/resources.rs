@@ -30,14 +30,15 @@ pub(super) async fn type_of(app: &App, source: &Source, key: &str) -> Result<Typ
     let schema = app.engine.schema(source).await?;
     match schema.resource_type(key) {
         Some(index) => Ok(schema.types[index as usize].clone()),
-        None => Err(ErrorObject::not_found(format!(
-            "there is no ROOT profile '{}'",
-            shortened(key)
-        ))),
+        None => Err(no_type(key)),
     }
 }
 
-fn no_record(type_key: &str, id: &str) -> ErrorObject {
+pub(super) fn no_type(key: &str) -> ErrorObject {
+    ErrorObject::not_found(format!("there is no ROOT profile '{}'", shortened(key)))
+}
+
+pub(super) fn no_record(type_key: &str, id: &str) -> ErrorObject {
     ErrorObject::not_found(format!(
         "there is no '{}' with id '{}'",
         shortened(type_key),

@@ -111,8 +111,14 @@ pub(super) async fn list(
 ) -> Reply {
     let limit = page_limit(query.limit, app.engine.limits())?;
     let source = app.engine.source(&existing("source", &source)?).await?;
-    let at_once = matches!(query.kind, Some(TaskKind::Single | TaskKind::Bundle));
-    let of = format!("tasks/{}/{at_once}", source.number);
+    let filters = [
+        ("kind", query.kind.map(wire)),
+        ("status", query.status.map(wire)),
+        ("outcome", query.outcome.map(wire)),
+        ("createdAfter", query.created_after.map(|at| at.to_string())),
+        ("createdBefore", query.created_before.map(|at| at.to_string())),
+    ];
+    let of = cursor::filtered(&format!("tasks/{}", source.number), &filters);
     let before = query.cursor.as_deref().map(|raw| {
         let place = cursor::decode(&of, raw)?;
         place.parse::<u64>().map_err(|_| cursor::not_of_this_list())
@@ -138,14 +144,8 @@ pub(super) async fn list(
         .last()
         .filter(|_| more)
         .map(|last| cursor::encode(&of, &last.sequence.to_string()));
-    let kept = [
-        ("limit", query.limit.map(|n| n.to_string())),
-        ("kind", query.kind.map(wire)),
-        ("status", query.status.map(wire)),
-        ("outcome", query.outcome.map(wire)),
-        ("createdAfter", query.created_after.map(|at| at.to_string())),
-        ("createdBefore", query.created_before.map(|at| at.to_string())),
-    ];
+    let mut kept = vec![("limit", query.limit.map(|n| n.to_string()))];
+    kept.extend(filters);
     let data = tasks.iter().map(shown).collect();
     super::page(
         &format!("/sources/{}/v1/tasks", source.key),
@@ -169,7 +169,8 @@ pub(super) async fn receipts(
     headers: HeaderMap,
 ) -> Reply {
     let task = find(&app, &source, &id).await?;
-    let of = format!("receipts/{}", task.task.id);
+    let filters = [("status", query.status.map(wire))];
+    let of = cursor::filtered(&format!("receipts/{}", task.task.id), &filters);
     let from = match &query.cursor {
         Some(raw) => cursor::decode(&of, raw)?
             .parse()
@@ -200,10 +201,8 @@ pub(super) async fn receipts(
         .get(limit)
         .map(|first_of_next| cursor::encode(&of, &first_of_next.index.to_string()));
     data.truncate(limit);
-    let kept = [
-        ("limit", query.limit.map(|n| n.to_string())),
-        ("status", query.status.map(wire)),
-    ];
+    let mut kept = vec![("limit", query.limit.map(|n| n.to_string()))];
+    kept.extend(filters);
     super::page(
         &format!("/sources/{source}/v1/tasks/{}/receipts", task.task.id),
         &kept,

@@ -165,7 +165,7 @@ async fn a_call_that_is_refused_is_answered_whatever_is_still_sent() {
         ("/nothing", "404"),
         ("/healthz", "405"),
         ("/sources/none/v1/resources/bulk", "404"),
-        ("/sources/clinics/v1/bundle", "501"),
+        ("/sources/clinics/v1/bundle", "413"),
         ("/sources/clinics/v1/resources/bulk?x=1", "400"),
     ] {
         let request = world.request(Method::POST, path).body(body.clone());

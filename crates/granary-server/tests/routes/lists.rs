@@ -3,7 +3,7 @@
 use granary_core::limits::Limits;
 use serde_json::json;
 
-use crate::world::{EDGES, PROVIDERS, World};
+use crate::world::{BULK, EDGES, PROVIDERS, World, create, create_edge};
 
 /// Every list, with something in it.
 fn lists() -> [String; 6] {
@@ -79,6 +79,88 @@ async fn a_cursor_that_is_not_of_this_list_is_out_of_range() {
             }
             let expected = "400\n{\"code\":400,\"type\":\"OUT_OF_RANGE\"";
             assert!(answer.starts_with(expected), "{list} {cursor}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_is_of_a_list_with_its_filters() {
+    let world = World::new().await;
+    let people = ["ada", "bob", "cyd"];
+    let creates: Vec<_> = people.iter().map(|id| create(id, "A")).collect();
+    let task = world.carried_out(BULK, json!(creates)).await;
+    world.carried_out(BULK, json!([create("dan", "D")])).await;
+    let edges = ["ada.bob", "ada.cyd", "bob.ada", "cyd.ada", "bob.cyd", "cyd.bob"];
+    let edges: Vec<_> = edges
+        .iter()
+        .map(|id| id.split_once('.').unwrap())
+        .map(|(from, to)| create_edge(from, to))
+        .collect();
+    world
+        .carried_out("/sources/clinics/v1/relationships/bulk", json!(edges))
+        .await;
+    for id in ["eve", "fay"] {
+        world
+            .put(&format!("{PROVIDERS}/{id}"), &json!({"data": {"name": "E"}}))
+            .await;
+    }
+    let tasks = "/sources/clinics/v1/tasks";
+    let receipts = format!("{tasks}/{task}/receipts");
+    let (soon, later) = (
+        "createdBefore=2027-01-01T00:00:00Z",
+        "createdBefore=2028-01-01T00:00:00Z",
+    );
+    for (list, filters) in [
+        (
+            EDGES,
+            &[
+                "",
+                "from=ada",
+                "from=bob",
+                "to=ada",
+                "from=ada&to=bob",
+                "to=bob&from=ada",
+            ][..],
+        ),
+        (
+            tasks,
+            &[
+                "",
+                "kind=BULK",
+                "kind=SINGLE",
+                "status=SUCCESS",
+                "outcome=COMPLETE",
+                "status=SUCCESS&outcome=COMPLETE",
+                soon,
+                later,
+            ],
+        ),
+        (receipts.as_str(), &["", "status=SUCCESS"]),
+    ] {
+        for filter in filters {
+            let page = world.read(&format!("{list}?{filter}&limit=1")).await;
+            let Some(cursor) = page["meta"]["cursor"].as_str() else {
+                assert!(
+                    filter.contains("from=ada&to=bob") || filter.contains("to=bob&from=ada"),
+                    "{list} {filter}"
+                );
+                continue;
+            };
+            for other in filters {
+                let answer = world.get(&format!("{list}?{other}&cursor={cursor}")).await;
+                // The order of parameters makes no other list.
+                let sorted = |filter: &str| {
+                    let mut parts: Vec<_> = filter.split('&').map(str::to_owned).collect();
+                    parts.sort();
+                    parts
+                };
+                if sorted(filter) == sorted(other) {
+                    assert!(answer.starts_with("200"), "{list} {filter}: {answer}");
+                } else {
+                    let expected = "400\n{\"code\":400,\"type\":\"OUT_OF_RANGE\"";
+                    assert!(answer.starts_with(expected), "{list} {filter} {other}: {answer}");
+                }
+            }
         }
     }
 }

@@ -8,8 +8,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use granary_core::keys::ConceptCode;
 use granary_core::schema::DefinitionKind;
 use granary_core::task::TaskKind;
+use granary_core::terminology::{Change, Concept, LanguageTag, Vocabulary};
 use granary_store::suite::Fixture;
 use granary_store::suite::world::*;
 use granary_store::{EdgeFilter, Store as _, TaskFilter};
@@ -100,10 +102,24 @@ async fn shown(world: &World<EmbeddedStore>) -> String {
             };
             let (version, stamp) = (head.version, head.stamp);
             let (created, updated) = (head.created_at, head.updated_at);
+            let at_once = if head.at_once { "at once" } else { "by the lane" };
+            let identifiers = String::from_utf8(record.identifiers.to_vec()).unwrap();
             line(format!(
-                "{name} {} {version} {stamp} {created} {updated} {hash} {body}",
+                "{name} {} {version} {stamp} {created} {updated} {at_once} {identifiers} {hash} {body}",
                 record.id
             ));
+        }
+    }
+    for notation in ["tax:1:official", "tax:2:official"] {
+        let found = world.identified("person", notation, 100).await;
+        line(format!("{notation} {}", found.join(" ")));
+    }
+    let terminology = world.store.terminology();
+    for vocabulary in terminology.vocabularies(None, 100).await.unwrap() {
+        let words = format!("{:?} {:?}", vocabulary.head, vocabulary.kept);
+        line(format!("vocabulary {} {words}", vocabulary.key));
+        for concept in terminology.concepts(&vocabulary.key, None, 100).await.unwrap() {
+            line(format!("concept {} {:?}", concept.code, concept.kept));
         }
     }
     for kind in [None, Some(TaskKind::Single), Some(TaskKind::Bundle)] {
@@ -127,8 +143,9 @@ async fn shown(world: &World<EmbeddedStore>) -> String {
                 serde_json::to_string(&task.target_type).unwrap(),
             );
             line(format!(
-                "task {} {status} {target} {} {} {} {} {counts}",
+                "task {} {status} {target} {:?} {} {} {} {} {counts}",
                 task.id,
+                task.deleted,
                 stored.sequence,
                 task.created_at,
                 at(task.started_at),
@@ -195,9 +212,45 @@ async fn write_format_v1() {
             long(join("knows", "eve", "bob", 0), b'l'),
         ])
         .await;
-    // Half done, and waiting; one in the database, one in a segment.
+    world
+        .bulk(&[
+            long(create("person", "kim", 0), b'k').identified_by(&["tax:1:official", "tax:2:official"]),
+            create("person", "lea", 1).imported(1_000, Some(2_000)),
+            long(create("person", "hub", 0), b'h'),
+        ])
+        .await;
+    world
+        .put(&[upsert("person", "lea", 2).identified_by(&["tax:1:official"])])
+        .await;
+    let to_hub = ["bob", "cyd", "dan", "kim", "lea"].map(|id| join("knows", id, "hub", 1));
+    world.bulk(&to_hub).await;
+    world.accept_purge("partner").await;
+    world.apply_all(operations(10)).await;
+    let cancelled = world.accept(&[create("person", "mia", 1)]).await;
+    world.cancel(&cancelled).await.unwrap();
+    let titled = Vocabulary {
+        title: "Colours".into(),
+        description: None,
+    };
+    let red = Concept {
+        definition: Some("The colour of blood".into()),
+        designation: [(LanguageTag::parse("de").unwrap(), "rot".into())].into(),
+    };
+    let terminology = world.store.terminology();
+    let colours = vec![Change::Create(key("colours"), titled)];
+    terminology
+        .change_vocabularies(colours, world.now())
+        .await
+        .unwrap();
+    let concepts = vec![Change::Create(ConceptCode::parse("red").unwrap(), red)];
+    terminology
+        .change_concepts(&key("colours"), concepts, world.now())
+        .await
+        .unwrap();
+    // Half done, and waiting; one in the database, one in a segment. The first chunk leaves a mark.
     world
         .accept(&[
+            delete("person", "hub"),
             create("person", "gil", 1),
             create("person", "ann", 1),
             upsert("person", "hal", 1),
@@ -249,13 +302,17 @@ async fn a_folder_of_format_1_goes_on() {
         .tasks(&world.source, &TaskFilter::default(), None, 2)
         .await
         .unwrap();
-    assert_eq!(codes(&world.receipts(&tasks[1]).await), [200, 409, 200]);
+    assert_eq!(codes(&world.receipts(&tasks[1]).await), [200, 200, 409, 200]);
     assert_eq!(codes(&world.receipts(&tasks[0]).await), [200, 200, 200]);
     assert_eq!(world.body("person", "dan").await, Some(vec![b'j'; 40_000]));
     assert_eq!(world.body("person", "fay").await, None);
     world.put(&[delete("person", "ann")]).await;
     assert_eq!(world.edge_ids("knows").await, ["eve.bob"]);
     assert_eq!(world.edge_ids("livesIn").await, Vec::<String>::new());
+    assert_eq!(
+        world.identified("person", "tax:1:official", 10).await,
+        ["kim", "lea"]
+    );
     let next = world.store.put_source(&key("next"), world.now()).await.unwrap().0;
     assert!(next.number > 3, "no number is given twice");
 }

@@ -21,7 +21,7 @@ fn edge(type_key: &str, json: &str) -> Checked {
     with_checker(TargetType::Relationship, &Limits::default(), |checker| {
         let index = checker.schema.relationship_type(type_key).unwrap();
         let mut body = Vec::new();
-        let operation = checker.relationship(index, json.as_bytes(), &mut body)?;
+        let operation = checker.relationship(index, Action::Create, json.as_bytes(), &mut body)?;
         Ok((operation, String::from_utf8(body).unwrap()))
     })
 }
@@ -124,7 +124,7 @@ fn a_type_of_the_other_kind_is_our_fault() {
             let checked = checker.resource(index, Action::Create, None, b"{}", &mut Vec::new());
             assert!(matches!(checked, Err(Rejection::Invalid(error)) if error.code == 500));
         }
-        let checked = checker.relationship(0, b"{}", &mut Vec::new());
+        let checked = checker.relationship(0, Action::Create, b"{}", &mut Vec::new());
         assert!(matches!(checked, Err(Rejection::Invalid(error)) if error.code == 500));
     });
 }

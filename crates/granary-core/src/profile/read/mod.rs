@@ -48,6 +48,8 @@ pub(crate) struct Reading<'r> {
     conditional: bool,
     /// The names of properties that are not usable.
     at_fault: HashSet<String>,
+    /// True once the items of an array are not usable.
+    items_at_fault: bool,
     /// What may still be compared between rules of one value, so that no definition takes long.
     comparisons_left: usize,
     /// What compiled patterns may still take.
@@ -63,6 +65,7 @@ impl<'r> Reading<'r> {
             properties_count: 0,
             conditional: false,
             at_fault: HashSet::new(),
+            items_at_fault: false,
             comparisons_left: 1_000_000,
             pattern_bytes_left: 64 << 20,
         }

@@ -202,8 +202,11 @@ impl Reading<'_> {
             (Some(items), Some(TypeShape::Array) | None) => {
                 let here = path.name("items");
                 let allowed = self.allows_depth(&here, depth + 1);
-                let (value, _) = allowed.then(|| self.value(items, &here, depth + 1, own))??;
-                Some(value)
+                let read = allowed
+                    .then(|| self.value(items, &here, depth + 1, own))
+                    .flatten();
+                self.items_at_fault |= read.is_none();
+                read.map(|(value, _)| value)
             }
             (Some(_), Some(_)) => {
                 let message = || "items are only for the type array".to_owned();

@@ -20,7 +20,8 @@ const VALUES_MAX: usize = 1_000;
 impl Reading<'_> {
     /// Reads the conditional rules of a definition with these `properties`, which were read as `fields`.
     pub(super) fn whens<'n>(&mut self, properties: &'n Node<'_>, fields: &'n Fields) -> Option<Box<Whens>> {
-        if !self.conditional {
+        // Paths into items that are at fault would be told as faults of the conditions.
+        if !self.conditional || self.items_at_fault {
             return None;
         }
         let mut layout = Layout {

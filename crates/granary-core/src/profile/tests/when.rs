@@ -228,6 +228,13 @@ fn what_is_at_fault_itself_is_told_once() {
 }
 
 #[test]
+fn items_that_are_at_fault_are_told_once() {
+    let json = r#"{"properties":{"tags":{"type":"array","items":{"type":"nope"}},
+        "v":{"type":"symbol","rules":[{"required":true,"when":{"eq":{"tags":"a"}}}]}}}"#;
+    faults(profile(json), &[("/properties/tags/items/type", "type")]);
+}
+
+#[test]
 fn the_rules_of_complex_types_may_have_conditions() {
     let json = |path: &str| {
         format!(

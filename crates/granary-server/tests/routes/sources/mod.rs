@@ -1,3 +1,4 @@
+mod bundle;
 mod profiles;
 mod purge;
 mod relationship_definitions;

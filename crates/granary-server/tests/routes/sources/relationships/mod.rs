@@ -1,5 +1,6 @@
 mod bulk;
 mod includes;
+mod patch;
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
 mod bulk;
+mod contained;
 
 use serde_json::json;
 
