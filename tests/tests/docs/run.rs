@@ -1,0 +1,270 @@
+//! A page is run: its requests are sent in their order to a server of its own, and their answers compared.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use granary_tests::Server;
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap};
+
+use super::layout::{compact, one_line, pretty};
+use super::learned::Learned;
+use super::page::{self, Message, Piece, cut, is_answer, join, message};
+
+/// What is done with answers that are not those of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// They are differences.
+    Compare,
+    /// They take the place of those in the page.
+    Update,
+}
+
+/// What a run of a page came to.
+pub(crate) struct Done {
+    pub(crate) examples: usize,
+    pub(crate) differences: Vec<String>,
+    /// The page, with the answers of this run where they differ.
+    pub(crate) text: String,
+}
+
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: String,
+}
+
+/// Runs all examples of a page.
+pub(crate) async fn page(text: &str, mode: Mode) -> Result<Done> {
+    let pieces = cut(text)?;
+    let folder = tempfile::tempdir()?;
+    let server = Server::start(folder.path()).await?;
+    let mut learned = Learned::default();
+    let mut done = Done {
+        examples: 0,
+        differences: Vec::new(),
+        text: String::new(),
+    };
+    let mut out = Vec::new();
+    let mut rest = pieces.into_iter().peekable();
+    while let Some(piece) = rest.next() {
+        let behind = matches!(out.last(), Some(Piece::Text(text)) if text.trim_end().ends_with(BEHIND));
+        out.push(piece.clone());
+        let Piece::Http { line, text } = piece else {
+            continue;
+        };
+        let at_line = || format!("line {line}");
+        ensure!(!is_answer(&text), "{line}: an answer without a request before it");
+        let sent = message(&text).with_context(at_line)?;
+        if behind {
+            keep_busy(&server, &sent).await.with_context(at_line)?;
+        }
+        let answer = send(&server.url, &sent, &mut learned)
+            .await
+            .with_context(at_line)?;
+        done.examples += 1;
+        // The answer follows at once, or is not written yet.
+        let mut between = None;
+        if let Some(Piece::Text(text)) = rest.peek()
+            && text.trim().is_empty()
+        {
+            between = rest.next();
+        }
+        let written = match rest.peek() {
+            Some(Piece::Http { text, .. }) if is_answer(text) && between.is_some() => Some(text.clone()),
+            _ => None,
+        };
+        match written {
+            Some(written) => {
+                rest.next();
+                out.extend(between);
+                let same = is_as_written(&written, &answer, &mut learned).with_context(at_line)?;
+                let mut shown = written.clone();
+                if !same {
+                    shown = as_page_shows(&answer, Some(&written), &learned)?;
+                    if mode == Mode::Compare {
+                        let first = sent.first;
+                        done.differences.push(format!(
+                            "{line}: {first}\nis to answer\n{written}and answers\n{shown}"
+                        ));
+                    }
+                }
+                out.push(Piece::Http { line, text: shown });
+            }
+            None if mode == Mode::Update => {
+                out.push(Piece::Text("\n".to_owned()));
+                let text = as_page_shows(&answer, None, &learned)?;
+                out.push(Piece::Http { line, text });
+                out.extend(between);
+            }
+            None => bail!("{line}: no answer follows on this request; UPDATE_DOCS=1 writes it"),
+        }
+        wait_until_ended(&server, &sent, &answer)
+            .await
+            .with_context(at_line)?;
+    }
+    done.text = join(&out);
+    Ok(done)
+}
+
+async fn send(url: &str, written: &Message<'_>, learned: &mut Learned) -> Result<Answer> {
+    let first = learned.to_send(written.first);
+    let (method, path) = first
+        .split_once(' ')
+        .context("a request begins with its method and path")?;
+    let mut headers = HeaderMap::new();
+    for (name, value) in &written.headers {
+        headers.append(
+            reqwest::header::HeaderName::try_from(*name)?,
+            learned.header_to_send(value).try_into()?,
+        );
+    }
+    let body = learned.to_send(written.body);
+    if !body.is_empty() && !headers.contains_key(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, "application/json".try_into()?);
+    }
+    let request = reqwest::Client::new()
+        .request(Method::try_from(method)?, format!("{url}{path}"))
+        .headers(headers)
+        .body(body);
+    let answer = request.send().await?;
+    Ok(Answer {
+        status: answer.status().as_u16(),
+        headers: answer.headers().clone(),
+        body: answer.text().await?,
+    })
+}
+
+/// True where the answer is the one in the page: its status, the headers that the page names, and its body if the page
+/// shows one.
+fn is_as_written(written: &str, answer: &Answer, learned: &mut Learned) -> Result<bool> {
+    let written = message(written)?;
+    let mut same = page::status(written.first)? == answer.status;
+    for (name, value) in &written.headers {
+        let actual = header(answer, name);
+        same &= match name.eq_ignore_ascii_case(ETAG.as_str()) {
+            true => !actual.is_empty() && learned.same_tag(value, actual),
+            false => learned.same(value, actual),
+        };
+    }
+    if !written.body.is_empty() {
+        let (written, actual) = match kind(answer) {
+            Kind::Json => (compact(written.body), compact(&answer.body)),
+            Kind::Lines => {
+                let compacted = |text: &str| text.lines().map(compact).collect::<Vec<_>>().join("\n");
+                (compacted(written.body), compacted(&answer.body))
+            }
+            Kind::Text => (
+                written.body.to_owned(),
+                answer.body.trim_end_matches('\n').to_owned(),
+            ),
+        };
+        same &= learned.same(&written, &actual);
+    }
+    Ok(same)
+}
+
+/// The answer as a block of the page, with the headers that the page names already.
+fn as_page_shows(answer: &Answer, before: Option<&str>, learned: &Learned) -> Result<String> {
+    let named = match before {
+        Some(before) => message(before)?.headers,
+        None => Vec::new(),
+    };
+    let mut out = format!("HTTP/1.1 {}\n", answer.status);
+    for (name, _) in named {
+        let value = learned.header_to_write(header(answer, name));
+        out.push_str(&format!("{name}: {value}\n"));
+    }
+    if !answer.body.is_empty() {
+        let body = match kind(answer) {
+            Kind::Json => pretty(&answer.body)?,
+            Kind::Lines => {
+                let lines: Vec<_> = answer.body.lines().map(one_line).collect();
+                lines.join("\n")
+            }
+            Kind::Text => answer.body.trim_end_matches('\n').to_owned(),
+        };
+        out.push_str(&format!("\n{}\n", learned.to_write(&body)));
+    }
+    Ok(out)
+}
+
+fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
+    let value = answer.headers.get(name).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default()
+}
+
+enum Kind {
+    Json,
+    Lines,
+    Text,
+}
+
+fn kind(answer: &Answer) -> Kind {
+    match header(answer, "content-type").split(';').next() {
+        Some("application/json") => Kind::Json,
+        Some("application/x-ndjson") => Kind::Lines,
+        _ => Kind::Text,
+    }
+}
+
+/// What goes before a request whose task is to be seen waiting.
+const BEHIND: &str = "<!-- Sent while a large task is under way. -->";
+
+/// Operations of that task: seconds of work.
+const BUSY_WITH: usize = 300_000;
+
+/// Gives the source of a request a task that what is sent next waits behind.
+async fn keep_busy(server: &Server, next: &Message<'_>) -> Result<()> {
+    let source = source(next).context("the request is not for a source")?;
+    let client = reqwest::Client::new();
+    let url = format!("{}/sources/{source}/v1", server.url);
+    let profile = client.put(format!("{url}/profiles/filler"));
+    let profile = profile.body(r#"{"properties": {}}"#).send().await?;
+    ensure!(
+        profile.status() == 201,
+        "the profile of the large task: {}",
+        profile.text().await?
+    );
+    let line = "{\"action\": \"CREATE\", \"create\": {\"type\": \"filler\", \"data\": {}}}\n";
+    let large = client.post(format!("{url}/resources/bulk"));
+    let large = large
+        .header(CONTENT_TYPE, "application/x-ndjson")
+        .body(line.repeat(BUSY_WITH));
+    let large = large.send().await?;
+    ensure!(large.status() == 202, "the large task: {}", large.text().await?);
+    Ok(())
+}
+
+/// The source that the path of a request names.
+fn source<'a>(sent: &Message<'a>) -> Option<&'a str> {
+    sent.first.split('/').nth(2)
+}
+
+/// How long a task of a page may take: it only bounds a hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until the task has ended that an answer of 202 names, so that what the page shows next is what came of it.
+async fn wait_until_ended(server: &Server, sent: &Message<'_>, answer: &Answer) -> Result<()> {
+    if answer.status != 202 {
+        return Ok(());
+    }
+    let accepted: serde_json::Value = serde_json::from_str(&answer.body)?;
+    let (Some(task), Some(source)) = (accepted["taskId"].as_str(), source(sent)) else {
+        return Ok(());
+    };
+    let url = format!("{}/sources/{source}/v1/tasks/{task}", server.url);
+    let ended = async {
+        loop {
+            let task: serde_json::Value = reqwest::get(&url).await?.json().await?;
+            match task["status"].as_str() {
+                Some("PENDING") => tokio::time::sleep(Duration::from_millis(5)).await,
+                Some(_) => return Ok(()),
+                None => bail!("{task} is no task"),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended)
+        .await
+        .context("the task does not end")?
+}
