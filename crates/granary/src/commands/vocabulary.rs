@@ -201,7 +201,8 @@ fn pieces(mut concepts: &[Box<RawValue>]) -> impl Iterator<Item = &[Box<RawValue
     })
 }
 
-fn operations(concepts: &[Box<RawValue>]) -> String {
+/// The request that stores these concepts.
+pub(super) fn operations(concepts: &[Box<RawValue>]) -> String {
     let sent = concepts.iter().map(|concept| concept.get());
     let all: Vec<_> = sent
         .map(|concept| format!("{{\"action\":\"UPSERT\",\"upsert\":{concept}}}"))
