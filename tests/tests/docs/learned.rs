@@ -38,14 +38,14 @@ pub(crate) struct Learned {
 
 impl Learned {
     /// The text of a request as it is to be sent in this run.
-    pub(crate) fn to_send(&mut self, written: &str) -> String {
+    pub(crate) fn sent(&mut self, written: &str) -> String {
         self.sent.push_str(written);
         replaced(written, &self.ids.actual)
     }
 
     /// The value of a header as it is to be sent in this run.
     pub(crate) fn header_to_send(&mut self, written: &str) -> String {
-        replaced(&self.to_send(written), &self.tags.actual)
+        replaced(&self.sent(written), &self.tags.actual)
     }
 
     /// The text of an answer of this run as the page is to show it.
@@ -173,7 +173,7 @@ mod tests {
         let mut learned = Learned::default();
         assert!(learned.same(&format!("bk_{A}, {A}.x"), &format!("bk_{B}, {B}.x")));
         assert_eq!(
-            learned.to_send(&format!("/tasks/bk_{A}")),
+            learned.sent(&format!("/tasks/bk_{A}")),
             format!("/tasks/bk_{B}")
         );
         assert_eq!(
@@ -190,7 +190,7 @@ mod tests {
         let (one, two) = ("2026-01-31T08:15:30.250Z", "2026-11-26T10:00:00.001Z");
         let mut learned = Learned::default();
         assert!(learned.same(one, two));
-        learned.to_send(one);
+        learned.sent(one);
         assert!(!learned.same(one, two));
         assert!(learned.same(one, one));
         assert!(!learned.same(two, "2026-11-26T10:00:00Z"));
@@ -212,7 +212,7 @@ mod tests {
         ] {
             assert_eq!(learned.same(written, actual), same, "{written} {actual}");
         }
-        assert_eq!(learned.to_send("?cursor=abc"), "?cursor=xy_z");
+        assert_eq!(learned.sent("?cursor=abc"), "?cursor=xy_z");
         assert!(learned.same_tag("\"1-1\"", "\"1-7\"") && !learned.same_tag("\"1-1\"", "\"1-8\""));
         assert_eq!(learned.header_to_send("\"1-1\""), "\"1-7\"");
     }

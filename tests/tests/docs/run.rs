@@ -108,7 +108,7 @@ pub(crate) async fn page(text: &str, mode: Mode) -> Result<Done> {
 }
 
 async fn send(url: &str, written: &Message<'_>, learned: &mut Learned) -> Result<Answer> {
-    let first = learned.to_send(written.first);
+    let first = learned.sent(written.first);
     let (method, path) = first
         .split_once(' ')
         .context("a request begins with its method and path")?;
@@ -119,7 +119,7 @@ async fn send(url: &str, written: &Message<'_>, learned: &mut Learned) -> Result
             learned.header_to_send(value).try_into()?,
         );
     }
-    let body = learned.to_send(written.body);
+    let body = learned.sent(written.body);
     if !body.is_empty() && !headers.contains_key(CONTENT_TYPE) {
         headers.insert(CONTENT_TYPE, "application/json".try_into()?);
     }
