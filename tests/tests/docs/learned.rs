@@ -172,10 +172,7 @@ mod tests {
     fn ids_may_differ_but_only_in_one_way() {
         let mut learned = Learned::default();
         assert!(learned.same(&format!("bk_{A}, {A}.x"), &format!("bk_{B}, {B}.x")));
-        assert_eq!(
-            learned.sent(&format!("/tasks/bk_{A}")),
-            format!("/tasks/bk_{B}")
-        );
+        assert_eq!(learned.sent(&format!("/tasks/bk_{A}")), format!("/tasks/bk_{B}"));
         assert_eq!(
             learned.to_write(&format!("/tasks/bk_{B}")),
             format!("/tasks/bk_{A}")
