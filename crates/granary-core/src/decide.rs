@@ -482,6 +482,10 @@ impl<'p, 'a> Overlay<'p, 'a> {
                 return Err(ErrorObject::not_found(message));
             }
         }
+        // A bound is enforced where an edge is created; one that is stored may be replaced past it.
+        if self.heads[slots.record].is_some() {
+            return Ok(());
+        }
         for ((bound, (name, end, id)), other) in slots.bounds.into_iter().zip(ends).zip([to, from]) {
             let taken = |bound: usize| {
                 self.neighbours[bound]

@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream};
 use granary_api::{JSON, NDJSON};
 use granary_core::error::{ErrorObject, ErrorType};
+use granary_core::json::without_byte_order_mark;
 use granary_core::keys::Key;
 use granary_core::limits::Limits;
 use serde::de::DeserializeOwned;
@@ -208,6 +209,7 @@ pub(crate) async fn whole_body(
 
 /// The object that a body spells; `example` is one that is right.
 pub(crate) fn object<T: DeserializeOwned>(body: &[u8], what: &str, example: &str) -> Result<T, ErrorObject> {
+    let body = without_byte_order_mark(body);
     let not_so = |why: String| ErrorObject::invalid(format!("{what} is written as {example}: {why}"));
     // An array of the members in their order is the same to serde.
     if body.trim_ascii_start().first() == Some(&b'[') {

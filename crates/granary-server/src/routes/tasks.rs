@@ -171,6 +171,10 @@ pub(super) async fn receipts(
     let task = find(&app, &source, &id).await?;
     let filters = [("status", query.status.map(wire))];
     let of = cursor::filtered(&format!("receipts/{}", task.task.id), &filters);
+    // A cursor says where the list goes on; a place beside it would be passed over.
+    if query.cursor.is_some() && query.from.is_some() {
+        return Err(cursor::not_of_this_list().into());
+    }
     let from = match &query.cursor {
         Some(raw) => cursor::decode(&of, raw)?
             .parse()

@@ -237,6 +237,9 @@ pub async fn a_bundle_cannot_go_round_a_bound_that_was_tightened<F: Fixture>(fix
         world.put(&[join("livesIn", "ann", place, 1)]).await;
     }
     world.define(RelationshipDefinition, "livesIn", &tight).await;
+    // What is stored past the bound may be replaced: no edge is made.
+    world.put(&[rejoin("livesIn", "ann", "rome", 2)]).await;
+    assert_eq!(world.outcome(&[rejoin("livesIn", "ann", "oslo", 3)]).await, [200]);
     let two_of_three = [
         delete("place", "oslo"),
         delete("place", "pisa"),
