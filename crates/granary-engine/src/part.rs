@@ -46,7 +46,12 @@ impl Single {
         };
         let vocabularies = self.engine.vocabularies(schema).await?;
         let sent = self.write.change.body().map_or(0, |body| body.len());
-        if sent + record.body.len() <= INLINE_BYTES {
+        // Each operation of a patch goes over the record.
+        let inline_bytes = match &self.write.change {
+            Change::Patch(..) => INLINE_BYTES / 16,
+            _ => INLINE_BYTES,
+        };
+        if sent + record.body.len() <= inline_bytes {
             self.changed(schema, &vocabularies, type_index, &record, now)
         } else {
             let (single, schema) = (self.clone(), Arc::clone(schema));

@@ -4,7 +4,7 @@ mod patch;
 
 use serde_json::{Value, json};
 
-use crate::world::{BULK, EDGES, World, create};
+use crate::world::{BULK, EDGES, World, create, create_edge};
 
 fn edge(from: &str, to: &str) -> Value {
     let end = |id: &str| json!({"type": "provider", "id": id});
@@ -174,4 +174,33 @@ async fn an_edge_is_checked_and_not_stored_where_that_is_asked_for() {
     {"code":400,"type":"INVALID_ARGUMENT","message":"/data/since: 'yesterday': a date is YYYY, YYYY-MM or YYYY-MM-DD, and a real one","details":[{"type":"INVALID_ARGUMENT","message":"'yesterday': a date is YYYY, YYYY-MM or YYYY-MM-DD, and a real one","path":"/data/since","rule":"type"}]}
     "#);
     assert!(world.get(&format!("{EDGES}/ada.bob")).await.starts_with("404\n"));
+}
+
+#[tokio::test]
+async fn a_stream_of_edges_has_all_of_them_once() {
+    let world = World::new().await;
+    let people: Vec<String> = (0..46).map(|n| format!("p{n:02}")).collect();
+    let creates: Vec<Value> = people.iter().map(|id| create(id, "A")).collect();
+    world.carried_out(BULK, creates.into()).await;
+    let pairs = people
+        .iter()
+        .flat_map(|from| people.iter().map(move |to| (from, to)));
+    let pairs: Vec<_> = pairs.take(2_001).collect();
+    let creates: Vec<Value> = pairs.iter().map(|(from, to)| create_edge(from, to)).collect();
+    world
+        .carried_out("/sources/clinics/v1/relationships/bulk", creates.into())
+        .await;
+    let lines = world.get_lines(EDGES).await;
+    let ids: Vec<Value> = lines
+        .lines()
+        .skip(2)
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone())
+        .collect();
+    let expected: Vec<Value> = pairs
+        .iter()
+        .map(|(from, to)| json!(format!("{from}.{to}")))
+        .collect();
+    assert_eq!(ids, expected);
+    let some = world.get_lines(&format!("{EDGES}?limit=1000")).await;
+    assert_eq!(some.lines().count(), 2 + 1_000);
 }
