@@ -98,6 +98,12 @@ impl Inner {
     pub(crate) fn scratch_bytes(&self) -> u64 {
         self.scratch_bytes.load(Ordering::Relaxed)
     }
+
+    /// Bytes that count towards the limit `spoolBytes`: spooled requests and scratch files.
+    pub(crate) async fn taken_bytes(&self) -> Result<u64, ErrorObject> {
+        let spooled = self.store.spooled_bytes().await.map_err(error_object)?;
+        Ok(spooled + self.scratch_bytes())
+    }
 }
 
 impl Engine {

@@ -375,8 +375,8 @@ impl Store for EmbeddedStore {
         }
     }
 
-    fn spooled_bytes(&self) -> u64 {
-        self.inner.spooled.load(Ordering::Relaxed)
+    async fn spooled_bytes(&self) -> Result<u64> {
+        Ok(self.inner.spooled.load(Ordering::Relaxed))
     }
 
     async fn check_writable(&self) -> Result<()> {

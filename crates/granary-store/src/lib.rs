@@ -333,7 +333,7 @@ pub trait Store: Send + Sync + 'static {
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>>;
 
     /// Bytes that are spooled: uploads under way and tasks that have not ended.
-    fn spooled_bytes(&self) -> u64;
+    async fn spooled_bytes(&self) -> Result<u64>;
 
     /// Fails where the store takes no writes: it is closed, out of reach, or a write has failed for good.
     async fn check_writable(&self) -> Result<()>;

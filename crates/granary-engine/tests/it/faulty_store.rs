@@ -179,8 +179,8 @@ impl Store for FaultyStore {
         self.inner.receipts(task, from, limit).await
     }
 
-    fn spooled_bytes(&self) -> u64 {
-        self.inner.spooled_bytes()
+    async fn spooled_bytes(&self) -> Result<u64> {
+        self.inner.spooled_bytes().await
     }
 
     async fn check_writable(&self) -> Result<()> {

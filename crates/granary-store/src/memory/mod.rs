@@ -554,8 +554,8 @@ impl Store for MemoryStore {
         Ok(operations.skip(from as usize).take(limit).map(receipt).collect())
     }
 
-    fn spooled_bytes(&self) -> u64 {
-        self.state().spooled
+    async fn spooled_bytes(&self) -> Result<u64> {
+        Ok(self.state().spooled)
     }
 
     async fn check_writable(&self) -> Result<()> {

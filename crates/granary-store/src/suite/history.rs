@@ -90,7 +90,7 @@ async fn play<F: Fixture>(fixture: &F, store: F::Store, seed: u64, keeps: bool) 
     // What is hidden is removed.
     history.subject.apply_all(operations(2)).await;
     history.compare(&mut random).await;
-    assert_eq!(history.subject.store.spooled_bytes(), 0, "all tasks have ended");
+    assert_eq!(history.subject.spooled().await, 0, "all tasks have ended");
     history.subject.store
 }
 

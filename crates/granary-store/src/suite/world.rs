@@ -518,6 +518,12 @@ impl<S: Store> World<S> {
         );
     }
 
+    /// The bytes that are spooled.
+    pub async fn spooled(&self) -> u64 {
+        let spooled = self.store.spooled_bytes().await;
+        spooled.expect("spooled bytes are counted")
+    }
+
     /// A single write, or a bundle where there are several operations.
     pub async fn try_write(&self, ops: &[Op]) -> Result<Written> {
         self.try_guarded(ops, None).await
