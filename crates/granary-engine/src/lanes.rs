@@ -148,8 +148,13 @@ impl Lanes {
         let clock = &self.inner.clock;
         let until = clock.monotonic() + self.inner.options.quantum;
         let source = lane.source.number;
+        let mut suspected = 0;
+        if lane.suspect {
+            warn!(source = %lane.source.key, "workers vanished with this lane; its operations are tried one by one");
+            suspected = CHUNK_OPERATIONS_MAX as u64;
+        }
         loop {
-            let one_by_one = self.trouble(source).one_by_one > 0;
+            let one_by_one = suspected > 0 || self.trouble(source).one_by_one > 0;
             let budget = Budget {
                 operations: if one_by_one { 1 } else { *operations },
                 bytes: CHUNK_BYTES,
@@ -158,6 +163,7 @@ impl Lanes {
             match self.apply(&lane, budget).await {
                 Ok(Step::Applied(count)) => {
                     self.applied(&lane, count);
+                    suspected = suspected.saturating_sub(count);
                     if !one_by_one {
                         let took = clock.monotonic() - began;
                         *operations = adapted(*operations, count, took, self.inner.options.chunk_time);

@@ -285,6 +285,7 @@ impl Store for EmbeddedStore {
         let lane = Lane {
             source: lane.source.clone(),
             fence: lane.fence,
+            suspect: lane.suspect,
         };
         self.run(move |inner| inner.apply_chunk(&lane, budget, now)).await
     }

@@ -109,6 +109,9 @@ pub struct Lane {
     pub source: Source,
     /// Tells this holder from earlier ones.
     pub fence: u64,
+    /// True where whoever held it before vanished, again and again, without getting on: its next operation may be what
+    /// ends them, so they are to be applied one by one.
+    pub suspect: bool,
 }
 
 /// What one call of [`Store::apply_chunk`] did.

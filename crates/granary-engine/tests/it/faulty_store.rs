@@ -25,6 +25,8 @@ pub(crate) struct FaultyStore {
     pub(crate) inner: Arc<dyn Store>,
     pub(crate) before_chunk: Box<BeforeChunk>,
     pub(crate) before_claim: Box<BeforeClaim>,
+    /// Says of every lane that its holders vanished.
+    pub(crate) suspects: bool,
 }
 
 #[async_trait]
@@ -101,7 +103,11 @@ impl Store for FaultyStore {
 
     async fn claim_lane(&self) -> Result<Option<Lane>> {
         (self.before_claim)()?;
-        self.inner.claim_lane().await
+        let lane = self.inner.claim_lane().await?;
+        Ok(lane.map(|lane| Lane {
+            suspect: lane.suspect || self.suspects,
+            ..lane
+        }))
     }
 
     async fn release_lane(&self, lane: Lane) {

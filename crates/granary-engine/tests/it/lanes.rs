@@ -46,6 +46,7 @@ impl Hooked {
             inner: Arc::new(MemoryStore::new(StoreLimits::from(&Limits::default()))),
             before_chunk: Box::new(hook),
             before_claim: Box::new(|| Ok(())),
+            suspects: false,
         };
         Self {
             store: Arc::new(store),
@@ -251,6 +252,31 @@ async fn a_panic_is_isolated_to_the_operation_that_causes_it() {
 }
 
 #[tokio::test]
+async fn a_suspect_lane_is_applied_one_by_one_for_a_while() {
+    let budgets = Arc::<Mutex<Vec<usize>>>::default();
+    let noted = Arc::clone(&budgets);
+    let store = FaultyStore {
+        inner: Arc::new(MemoryStore::new(StoreLimits::from(&Limits::default()))),
+        before_chunk: Box::new(move |_, budget| {
+            noted.lock().unwrap().push(budget.operations);
+            Ok(())
+        }),
+        before_claim: Box::new(|| Ok(())),
+        suspects: true,
+    };
+    // The clock stands still, so the lane is given back once it is idle.
+    let world = World::over(Arc::new(store), Limits::default(), workers(0)).await;
+    let task = world.accepted("clinics", &many(6_000)).await;
+    let engine = start_over(&world, workers(1));
+    assert_eq!(world.ended(&task).await.task.counts.success, 6_000);
+    engine.stop().await;
+    let budgets = budgets.lock().unwrap();
+    let (one_by_one, whole) = budgets.split_at(4_096);
+    assert!(one_by_one.iter().all(|operations| *operations == 1));
+    assert!(whole.iter().all(|operations| *operations > 1), "{whole:?}");
+}
+
+#[tokio::test]
 async fn lanes_that_cannot_be_claimed_are_tried_again_without_spinning() {
     let tries = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&tries);
@@ -261,6 +287,7 @@ async fn lanes_that_cannot_be_claimed_are_tried_again_without_spinning() {
             0 => Err(StoreError::Unavailable("for the test".into())),
             _ => Ok(()),
         }),
+        suspects: false,
     };
     let world = World::over(Arc::new(store), Limits::default(), workers(1)).await;
     let task = world.accepted("clinics", &many(10)).await;

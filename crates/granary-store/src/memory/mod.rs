@@ -394,6 +394,8 @@ impl Store for MemoryStore {
                 return Ok(Some(Lane {
                     source: source.source.clone(),
                     fence,
+                    // It does not outlive who holds its lanes.
+                    suspect: false,
                 }));
             }
         }
