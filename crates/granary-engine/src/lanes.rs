@@ -5,8 +5,9 @@
 //! often, and does the same either way.
 //!
 //! A lane whose chunk fails is *parked*: kept by this engine, so that no worker takes it up again before its pause is
-//! over, while all others go on. What is applied rests on the cursor in the store alone, so a chunk may always be tried
-//! again.
+//! over, while all others go on. One whose chunk *panics* goes on operation by operation, and an operation that panics
+//! on its own fails with INTERNAL: it would panic again, and all that wait behind it would wait for ever. What is
+//! applied rests on the cursor in the store alone, so a chunk may always be tried again.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::engine::Inner;
+use crate::error::internal;
 
 /// A chunk has at least so many operations in its budget,
 const CHUNK_OPERATIONS_MIN: usize = 256;
@@ -178,11 +180,22 @@ impl Lanes {
                     self.over_with(source);
                     return Ok(Turn::Worked);
                 }
-                Err(failure) => {
-                    self.failed(&lane, budget, &failure);
-                    self.park(lane);
-                    return Ok(Turn::Worked);
-                }
+                Err(failure) => match self.give_up(&lane, budget, &failure).await {
+                    Some(Step::Applied(count)) => {
+                        self.applied(&lane, count);
+                        suspected = suspected.saturating_sub(count);
+                    }
+                    // It is no longer ours to wait for.
+                    Some(_) => {
+                        self.over_with(source);
+                        break;
+                    }
+                    None => {
+                        self.failed(&lane, budget, &failure);
+                        self.park(lane);
+                        return Ok(Turn::Worked);
+                    }
+                },
             }
             // A store that never waits would keep the thread from all others, who may want us to stop.
             tokio::task::yield_now().await;
@@ -200,6 +213,38 @@ impl Lanes {
         match AssertUnwindSafe(applying).catch_unwind().await {
             Ok(step) => step.map_err(ChunkFailure::Store),
             Err(panic) => Err(ChunkFailure::Panic(panic_message(panic.as_ref()))),
+        }
+    }
+
+    /// Fails the one operation of a chunk that panicked, for good: it would again. `None` where the chunk was of more
+    /// operations or did not panic, or the store did not do it: then the lane has to wait.
+    async fn give_up(&self, lane: &Lane, budget: Budget, failure: &ChunkFailure) -> Option<Step> {
+        let ChunkFailure::Panic(message) = failure else {
+            return None;
+        };
+        if budget.operations > 1 {
+            return None;
+        }
+        let source = &lane.source.key;
+        let now = self.inner.clock.now();
+        let failing = self.inner.store.fail_operation(lane, internal(), now);
+        match AssertUnwindSafe(failing).catch_unwind().await {
+            Ok(Ok(Step::Applied(0) | Step::Tidied)) => None,
+            Ok(Ok(step)) => {
+                if let Step::Applied(_) = step {
+                    error!(%source, message, "one operation panicked; it has failed, and its lane goes on");
+                }
+                Some(step)
+            }
+            Ok(Err(failure)) => {
+                warn!(%source, %failure, "an operation that panicked could not be failed");
+                None
+            }
+            Err(panic) => {
+                let message = panic_message(panic.as_ref());
+                error!(%source, message, "failing an operation that panicked did so too");
+                None
+            }
         }
     }
 
@@ -236,14 +281,12 @@ impl Lanes {
                 error!(%source, message, "a chunk panicked; its operations are tried one by one");
                 trouble.one_by_one = budget.operations as u64;
             }
-            // This operation is the one. It should get a receipt with INTERNAL and the lane go on after it; that takes
-            // a call of the store that moves the cursor over one operation without deciding it. Until there is one,
-            // the lane waits here, and the others go on.
+            // It could not be failed, as one operation of a task is: it is a step of a purge, or the store is at fault.
             ChunkFailure::Panic(message) if failures <= 2 => {
-                error!(%source, message, "one operation panicked; its lane waits");
+                error!(%source, message, "a chunk of one operation panicked; its lane waits");
             }
             ChunkFailure::Panic(message) => {
-                debug!(%source, message, failures, "the operation panicked again")
+                debug!(%source, message, failures, "the chunk of one operation panicked again")
             }
         }
     }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use granary_core::decide::{Guard, Verdict};
+use granary_core::error::ErrorObject;
 use granary_core::keys::{Key, ResourceId};
 use granary_core::ksuid::Ksuid;
 use granary_core::limits::Limits;
@@ -270,6 +271,11 @@ pub trait Store: Send + Sync + 'static {
     /// Applies the next operations of the lane: effects, receipts and cursor in one transaction.
     async fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step>;
 
+    /// Gives the next operation of the lane the receipt of a failure with this error, without trying it, and moves the
+    /// cursor over it. A purge has no operations and stays as it is: `Step::Applied(0)`. So does a lane that is still to
+    /// remove edges of deleted resources ([`Step::Tidied`]): what comes next there is no operation.
+    async fn fail_operation(&self, lane: &Lane, error: ErrorObject, now: Timestamp) -> Result<Step>;
+
     /// Applies a write at once, between two chunks of its source, and returns when it is durable.
     /// [`StoreError::DefinitionsChanged`] when it was checked by definitions that are not in force.
     async fn write(&self, write: Write, now: Timestamp) -> Result<Written>;
@@ -416,7 +422,7 @@ impl StoreLimits {
     /// Refuses one more definition where a source has `count` already.
     pub fn admit_definition(&self, count: usize) -> Result<()> {
         if count as u64 >= self.definitions_per_source {
-            return Err(StoreError::Refused(granary_core::error::ErrorObject::over_limit(
+            return Err(StoreError::Refused(ErrorObject::over_limit(
                 "the number of definitions of the source",
                 "definitionsPerSource",
                 self.definitions_per_source,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use granary_core::error::ErrorObject;
 use granary_core::keys::{Key, ResourceId};
 use granary_core::ksuid::Ksuid;
 use granary_core::meta::Triple;
@@ -20,11 +21,14 @@ use granary_store::{
 pub(crate) type BeforeChunk = dyn Fn(&Lane, Budget) -> Result<()> + Send + Sync;
 /// What happens before a lane is claimed.
 pub(crate) type BeforeClaim = dyn Fn() -> Result<()> + Send + Sync;
+/// What happens before an operation is failed untried.
+pub(crate) type BeforeFailing = dyn Fn(&Lane) -> Result<()> + Send + Sync;
 
 pub(crate) struct FaultyStore {
     pub(crate) inner: Arc<dyn Store>,
     pub(crate) before_chunk: Box<BeforeChunk>,
     pub(crate) before_claim: Box<BeforeClaim>,
+    pub(crate) before_failing: Box<BeforeFailing>,
     /// Says of every lane that its holders vanished.
     pub(crate) suspects: bool,
 }
@@ -117,6 +121,11 @@ impl Store for FaultyStore {
     async fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step> {
         (self.before_chunk)(lane, budget)?;
         self.inner.apply_chunk(lane, budget, now).await
+    }
+
+    async fn fail_operation(&self, lane: &Lane, error: ErrorObject, now: Timestamp) -> Result<Step> {
+        (self.before_failing)(lane)?;
+        self.inner.fail_operation(lane, error, now).await
     }
 
     async fn write(&self, write: Write, now: Timestamp) -> Result<Written> {

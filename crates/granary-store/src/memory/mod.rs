@@ -91,6 +91,24 @@ impl State {
         }
     }
 
+    /// Takes a step with the task at the head of a lane; `take` says how many operations it applied, and the bytes that
+    /// no longer wait.
+    fn step(&mut self, lane: &Lane, take: impl FnOnce(&mut SourceState, u64) -> (u64, u64)) -> Result<Step> {
+        self.check_open()?;
+        let Some(source) = self.by_number(lane.source.number) else {
+            return Ok(Step::Lost);
+        };
+        if source.held != Some(lane.fence) {
+            return Ok(Step::Lost);
+        }
+        let Some(sequence) = source.queue.front().copied() else {
+            return Ok(Step::Idle);
+        };
+        let (count, bytes) = take(source, sequence);
+        self.spooled -= bytes;
+        Ok(Step::Applied(count))
+    }
+
     fn by_number(&mut self, number: u32) -> Option<&mut SourceState> {
         self.sources
             .values_mut()
@@ -417,19 +435,12 @@ impl Store for MemoryStore {
 
     async fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step> {
         let mut state = self.state();
-        state.check_open()?;
-        let Some(source) = state.by_number(lane.source.number) else {
-            return Ok(Step::Lost);
-        };
-        if source.held != Some(lane.fence) {
-            return Ok(Step::Lost);
-        }
-        let Some(sequence) = source.queue.front().copied() else {
-            return Ok(Step::Idle);
-        };
-        let (count, bytes) = source.apply(sequence, budget, now);
-        state.spooled -= bytes;
-        Ok(Step::Applied(count))
+        state.step(lane, |source, sequence| source.apply(sequence, budget, now))
+    }
+
+    async fn fail_operation(&self, lane: &Lane, error: ErrorObject, now: Timestamp) -> Result<Step> {
+        let mut state = self.state();
+        state.step(lane, |source, sequence| source.fail_next(sequence, error, now))
     }
 
     async fn write(&self, write: Write, now: Timestamp) -> Result<Written> {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use granary_core::decide::{
     BoundedEnd, Cascade, Current, Decision, Direction, Head, Identified, Plan, RecordKey, Verdict,
 };
+use granary_core::error::ErrorObject;
 use granary_core::keys::ResourceId;
 use granary_core::meta::Identifiers;
 use granary_core::operation::{Action, EdgeEnds, Operation, RecordId, TargetType, TypeNumber, TypeRef};
@@ -202,12 +203,27 @@ impl SourceState {
         } else {
             task.advance(decision.verdicts, now);
         }
-        if task.stored.task.completed_at.is_some() {
-            let bytes = task.batch.bodies.len() as u64;
-            self.queue.pop_front();
-            return (count, bytes);
+        (count, self.bytes_of_ended(sequence))
+    }
+
+    /// Fails the next operation of the task at the head of the queue, untried; returns as [`SourceState::apply`].
+    pub(super) fn fail_next(&mut self, sequence: u64, error: ErrorObject, now: Timestamp) -> (u64, u64) {
+        let task = &mut self.tasks[sequence as usize];
+        if task.stored.task.id.kind == TaskKind::Purge {
+            return (0, 0);
         }
-        (count, 0)
+        task.advance(vec![Verdict::Failure(error)], now);
+        (1, self.bytes_of_ended(sequence))
+    }
+
+    /// Takes the task at the head of the queue out of it where it has ended; the bytes that no longer wait.
+    fn bytes_of_ended(&mut self, sequence: u64) -> u64 {
+        let task = &self.tasks[sequence as usize];
+        if task.stored.task.completed_at.is_some() {
+            self.queue.pop_front();
+            return task.batch.bodies.len() as u64;
+        }
+        0
     }
 
     /// Deletes of the next records of a purge.
