@@ -4,11 +4,13 @@ use fjall::{Readable, Snapshot};
 use granary_core::ksuid::Ksuid;
 use granary_core::operation::{Action, Operation, RecordId, TargetType, TypeRef};
 use granary_core::time::Timestamp;
-use granary_store::{Budget, CheckedBatch, Purge, Result, Source, StoreError, StoredTask};
+use granary_store::{
+    Budget, CheckedBatch, Purge, PurgeProgress, Result, Source, StoreError, StoredTask, TaskProgress,
+};
 
 use crate::effects::edge_ends;
 use crate::keys::{self, TaskClass, TaskPlace};
-use crate::rows::{self, HeadRow, InlineRow, LaneRow, PurgeRow, SpecRow, Spool, TaskRow};
+use crate::rows::{self, HeadRow, InlineRow, LaneRow, SpecRow, Spool};
 use crate::{Inner, engine, lock};
 
 /// The next records of a purge.
@@ -32,11 +34,8 @@ impl Inner {
             definitions.still_define(&types, [0])?;
         }
         let place = state.lane_task(writer.lane.lane_next);
-        let mut task = TaskRow::new(purge.task_id, Some(purge.of_type.target_type()), 0, now);
-        task.purge = Some(PurgeRow {
-            accepted_at: writer.lane.stamp_next,
-            ..PurgeRow::default()
-        });
+        let target = purge.of_type.target_type();
+        let task = TaskProgress::new_purge(purge.task_id, target, writer.lane.stamp_next, now);
         let spec = SpecRow {
             types,
             types_used: vec![0],
@@ -61,7 +60,7 @@ impl Inner {
         lock(&self.lanes).wake(place.source);
         drop(writer);
         self.sync.wait(commit)?;
-        Ok(task.stored(place.source, place.sequence, spec))
+        Ok(task.stored(place.source, place.sequence, spec.types.into()))
     }
 
     /// Deletes of the next records that a purge names, but for those that a single write or a bundle has written since
@@ -71,7 +70,7 @@ impl Inner {
         latest: &Snapshot,
         source: u32,
         of_type: &TypeRef,
-        purge: &PurgeRow,
+        purge: &PurgeProgress,
         budget: Budget,
     ) -> Result<NextPurged> {
         let prefix = keys::of_type(source, of_type.number);
@@ -132,12 +131,12 @@ impl Inner {
         let mut task = self.task_row(&latest, &place)?;
         let spec = self.spec(&latest, &place)?;
         let TaskPlace { class, sequence, .. } = place;
-        if class != TaskClass::Lane || task.completed_at.is_some() {
+        if class != TaskClass::Lane || task.ended() {
             let ended = self.sync.last_commit();
             drop(writer);
             self.sync.wait(ended)?;
             return Err(StoreError::task_ended(
-                &task.stored(source.number, sequence, spec).task,
+                &task.stored(source.number, sequence, spec.types.into()).task,
             ));
         }
         task.cancel(now);
@@ -161,6 +160,6 @@ impl Inner {
         let commit = self.sync.committed();
         drop(writer);
         self.sync.wait(commit)?;
-        Ok(task.stored(source.number, sequence, spec))
+        Ok(task.stored(source.number, sequence, spec.types.into()))
     }
 }

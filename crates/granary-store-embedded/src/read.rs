@@ -1,26 +1,27 @@
 //! Reading: records with their bodies, tasks, receipts. Clients see the snapshot that the last sync published.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use fjall::{Readable, Snapshot};
 use granary_core::decide::RecordKey;
-use granary_core::error::ErrorObject;
 use granary_core::keys::ResourceId;
 use granary_core::ksuid::Ksuid;
 use granary_core::meta::{SentMeta, Triple};
 use granary_core::operation::{Operation, RecordId, TypeNumber, TypeRef};
 use granary_core::receipt::Receipt;
 use granary_core::task::TaskKind;
-use granary_core::time::Timestamp;
-use granary_store::{EdgeFilter, Record, Result, Source, StoreError, StoredTask, TaskFilter, take_page};
+use granary_store::{
+    EdgeFilter, ReceiptsChunk, Record, Result, Source, StoreError, StoredTask, TaskFilter, TaskProgress,
+    take_page,
+};
 
 use crate::catalog::SourceState;
 use crate::keys::{self, TaskClass, TaskPlace};
 use crate::marks::Marks;
-use crate::rows::{self, HeadRow, IdentifiersRow, InlineRow, Place, ReceiptsRow, SpecRow, Spool, TaskRow};
+use crate::rows::{self, HeadRow, IdentifiersRow, InlineRow, Place, SpecRow, Spool};
 use crate::segment::{OPERATIONS_PER_BLOCK, Segment, body_at};
 use crate::{Inner, engine, lock};
 
@@ -325,7 +326,7 @@ impl Inner {
         take_page(records, limit)
     }
 
-    pub(crate) fn task_row(&self, now: &Snapshot, place: &TaskPlace) -> Result<TaskRow> {
+    pub(crate) fn task_row(&self, now: &Snapshot, place: &TaskPlace) -> Result<TaskProgress> {
         let row = now.get(&self.keyspaces.tasks, place.key()).map_err(engine)?;
         rows::decode(
             &row.ok_or_else(|| StoreError::Damaged("a task is missing".into()))?,
@@ -351,7 +352,8 @@ impl Inner {
 
     pub(crate) fn task_at(&self, now: &Snapshot, place: &TaskPlace) -> Result<StoredTask> {
         let row = self.task_row(now, place)?;
-        Ok(row.stored(place.source, place.sequence, self.spec(now, place)?))
+        let types = self.spec(now, place)?.types.into();
+        Ok(row.stored(place.source, place.sequence, types))
     }
 
     pub(crate) fn task(&self, source: &Source, id: Ksuid) -> Result<Option<StoredTask>> {
@@ -433,14 +435,20 @@ impl Inner {
             return Ok(Vec::new());
         }
         let operations = self.operations(&now, &place, from, end)?;
-        let mut decided = self.decided(&now, &place, from, end.min(task.cursor))?;
-        let receipt = |(index, operation): (u64, &Operation)| match decided.remove(&index) {
-            _ if index >= task.cursor => Ok(task.pending_receipt(index, operation)),
-            Some((at, unchanged, error)) => Ok(task.decided_receipt(index, operation, at, unchanged, error)),
-            None => Err(StoreError::Damaged(format!(
-                "operation {index} of {} has no receipt",
-                task.task.id
-            ))),
+        let chunks = self.chunks(&now, &place, from, end.min(task.cursor))?;
+        let receipt = |(index, operation): (u64, &Operation)| {
+            if index >= task.cursor {
+                return Ok(task.pending_receipt(index, operation));
+            }
+            let chunk = chunks.range(..=index).next_back();
+            let decided = chunk.map(|(first, chunk)| chunk.decided((index - first) as u32));
+            let Some(decided) = decided.transpose()?.flatten() else {
+                return Err(StoreError::Damaged(format!(
+                    "operation {index} of {} has no receipt",
+                    task.task.id
+                )));
+            };
+            Ok(task.decided_receipt(index, operation, decided.at, decided.unchanged, decided.error))
         };
         (from..end).zip(&operations).map(receipt).collect()
     }
@@ -472,19 +480,18 @@ impl Inner {
         Ok(operations)
     }
 
-    /// What became of the operations of a task in this range: when, whether unchanged, and why it failed.
-    #[expect(clippy::type_complexity, reason = "read once, by the caller above")]
-    fn decided(
+    /// The receipts of the operations of a task in this range, each chunk by its first operation.
+    fn chunks(
         &self,
         now: &Snapshot,
         place: &TaskPlace,
         from: u64,
         end: u64,
-    ) -> Result<HashMap<u64, (Timestamp, bool, Option<ErrorObject>)>> {
-        let mut decided = HashMap::new();
+    ) -> Result<BTreeMap<u64, ReceiptsChunk>> {
+        let mut chunks = BTreeMap::new();
         let damaged = || StoreError::Damaged("a row of receipts".into());
         if from >= end {
-            return Ok(decided);
+            return Ok(chunks);
         }
         // The chunk that holds `from` starts at or before it.
         let first = now
@@ -494,20 +501,9 @@ impl Inner {
         for row in now.range(&self.keyspaces.receipts, first.to_vec()..place.part(end)) {
             let (key, value) = row.into_inner().map_err(engine)?;
             let start = keys::last_number(&key).ok_or_else(damaged)?;
-            let row = ReceiptsRow::decompressed(&value)?;
-            let at = Timestamp::from_millis(row.at);
-            for index in start..start + u64::from(row.count) {
-                decided.insert(index, (at, false, None));
-            }
-            for place in row.unchanged {
-                decided.insert(start + u64::from(place), (at, true, None));
-            }
-            for (place, error) in row.failures {
-                let error = serde_json::from_str(&error).map_err(|_| damaged())?;
-                decided.insert(start + u64::from(place), (at, false, Some(error)));
-            }
+            chunks.insert(start, ReceiptsChunk::decompressed(&value)?);
         }
-        Ok(decided)
+        Ok(chunks)
     }
 }
 

@@ -5,12 +5,15 @@
 
 mod error;
 pub mod memory;
+mod progress;
+mod receipts;
 mod record;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod task;
 mod terminology;
 mod upload;
+mod write;
 
 use std::sync::Arc;
 
@@ -24,16 +27,19 @@ use granary_core::meta::Triple;
 use granary_core::operation::{RecordId, TargetType, TypeNumber, TypeRef};
 use granary_core::receipt::Receipt;
 use granary_core::schema::{AcceptedDefinition, DefinitionKind, Schema, StoredDefinition};
-use granary_core::task::{Counts, TaskId};
+use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 
 pub use error::{Result, StoreError};
+pub use progress::{PurgeProgress, TaskProgress};
+pub use receipts::{Decided, ReceiptsChunk};
 pub use record::{PAGE_BYTES_MAX, Record, Weighed, may_go_on, take_page};
 pub use task::{StoredTask, TaskFilter};
 pub use terminology::{
     StoredConcept, StoredVocabulary, Terminology, VocabularyHead, VocabularyHeads, bound_to, names_known,
 };
 pub use upload::{CheckedBatch, Upload};
+pub use write::{only_used, written};
 
 /// A source as the store knows it. Its number is never given twice, so a source that was deleted and created again
 /// is another one: calls with the old number find nothing.
@@ -349,22 +355,6 @@ pub trait Store: Send + Sync + 'static {
 
     /// Makes everything durable; the store takes no writes afterwards ([`StoreError::Unavailable`]), and may still read.
     async fn close(&self) -> Result<()>;
-}
-
-/// Counts of a purge that has deleted so many records.
-pub fn counts_of_purge(deleted: u64) -> Counts {
-    counts_at(deleted, deleted, 0)
-}
-
-/// Counts of a task whose first `cursor` operations were decided.
-pub fn counts_at(total: u64, cursor: u64, failure: u64) -> Counts {
-    Counts {
-        total,
-        success: cursor - failure,
-        failure,
-        pending: total - cursor,
-        cancelled: 0,
-    }
 }
 
 /// Bounds of acceptance that a store enforces in its own transaction.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use granary_core::operation::Operation;
 use granary_core::time::Timestamp;
 
-use crate::{Result, StoredTask};
+use crate::{Budget, Result, StoredTask};
 
 /// Checked operations in the order sent, with their bodies end to end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,30 @@ impl CheckedBatch {
     pub fn push(&mut self, operation: Operation) {
         self.operations.push(operation);
         self.body_ends.push(self.bodies.len());
+    }
+
+    /// Takes in all of another behind its own.
+    pub fn append(&mut self, batch: Self) {
+        let base = self.bodies.len();
+        self.operations.extend(batch.operations);
+        self.bodies.extend(batch.bodies);
+        self.body_ends
+            .extend(batch.body_ends.into_iter().map(|end| base + end));
+    }
+
+    /// Its operations from `from` on, as many as the budget lets go, but one at least where there is one.
+    pub fn chunk(&self, from: usize, budget: Budget) -> Self {
+        let mut chunk = Self::default();
+        let most = from.saturating_add(budget.operations.max(1));
+        for index in from..self.operations.len().min(most) {
+            let body = self.body(index);
+            if index > from && (chunk.bodies.len() + body.len()) as u64 > budget.bytes {
+                break;
+            }
+            chunk.bodies.extend_from_slice(body);
+            chunk.push(self.operations[index].clone());
+        }
+        chunk
     }
 
     /// The types that its operations name, by index.

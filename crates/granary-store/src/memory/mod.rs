@@ -137,12 +137,7 @@ impl Upload for MemoryUpload {
     async fn push(&mut self, batch: CheckedBatch) -> Result<()> {
         let mut state = lock(&self.state);
         state.spooled += batch.bodies.len() as u64;
-        let base = self.batch.bodies.len();
-        self.batch.operations.extend(batch.operations);
-        self.batch.bodies.extend(batch.bodies);
-        self.batch
-            .body_ends
-            .extend(batch.body_ends.into_iter().map(|end| base + end));
+        self.batch.append(batch);
         let spooled = state.spooled;
         state.limits.admit_bytes(spooled)
     }
@@ -167,7 +162,7 @@ impl Upload for MemoryUpload {
             batch,
             now,
         );
-        let stored = task.stored.clone();
+        let stored = task.stored();
         source.queue.push_back(stored.sequence);
         if source.queue.len() == 1 && source.held.is_none() {
             let number = source.source.number;
@@ -373,7 +368,7 @@ impl Store for MemoryStore {
         }
         let target = Some(types[0].target_type());
         let task = source.add_task(purge.task_id, target, types, CheckedBatch::default(), now);
-        let stored = task.stored.clone();
+        let stored = task.stored();
         source.queue.push_back(stored.sequence);
         if source.queue.len() == 1 && source.held.is_none() {
             state.ready.push_back(purge.source.number);
@@ -384,17 +379,17 @@ impl Store for MemoryStore {
     async fn cancel(&self, source: &Source, id: Ksuid, now: Timestamp) -> Result<StoredTask> {
         let mut state = self.state();
         let source = state.open(source)?;
-        let of_id = |task: &&mut TaskState| task.stored.task.id.ksuid == id;
+        let of_id = |task: &&mut TaskState| task.progress.id().ksuid == id;
         let task = source
             .tasks
             .iter_mut()
             .find(of_id)
             .ok_or_else(|| StoreError::no_task(&id))?;
-        if task.stored.task.completed_at.is_some() {
-            return Err(StoreError::task_ended(&task.stored.task));
+        if task.progress.ended() {
+            return Err(StoreError::task_ended(&task.stored().task));
         }
-        task.cancel(now);
-        let (stored, bytes) = (task.stored.clone(), task.batch.bodies.len() as u64);
+        task.progress.cancel(now);
+        let (stored, bytes) = (task.stored(), task.batch.bodies.len() as u64);
         source.queue.retain(|sequence| *sequence != stored.sequence);
         state.spooled -= bytes;
         Ok(stored)
@@ -522,9 +517,8 @@ impl Store for MemoryStore {
         let tasks = &state.of(source)?.tasks;
         Ok(tasks
             .iter()
-            .map(|task| &task.stored)
-            .find(|stored| stored.task.id.ksuid == id)
-            .cloned())
+            .find(|task| task.progress.id().ksuid == id)
+            .map(TaskState::stored))
     }
 
     async fn tasks(
@@ -535,11 +529,11 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<StoredTask>> {
         let mut state = self.state();
-        let newest_first = state.of(source)?.tasks.iter().rev().map(|task| &task.stored);
+        let newest_first = state.of(source)?.tasks.iter().rev().map(TaskState::stored);
         let shown = newest_first.filter(|stored| {
             before.is_none_or(|before| stored.sequence < before) && filter.admits(&stored.task)
         });
-        Ok(shown.take(limit).cloned().collect())
+        Ok(shown.take(limit).collect())
     }
 
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
