@@ -56,6 +56,20 @@ struct Trouble {
     one_by_one: u64,
 }
 
+/// Wakes the workers when another process may have accepted something, until the engine stops.
+pub(crate) async fn pass_on_hints(inner: Arc<Inner>, stop: CancellationToken) {
+    if inner.options.workers == 0 {
+        return;
+    }
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            // All of them: one hint may stand for many requests. Those that are at work look again by themselves.
+            () = inner.store.work_elsewhere() => inner.accepted.notify_waiters(),
+        }
+    }
+}
+
 enum Turn {
     Worked,
     Idle,
