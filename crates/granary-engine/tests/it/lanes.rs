@@ -196,7 +196,7 @@ async fn a_lane_that_fails_waits_and_the_others_go_on() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     // The clock stands still, so no pause is over.
     assert_eq!(tries.load(Ordering::Relaxed), 1);
-    for (tries_then, pause) in [(2, 100), (3, 200), (4, 400)] {
+    for (tries_then, pause) in [(2, 100), (3, 200), (4, 400), (5, 800), (6, 1_000), (7, 1_000)] {
         world.clock.advance(Duration::from_millis(pause - 1));
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(tries.load(Ordering::Relaxed), tries_then - 1);
