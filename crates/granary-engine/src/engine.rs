@@ -142,6 +142,11 @@ impl Engine {
         engine
             .inner
             .workers
+            .spawn(crate::lanes::pass_on_hints(inner, stop));
+        let (inner, stop) = (Arc::clone(&engine.inner), engine.inner.stop.clone());
+        engine
+            .inner
+            .workers
             .spawn(crate::space::keep_freeing(inner, stop));
         engine
     }

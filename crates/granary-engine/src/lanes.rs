@@ -36,6 +36,9 @@ const CHUNK_BYTES: u64 = 1 << 20;
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// The longest pause where the store is out of reach. No operation is at fault then, and it comes back for all lanes at
+/// once: what waits should not wait for half a minute more, and asking whether it is back costs next to nothing.
+const PAUSE_UNREACHED_MAX: Duration = Duration::from_secs(1);
 
 /// The lanes that this engine's workers share.
 pub(crate) struct Lanes {
@@ -54,6 +57,20 @@ struct Trouble {
     failures: u32,
     /// So many operations are still applied one by one, because a chunk that held them panicked.
     one_by_one: u64,
+}
+
+/// Wakes the workers when another process may have accepted something, until the engine stops.
+pub(crate) async fn pass_on_hints(inner: Arc<Inner>, stop: CancellationToken) {
+    if inner.options.workers == 0 {
+        return;
+    }
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            // All of them: one hint may stand for many requests. Those that are at work look again by themselves.
+            () = inner.store.work_elsewhere() => inner.accepted.notify_waiters(),
+        }
+    }
 }
 
 enum Turn {
@@ -101,7 +118,7 @@ impl Lanes {
     /// One worker.
     async fn work(self: Arc<Self>) {
         let mut operations = CHUNK_OPERATIONS_FIRST;
-        let mut failures = 0;
+        let (mut failures, mut longest) = (0, PAUSE_MAX);
         while !self.stop.is_cancelled() {
             // Marked before looking, so what is accepted meanwhile still wakes us.
             let mut accepted = pin!(self.inner.accepted.notified());
@@ -118,6 +135,7 @@ impl Lanes {
                 }
                 Err(failure) => {
                     failures += 1;
+                    longest = pause_max(&failure);
                     if failures == 1 {
                         warn!(%failure, "could not claim a lane; trying again");
                     } else {
@@ -126,7 +144,7 @@ impl Lanes {
                 }
             }
             let sleep = if failures > 0 {
-                pause_after(failures)
+                pause_after(failures, longest)
             } else {
                 self.until_due().min(self.inner.options.poll_every)
             };
@@ -192,7 +210,7 @@ impl Lanes {
                     }
                     None => {
                         self.failed(&lane, budget, &failure);
-                        self.park(lane);
+                        self.park(lane, &failure);
                         return Ok(Turn::Worked);
                     }
                 },
@@ -299,8 +317,12 @@ impl Lanes {
         lock(&self.troubles).remove(&source);
     }
 
-    fn park(&self, lane: Lane) {
-        let pause = pause_after(self.trouble(lane.source.number).failures);
+    fn park(&self, lane: Lane, failure: &ChunkFailure) {
+        let longest = match failure {
+            ChunkFailure::Store(failure) => pause_max(failure),
+            ChunkFailure::Panic(_) => PAUSE_MAX,
+        };
+        let pause = pause_after(self.trouble(lane.source.number).failures, longest);
         let due = self.inner.clock.monotonic() + pause;
         lock(&self.parked).push((due, lane));
     }
@@ -327,9 +349,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn pause_after(failures: u32) -> Duration {
+fn pause_after(failures: u32, longest: Duration) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
-    (PAUSE_FIRST * (1 << doublings)).min(PAUSE_MAX)
+    (PAUSE_FIRST * (1 << doublings)).min(longest)
+}
+
+/// The longest pause after a failure like this.
+fn pause_max(failure: &StoreError) -> Duration {
+    match failure {
+        StoreError::Unavailable(_) => PAUSE_UNREACHED_MAX,
+        StoreError::Refused(_) | StoreError::DefinitionsChanged | StoreError::Damaged(_) => PAUSE_MAX,
+    }
 }
 
 /// The operations for the next chunk, after one of `count` of at most `operations` took so long.
@@ -374,8 +404,13 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_their_bound() {
-        let pauses: Vec<u128> = (1..4).map(|failures| pause_after(failures).as_millis()).collect();
-        assert_eq!(pauses, [100, 200, 400]);
-        assert_eq!(pause_after(u32::MAX), PAUSE_MAX);
+        let pauses = |failure: &StoreError| {
+            let longest = pause_max(failure);
+            [1, 2, 3, 4, 5, u32::MAX].map(|failures| pause_after(failures, longest).as_millis())
+        };
+        let damaged = StoreError::Damaged("for the test".into());
+        assert_eq!(pauses(&damaged), [100, 200, 400, 800, 1_600, 30_000]);
+        let out_of_reach = StoreError::Unavailable("for the test".into());
+        assert_eq!(pauses(&out_of_reach), [100, 200, 400, 800, 1_000, 1_000]);
     }
 }

@@ -271,6 +271,13 @@ pub trait Store: Send + Sync + 'static {
     /// Takes a lane that has work and that nobody holds, the one that waits longest.
     async fn claim_lane(&self) -> Result<Option<Lane>>;
 
+    /// Returns when another process that shares the store may have accepted work for its lanes: a hint and never a
+    /// promise; workers look by themselves every so often. It is called again once it has returned; a store that knows
+    /// of no others never returns.
+    async fn work_elsewhere(&self) {
+        std::future::pending().await
+    }
+
     /// Gives a lane back; where it has work left it waits behind the others.
     async fn release_lane(&self, lane: Lane);
 

@@ -6,16 +6,19 @@ use async_trait::async_trait;
 use granary_core::error::ErrorObject;
 use granary_core::keys::{Key, ResourceId};
 use granary_core::ksuid::Ksuid;
+use granary_core::limits::Limits;
 use granary_core::meta::Triple;
 use granary_core::operation::{RecordId, TargetType, TypeNumber, TypeRef};
 use granary_core::receipt::Receipt;
 use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition};
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
+use granary_store::memory::MemoryStore;
 use granary_store::{
-    Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, Stored, StoredTask,
-    TaskFilter, Terminology, Upload, Write, Written,
+    Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, StoreLimits, Stored,
+    StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
+use tokio::sync::Notify;
 
 /// What happens before a chunk is applied: it may fail instead, or panic.
 pub(crate) type BeforeChunk = dyn Fn(&Lane, Budget) -> Result<()> + Send + Sync;
@@ -31,6 +34,22 @@ pub(crate) struct FaultyStore {
     pub(crate) before_failing: Box<BeforeFailing>,
     /// Says of every lane that its holders vanished.
     pub(crate) suspects: bool,
+    /// Another process may have accepted work.
+    pub(crate) elsewhere: Arc<Notify>,
+}
+
+impl FaultyStore {
+    /// One without faults, over the reference store.
+    pub(crate) fn sound() -> Self {
+        Self {
+            inner: Arc::new(MemoryStore::new(StoreLimits::from(&Limits::default()))),
+            before_chunk: Box::new(|_, _| Ok(())),
+            before_claim: Box::new(|| Ok(())),
+            before_failing: Box::new(|_| Ok(())),
+            suspects: false,
+            elsewhere: Arc::default(),
+        }
+    }
 }
 
 #[async_trait]
@@ -112,6 +131,10 @@ impl Store for FaultyStore {
             suspect: lane.suspect || self.suspects,
             ..lane
         }))
+    }
+
+    async fn work_elsewhere(&self) {
+        self.elsewhere.notified().await;
     }
 
     async fn release_lane(&self, lane: Lane) {

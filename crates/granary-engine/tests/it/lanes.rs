@@ -9,8 +9,8 @@ use granary_core::limits::Limits;
 use granary_core::receipt::ReceiptStatus;
 use granary_core::task::TaskStatus;
 use granary_engine::{Engine, EngineOptions, HandClock};
-use granary_store::memory::MemoryStore;
-use granary_store::{Budget, Lane, Result, StoreError, StoreLimits};
+use granary_store::{Budget, Lane, Result, StoreError};
+use tokio::sync::Notify;
 
 use crate::faulty_store::FaultyStore;
 use crate::world::{World, bulk_of, create, options};
@@ -53,11 +53,9 @@ impl Hooked {
             before_chunk(lane, budget)
         };
         let store = FaultyStore {
-            inner: Arc::new(MemoryStore::new(StoreLimits::from(&Limits::default()))),
             before_chunk: Box::new(hook),
-            before_claim: Box::new(|| Ok(())),
             before_failing: Box::new(before_failing),
-            suspects: false,
+            ..FaultyStore::sound()
         };
         Self {
             store: Arc::new(store),
@@ -198,7 +196,7 @@ async fn a_lane_that_fails_waits_and_the_others_go_on() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     // The clock stands still, so no pause is over.
     assert_eq!(tries.load(Ordering::Relaxed), 1);
-    for (tries_then, pause) in [(2, 100), (3, 200), (4, 400)] {
+    for (tries_then, pause) in [(2, 100), (3, 200), (4, 400), (5, 800), (6, 1_000), (7, 1_000)] {
         world.clock.advance(Duration::from_millis(pause - 1));
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(tries.load(Ordering::Relaxed), tries_then - 1);
@@ -329,14 +327,12 @@ async fn a_suspect_lane_is_applied_one_by_one_for_a_while() {
     let budgets = Arc::<Mutex<Vec<usize>>>::default();
     let noted = Arc::clone(&budgets);
     let store = FaultyStore {
-        inner: Arc::new(MemoryStore::new(StoreLimits::from(&Limits::default()))),
         before_chunk: Box::new(move |_, budget| {
             noted.lock().unwrap().push(budget.operations);
             Ok(())
         }),
-        before_claim: Box::new(|| Ok(())),
-        before_failing: Box::new(|_| Ok(())),
         suspects: true,
+        ..FaultyStore::sound()
     };
     // The clock stands still, so the lane is given back once it is idle.
     let world = World::over(Arc::new(store), Limits::default(), workers(0)).await;
@@ -355,14 +351,11 @@ async fn lanes_that_cannot_be_claimed_are_tried_again_without_spinning() {
     let tries = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&tries);
     let store = FaultyStore {
-        inner: Arc::new(MemoryStore::new(StoreLimits::from(&Limits::default()))),
-        before_chunk: Box::new(|_, _| Ok(())),
         before_claim: Box::new(move || match counted.fetch_add(1, Ordering::Relaxed) {
             0 => Err(StoreError::Unavailable("for the test".into())),
             _ => Ok(()),
         }),
-        before_failing: Box::new(|_| Ok(())),
-        suspects: false,
+        ..FaultyStore::sound()
     };
     let world = World::over(Arc::new(store), Limits::default(), workers(1)).await;
     let task = world.accepted("clinics", &many(10)).await;
@@ -388,4 +381,42 @@ async fn what_is_accepted_wakes_a_worker() {
         world.ended(&task).await;
     }
     world.engine.stop().await;
+}
+
+#[tokio::test]
+async fn what_another_process_accepts_wakes_workers_where_the_store_hints_at_it() {
+    let (looks, elsewhere) = (Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));
+    let looked = Arc::clone(&looks);
+    let store = FaultyStore {
+        before_claim: Box::new(move || {
+            looked.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }),
+        elsewhere: Arc::clone(&elsewhere),
+        ..FaultyStore::sound()
+    };
+    // The engine of the world is the other process.
+    let world = World::over(Arc::new(store), Limits::default(), workers(0)).await;
+    let options = EngineOptions {
+        poll_every: Duration::from_secs(3_600),
+        ..workers(2)
+    };
+    let engine = start_over(&world, options);
+    let looked_for_good = || async {
+        let before = looks.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        before >= 2 && before == looks.load(Ordering::Relaxed)
+    };
+    while !looked_for_good().await {}
+    for round in 0..20 {
+        let body = bulk_of([create(&format!("id-{round}"), "A")]);
+        let task = world.accepted("clinics", &body).await;
+        if round == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert_eq!(world.task(&task).await.task.status, TaskStatus::Pending);
+        }
+        elsewhere.notify_one();
+        world.ended(&task).await;
+    }
+    engine.stop().await;
 }
