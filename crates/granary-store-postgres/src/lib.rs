@@ -25,7 +25,7 @@ mod write;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -107,6 +107,8 @@ pub(crate) struct Inner {
     closed: AtomicBool,
     /// The lanes that this node holds, by the number of their source, with what was read of the task at their head.
     held: Mutex<HashMap<u32, Held>>,
+    /// Bytes that uploads of this node hold and have not written.
+    held_bytes: AtomicU64,
     /// Uploads that were dropped and whose rows are still there.
     abandoned: Mutex<Vec<upload::UploadKey>>,
     /// Held while these are removed.
@@ -133,17 +135,18 @@ pub(crate) fn bucket_of_key(key: &Key) -> i16 {
     (xxhash_rust::xxh3::xxh3_64(key.as_str().as_bytes()) % u64::from(BUCKETS)) as i16
 }
 
-/// A number of the domain as the database holds it.
+/// A number of the domain as the database holds it. Numbers are given within 31 bits: a larger one names nothing.
 pub(crate) fn int4(number: u32) -> i32 {
-    i32::try_from(number).expect("numbers are given within 31 bits")
+    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 pub(crate) fn uint4(number: i32) -> u32 {
     number.unsigned_abs()
 }
 
+/// The same for counts and stamps, which stay within 63 bits.
 pub(crate) fn int8(number: u64) -> i64 {
-    i64::try_from(number).expect("counts and stamps stay within 63 bits")
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 pub(crate) fn uint8(number: i64) -> u64 {
@@ -185,6 +188,7 @@ impl PostgresStore {
             database_is_synchronous: false,
             closed: AtomicBool::new(false),
             held: Mutex::default(),
+            held_bytes: AtomicU64::new(0),
             abandoned: Mutex::default(),
             clearing: tokio::sync::Mutex::default(),
         };

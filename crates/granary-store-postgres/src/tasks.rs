@@ -216,6 +216,9 @@ impl Inner {
         self.read(|session: Arc<Session>| async move {
             let session = &*session;
             see_source(session, source).await?;
+            if limit == 0 {
+                return Ok(Vec::new());
+            }
             let mut before = before.map_or(i64::MAX, int8);
             let mut found = Vec::new();
             loop {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,6 +30,8 @@ use crate::{Inner, bucket_of, int4, int8, lock};
 const SEGMENT_OPERATIONS_MAX: usize = 4_096;
 /// or so many bytes of bodies and of meta.
 const SEGMENT_BYTES_MAX: usize = 1 << 20;
+/// What an operation counts for beside its body and its meta.
+const OPERATION_BYTES: usize = 64;
 /// How long an upload whose node is gone is kept.
 const EXPIRES_AFTER: Duration = Duration::from_secs(60);
 
@@ -46,6 +49,8 @@ pub(crate) struct PostgresUpload {
     held: CheckedBatch,
     meta_bytes: usize,
     segments: i32,
+    /// What is held, as it counts in the spooled bytes of the store.
+    held_bytes: u64,
     /// Operations in segments that are written.
     written: u64,
     /// Bytes of these segments.
@@ -93,6 +98,7 @@ impl PostgresUpload {
             held: CheckedBatch::default(),
             meta_bytes: 0,
             segments: 0,
+            held_bytes: 0,
             written: 0,
             bytes: 0,
             is_open: true,
@@ -100,10 +106,21 @@ impl PostgresUpload {
         })
     }
 
+    /// Counts what is held now.
+    fn count_held(&mut self) {
+        let held =
+            (self.held.bodies.len() + self.meta_bytes + self.held.operations.len() * OPERATION_BYTES) as u64;
+        let before = std::mem::replace(&mut self.held_bytes, held);
+        let all = &self.inner.held_bytes;
+        all.fetch_add(held, Ordering::Relaxed);
+        all.fetch_sub(before, Ordering::Relaxed);
+    }
+
     /// Writes what is held as a segment.
     async fn write_segment(&mut self) -> Result<()> {
         let batch = std::mem::take(&mut self.held);
         self.meta_bytes = 0;
+        self.count_held();
         if batch.operations.is_empty() {
             return Ok(());
         }
@@ -180,13 +197,13 @@ impl Upload for PostgresUpload {
                 self.write_segment().await?;
             }
         }
-        // What is held of small requests counts too.
+        self.count_held();
+        // Asking the database each time would take long; a segment is what it may be too late by.
         if self.segments == written_before && self.segments > 0 {
             return Ok(());
         }
-        let held = (self.held.bodies.len() + self.meta_bytes) as u64;
         let spooled = self.inner.spooled_bytes().await?;
-        self.inner.limits.admit_bytes(spooled + held)
+        self.inner.limits.admit_bytes(spooled)
     }
 
     async fn accept(mut self: Box<Self>, definitions_revision: u64, now: Timestamp) -> Result<StoredTask> {
@@ -247,6 +264,9 @@ impl Upload for PostgresUpload {
 
 impl Drop for PostgresUpload {
     fn drop(&mut self) {
+        self.inner
+            .held_bytes
+            .fetch_sub(self.held_bytes, Ordering::Relaxed);
         if !self.is_open {
             return;
         }
@@ -321,6 +341,7 @@ impl Inner {
     /// Bytes of uploads under way and of tasks that have not ended.
     pub(crate) async fn spooled_bytes(&self) -> Result<u64> {
         self.clear_abandoned().await;
+        let held = self.held_bytes.load(Ordering::Relaxed);
         self.read(|session: Arc<Session>| async move {
             let session = &*session;
             let sql = "SELECT (SELECT coalesce(sum(bytes), 0) FROM granary.upload WHERE NOT abandoned)::int8 \
@@ -329,7 +350,8 @@ impl Inner {
                 .query_one(sql, params![])
                 .await?
                 .get::<_, i64>(0)
-                .unsigned_abs())
+                .unsigned_abs()
+                + held)
         })
         .await
     }
