@@ -130,7 +130,9 @@ impl<'a> Writing<'a> {
             columns
                 .identifiers_hashes
                 .push(hash.map(|hash| hash.0.as_slice()));
-            columns.identified.push(put.identifiers != Identified::AsStored);
+            // A row that a mark hides may have some that this record has not.
+            let stay = put.identifiers == Identified::AsStored && hash.is_some();
+            columns.identified.push(!stay);
             columns.identifiers.push(match put.identifiers {
                 Identified::In(operation) => Some(&self.sent(operation)?.json),
                 Identified::AsStored | Identified::Nowhere => None,

@@ -29,11 +29,14 @@ fn mixed() -> Vec<Op> {
     ops
 }
 
-/// Records without what a chunk's own time decides.
+/// Records without what a chunk's own time decides, and with the order of their stamps in place of these.
 fn without_times(records: Vec<Record>) -> Vec<Record> {
+    let mut stamps: Vec<u64> = records.iter().map(|record| record.head.stamp).collect();
+    stamps.sort_unstable();
     let still = |mut record: Record| {
         record.head.created_at = Timestamp::EPOCH;
         record.head.updated_at = Timestamp::EPOCH;
+        record.head.stamp = stamps.partition_point(|stamp| *stamp < record.head.stamp) as u64;
         record
     };
     records.into_iter().map(still).collect()
