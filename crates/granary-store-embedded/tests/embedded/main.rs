@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod folder;
 mod format_v1;
+mod marks;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
