@@ -119,16 +119,19 @@ impl Strength {
     }
 }
 
+// Each of these goes from the keys to the rows, one after the other in the order of the keys, whatever the planner
+// believes of the tables: what is locked inside a lateral query is not joined in another order.
+
 macro_rules! lock_resources {
     ($lock:literal) => {
         concat!(
             "SELECT u.at, ",
             head_columns!("r"),
             " FROM unnest($3::int4[], $4::text[]) WITH ORDINALITY u (type, id, at) \
-             JOIN granary.resource r ON r.bucket = $1 AND r.source = $2 AND r.type = u.type AND r.id = u.id \
-             ORDER BY r.type, r.id ",
+             CROSS JOIN LATERAL (SELECT * FROM granary.resource r WHERE r.bucket = $1 AND r.source = $2 \
+             AND r.type = u.type AND r.id = u.id ",
             $lock,
-            " OF r"
+            ") r"
         )
     };
 }
@@ -140,9 +143,8 @@ const LOCK_EDGES: &str = concat!(
     is_shown!("u.from_type", "u.to_type"),
     " FROM unnest($3::int4[], $4::text[], $5::text[], $6::int4[], $7::int4[]) \
      WITH ORDINALITY u (type, from_id, to_id, from_type, to_type, at) \
-     JOIN granary.edge e ON e.bucket = $1 AND e.source = $2 AND e.type = u.type \
-     AND e.from_id = u.from_id AND e.to_id = u.to_id \
-     ORDER BY e.type, e.from_id, e.to_id FOR UPDATE OF e"
+     CROSS JOIN LATERAL (SELECT * FROM granary.edge e WHERE e.bucket = $1 AND e.source = $2 AND e.type = u.type \
+     AND e.from_id = u.from_id AND e.to_id = u.to_id FOR UPDATE) e"
 );
 
 macro_rules! lock_neighbours {
@@ -214,6 +216,13 @@ pub(crate) async fn next_stamps(session: &Session) -> Attempt<u64> {
     Ok(uint8(row.get(0)))
 }
 
+/// The places of the plan's records in the order of their keys.
+fn in_order(plan: &Plan<'_>) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..plan.records().len()).collect();
+    places.sort_unstable_by_key(|at| plan.records()[*at]);
+    places
+}
+
 async fn lock_resources(
     session: &Session,
     source: u32,
@@ -221,8 +230,8 @@ async fn lock_resources(
     strength: Strength,
 ) -> Attempt<Vec<(usize, Head)>> {
     let (mut places, mut numbers, mut ids) = (Vec::new(), Vec::new(), Vec::new());
-    for (at, key) in plan.records().iter().enumerate() {
-        if let RecordKey::Resource { number, id } = *key {
+    for at in in_order(plan) {
+        if let RecordKey::Resource { number, id } = plan.records()[at] {
             places.push(at);
             numbers.push(int4(number));
             ids.push(id.as_str());
@@ -255,8 +264,8 @@ async fn lock_edges(
     let mut places = Vec::new();
     let (mut numbers, mut froms, mut tos) = (Vec::new(), Vec::new(), Vec::new());
     let (mut from_types, mut to_types) = (Vec::new(), Vec::new());
-    for (at, key) in plan.records().iter().enumerate() {
-        if let RecordKey::Relationship { number, from, to } = *key {
+    for at in in_order(plan) {
+        if let RecordKey::Relationship { number, from, to } = plan.records()[at] {
             let ends = ends_of(types, number)?;
             places.push(at);
             numbers.push(int4(number));

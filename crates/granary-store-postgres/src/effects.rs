@@ -55,10 +55,10 @@ pub(crate) async fn write_effects(
     futures::try_join!(
         writing.delete_resources(decision),
         writing.delete_edges(decision),
-        writing.insert_resources(&decision.puts),
-        writing.update_resources(&decision.puts),
-        writing.insert_edges(&decision.puts),
-        writing.update_edges(&decision.puts),
+        writing.put_resources(&decision.puts, false),
+        writing.put_resources(&decision.puts, true),
+        writing.put_edges(&decision.puts, false),
+        writing.put_edges(&decision.puts, true),
         writing.identify(decision),
     )?;
     Ok(effects)
@@ -77,10 +77,49 @@ struct Columns<'a> {
     at_once: Vec<bool>,
     hashes: Vec<&'a [u8]>,
     identifiers_hashes: Vec<Option<&'a [u8]>>,
-    /// False where the identifiers stay as they are stored.
-    identified: Vec<bool>,
     identifiers: Vec<Option<&'a str>>,
     data: Vec<&'a str>,
+}
+
+/// Puts resources; what becomes of one that is there is told by `$conflict`.
+macro_rules! put_resources {
+    ($conflict:expr) => {
+        concat!(
+            "INSERT INTO granary.resource (bucket, source, type, id, version, stamp, created_at, updated_at, at_once, \
+             hash, identifiers_hash, identifiers, data) \
+             SELECT $1, $2, u.* FROM unnest($3::int4[], $4::text[], $5::int4[], $6::int8[], $7::int8[], $8::int8[], \
+             $9::bool[], $10::bytea[], $11::bytea[], $12::text[], $13::text[]) u ON CONFLICT ",
+            $conflict
+        )
+    };
+}
+
+macro_rules! put_edges {
+    ($conflict:expr) => {
+        concat!(
+            "INSERT INTO granary.edge (bucket, source, type, from_id, to_id, version, stamp, created_at, updated_at, \
+             at_once, hash, identifiers_hash, identifiers, data) \
+             SELECT $1, $2, u.* FROM unnest($3::int4[], $4::text[], $5::text[], $6::int4[], $7::int8[], $8::int8[], \
+             $9::int8[], $10::bool[], $11::bytea[], $12::bytea[], $13::text[], $14::text[]) u ON CONFLICT ",
+            $conflict
+        )
+    };
+}
+
+/// What is locked is replaced, found by its key. Identifiers with the same hash stay as they are stored.
+macro_rules! replaces {
+    ($table:literal, $key:literal) => {
+        concat!(
+            $key,
+            " DO UPDATE SET version = excluded.version, stamp = excluded.stamp, created_at = excluded.created_at, \
+             updated_at = excluded.updated_at, at_once = excluded.at_once, hash = excluded.hash, \
+             identifiers_hash = excluded.identifiers_hash, identifiers = CASE WHEN ",
+            $table,
+            ".identifiers_hash IS NOT DISTINCT FROM excluded.identifiers_hash THEN ",
+            $table,
+            ".identifiers ELSE excluded.identifiers END, data = excluded.data"
+        )
+    };
 }
 
 struct Writing<'a> {
@@ -99,9 +138,11 @@ impl<'a> Writing<'a> {
         sent.ok_or_else(|| damaged("an operation without the identifiers that it has sent"))
     }
 
-    /// The records among these that are of a kind, and stored or not.
+    /// The records among these that are of a kind, and stored or not, in the order of their keys.
     fn columns(&self, puts: &'a [Put], edges: bool, are_stored: bool) -> Result<Columns<'a>> {
         let mut columns = Columns::default();
+        let mut puts: Vec<&Put> = puts.iter().collect();
+        puts.sort_unstable_by_key(|put| self.plan.records()[put.record]);
         for put in puts {
             let key = self.plan.records()[put.record];
             if self.stored[put.record].is_some() != are_stored {
@@ -130,9 +171,6 @@ impl<'a> Writing<'a> {
             columns
                 .identifiers_hashes
                 .push(hash.map(|hash| hash.0.as_slice()));
-            // A row that a mark hides may have some that this record has not.
-            let stay = put.identifiers == Identified::AsStored && hash.is_some();
-            columns.identified.push(!stay);
             columns.identifiers.push(match put.identifiers {
                 Identified::In(operation) => Some(&self.sent(operation)?.json),
                 Identified::AsStored | Identified::Nowhere => None,
@@ -145,131 +183,58 @@ impl<'a> Writing<'a> {
         Ok(columns)
     }
 
-    async fn insert_resources(&self, puts: &'a [Put]) -> Attempt<()> {
-        let new = self.columns(puts, false, false)?;
-        if new.ids.is_empty() {
+    async fn put_resources(&self, puts: &'a [Put], are_stored: bool) -> Attempt<()> {
+        const NEW: &str = put_resources!("DO NOTHING");
+        const CHANGED: &str = put_resources!(replaces!("resource", "(bucket, source, type, id)"));
+        let columns = self.columns(puts, false, are_stored)?;
+        let count = columns.ids.len();
+        if count == 0 {
             return Ok(());
         }
-        let sql = "INSERT INTO granary.resource (bucket, source, type, id, version, stamp, created_at, updated_at, \
-                   at_once, hash, identifiers_hash, identifiers, data) \
-                   SELECT $1, $2, u.* FROM unnest($3::int4[], $4::text[], $5::int4[], $6::int8[], $7::int8[], \
-                   $8::int8[], $9::bool[], $10::bytea[], $11::bytea[], $12::text[], $13::text[]) u \
-                   ON CONFLICT DO NOTHING";
-        let count = new.ids.len();
         let of = params![
             bucket_of(self.place.source),
             int4(self.place.source),
-            new.numbers,
-            new.ids,
-            new.versions,
-            new.stamps,
-            new.created,
-            new.updated,
-            new.at_once,
-            new.hashes,
-            new.identifiers_hashes,
-            new.identifiers,
-            new.data,
+            columns.numbers,
+            columns.ids,
+            columns.versions,
+            columns.stamps,
+            columns.created,
+            columns.updated,
+            columns.at_once,
+            columns.hashes,
+            columns.identifiers_hashes,
+            columns.identifiers,
+            columns.data,
         ];
+        let sql = if are_stored { CHANGED } else { NEW };
         self.session.execute_on(count, sql, of).await
     }
 
-    async fn update_resources(&self, puts: &'a [Put]) -> Attempt<()> {
-        let changed = self.columns(puts, false, true)?;
-        if changed.ids.is_empty() {
+    async fn put_edges(&self, puts: &'a [Put], are_stored: bool) -> Attempt<()> {
+        const NEW: &str = put_edges!("DO NOTHING");
+        const CHANGED: &str = put_edges!(replaces!("edge", "(bucket, source, type, from_id, to_id)"));
+        let columns = self.columns(puts, true, are_stored)?;
+        let count = columns.ids.len();
+        if count == 0 {
             return Ok(());
         }
-        let sql = "UPDATE granary.resource r SET version = u.version, stamp = u.stamp, created_at = u.created_at, \
-                   updated_at = u.updated_at, at_once = u.at_once, hash = u.hash, \
-                   identifiers_hash = u.identifiers_hash, \
-                   identifiers = CASE WHEN u.identified THEN u.identifiers ELSE r.identifiers END, data = u.data \
-                   FROM unnest($3::int4[], $4::text[], $5::int4[], $6::int8[], $7::int8[], $8::int8[], $9::bool[], \
-                   $10::bytea[], $11::bytea[], $12::bool[], $13::text[], $14::text[]) u (type, id, version, stamp, \
-                   created_at, updated_at, at_once, hash, identifiers_hash, identified, identifiers, data) \
-                   WHERE r.bucket = $1 AND r.source = $2 AND r.type = u.type AND r.id = u.id";
-        let count = changed.ids.len();
         let of = params![
             bucket_of(self.place.source),
             int4(self.place.source),
-            changed.numbers,
-            changed.ids,
-            changed.versions,
-            changed.stamps,
-            changed.created,
-            changed.updated,
-            changed.at_once,
-            changed.hashes,
-            changed.identifiers_hashes,
-            changed.identified,
-            changed.identifiers,
-            changed.data,
+            columns.numbers,
+            columns.ids,
+            columns.tos,
+            columns.versions,
+            columns.stamps,
+            columns.created,
+            columns.updated,
+            columns.at_once,
+            columns.hashes,
+            columns.identifiers_hashes,
+            columns.identifiers,
+            columns.data,
         ];
-        self.session.execute_on(count, sql, of).await
-    }
-
-    async fn insert_edges(&self, puts: &'a [Put]) -> Attempt<()> {
-        let new = self.columns(puts, true, false)?;
-        if new.ids.is_empty() {
-            return Ok(());
-        }
-        let sql = "INSERT INTO granary.edge (bucket, source, type, from_id, to_id, version, stamp, created_at, \
-                   updated_at, at_once, hash, identifiers_hash, identifiers, data) \
-                   SELECT $1, $2, u.* FROM unnest($3::int4[], $4::text[], $5::text[], $6::int4[], $7::int8[], \
-                   $8::int8[], $9::int8[], $10::bool[], $11::bytea[], $12::bytea[], $13::text[], $14::text[]) u \
-                   ON CONFLICT DO NOTHING";
-        let count = new.ids.len();
-        let of = params![
-            bucket_of(self.place.source),
-            int4(self.place.source),
-            new.numbers,
-            new.ids,
-            new.tos,
-            new.versions,
-            new.stamps,
-            new.created,
-            new.updated,
-            new.at_once,
-            new.hashes,
-            new.identifiers_hashes,
-            new.identifiers,
-            new.data,
-        ];
-        self.session.execute_on(count, sql, of).await
-    }
-
-    async fn update_edges(&self, puts: &'a [Put]) -> Attempt<()> {
-        let changed = self.columns(puts, true, true)?;
-        if changed.ids.is_empty() {
-            return Ok(());
-        }
-        let sql = "UPDATE granary.edge e SET version = u.version, stamp = u.stamp, created_at = u.created_at, \
-                   updated_at = u.updated_at, at_once = u.at_once, hash = u.hash, \
-                   identifiers_hash = u.identifiers_hash, \
-                   identifiers = CASE WHEN u.identified THEN u.identifiers ELSE e.identifiers END, data = u.data \
-                   FROM unnest($3::int4[], $4::text[], $5::text[], $6::int4[], $7::int8[], $8::int8[], $9::int8[], \
-                   $10::bool[], $11::bytea[], $12::bytea[], $13::bool[], $14::text[], $15::text[]) u (type, from_id, \
-                   to_id, version, stamp, created_at, updated_at, at_once, hash, identifiers_hash, identified, \
-                   identifiers, data) \
-                   WHERE e.bucket = $1 AND e.source = $2 AND e.type = u.type AND e.from_id = u.from_id \
-                   AND e.to_id = u.to_id";
-        let count = changed.ids.len();
-        let of = params![
-            bucket_of(self.place.source),
-            int4(self.place.source),
-            changed.numbers,
-            changed.ids,
-            changed.tos,
-            changed.versions,
-            changed.stamps,
-            changed.created,
-            changed.updated,
-            changed.at_once,
-            changed.hashes,
-            changed.identifiers_hashes,
-            changed.identified,
-            changed.identifiers,
-            changed.data,
-        ];
+        let sql = if are_stored { CHANGED } else { NEW };
         self.session.execute_on(count, sql, of).await
     }
 
@@ -286,8 +251,10 @@ impl<'a> Writing<'a> {
         if ids.is_empty() {
             return Ok(());
         }
-        let sql = "DELETE FROM granary.resource r USING unnest($3::int4[], $4::text[]) u (type, id) \
-                   WHERE r.bucket = $1 AND r.source = $2 AND r.type = u.type AND r.id = u.id";
+        let sql = "DELETE FROM granary.resource WHERE ctid = ANY (ARRAY(\
+                   SELECT r.ctid FROM unnest($3::int4[], $4::text[]) u (type, id) \
+                   CROSS JOIN LATERAL (SELECT r.ctid FROM granary.resource r WHERE r.bucket = $1 AND r.source = $2 \
+                   AND r.type = u.type AND r.id = u.id FOR UPDATE) r))";
         let count = ids.len();
         let of = params![
             bucket_of(self.place.source),
@@ -347,8 +314,10 @@ impl<'a> Writing<'a> {
         }
         let (bucket, source) = (bucket_of(self.place.source), int4(self.place.source));
         if !gone_ids.is_empty() {
-            let sql = "DELETE FROM granary.identifier i USING unnest($3::int4[], $4::text[]) u (type, id) \
-                       WHERE i.bucket = $1 AND i.source = $2 AND i.type = u.type AND i.id = u.id";
+            let sql = "DELETE FROM granary.identifier WHERE ctid = ANY (ARRAY(\
+                       SELECT i.ctid FROM unnest($3::int4[], $4::text[]) u (type, id) \
+                       CROSS JOIN LATERAL (SELECT i.ctid FROM granary.identifier i WHERE i.bucket = $1 \
+                       AND i.source = $2 AND i.type = u.type AND i.id = u.id FOR UPDATE) i))";
             self.session
                 .execute(sql, params![bucket, source, gone_numbers, gone_ids])
                 .await?;
@@ -374,9 +343,10 @@ pub(crate) async fn delete_edges(
     froms: Vec<&str>,
     tos: Vec<&str>,
 ) -> Attempt<u64> {
-    let sql = "DELETE FROM granary.edge e USING unnest($3::int4[], $4::text[], $5::text[]) u (type, from_id, to_id) \
-               WHERE e.bucket = $1 AND e.source = $2 AND e.type = u.type AND e.from_id = u.from_id \
-               AND e.to_id = u.to_id";
+    let sql = "DELETE FROM granary.edge WHERE ctid = ANY (ARRAY(\
+               SELECT e.ctid FROM unnest($3::int4[], $4::text[], $5::text[]) u (type, from_id, to_id) \
+               CROSS JOIN LATERAL (SELECT e.ctid FROM granary.edge e WHERE e.bucket = $1 AND e.source = $2 \
+               AND e.type = u.type AND e.from_id = u.from_id AND e.to_id = u.to_id FOR UPDATE) e))";
     session
         .execute(sql, params![bucket_of(source), int4(source), numbers, froms, tos])
         .await

@@ -197,9 +197,12 @@ impl Inner {
             seen += row.get::<_, i64>(5);
         }
         // Not one that was written anew meanwhile.
-        let sql = "DELETE FROM granary.edge e USING unnest($3::int4[], $4::text[], $5::text[], $6::int8[]) \
-                   u (type, from_id, to_id, stamp) WHERE e.bucket = $1 AND e.source = $2 AND e.type = u.type \
-                   AND e.from_id = u.from_id AND e.to_id = u.to_id AND e.stamp = u.stamp";
+        let sql = "DELETE FROM granary.edge WHERE ctid = ANY (ARRAY(\
+                   SELECT e.ctid FROM unnest($3::int4[], $4::text[], $5::text[], $6::int8[]) \
+                   u (type, from_id, to_id, stamp) \
+                   CROSS JOIN LATERAL (SELECT e.ctid FROM granary.edge e WHERE e.bucket = $1 AND e.source = $2 \
+                   AND e.type = u.type AND e.from_id = u.from_id AND e.to_id = u.to_id AND e.stamp = u.stamp \
+                   FOR UPDATE) e))";
         let count = froms.len();
         session
             .execute_on(count, sql, params![bucket, number, numbers, froms, tos, stamps])

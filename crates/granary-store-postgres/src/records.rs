@@ -55,13 +55,13 @@ const RECORDS: &str = concat!(
     "SELECT u.at, ",
     head_columns!("r"),
     ", r.data, r.identifiers FROM unnest($3::int8[], $4::int4[], $5::text[], $6::text[]) u (at, type, id, to_id) \
-     JOIN granary.resource r ON r.bucket = $1 AND r.source = $2 AND r.type = u.type AND r.id = u.id \
-     WHERE u.to_id IS NULL \
+     CROSS JOIN LATERAL (SELECT * FROM granary.resource r WHERE r.bucket = $1 AND r.source = $2 \
+     AND r.type = u.type AND r.id = u.id OFFSET 0) r WHERE u.to_id IS NULL \
      UNION ALL SELECT u.at, ",
     head_columns!("e"),
     ", e.data, e.identifiers FROM unnest($3::int8[], $4::int4[], $5::text[], $6::text[]) u (at, type, id, to_id) \
-     JOIN granary.edge e ON e.bucket = $1 AND e.source = $2 AND e.type = u.type AND e.from_id = u.id \
-     AND e.to_id = u.to_id ",
+     CROSS JOIN LATERAL (SELECT * FROM granary.edge e WHERE e.bucket = $1 AND e.source = $2 \
+     AND e.type = u.type AND e.from_id = u.id AND e.to_id = u.to_id OFFSET 0) e ",
     with_ends!(),
     "WHERE u.to_id IS NOT NULL AND ",
     is_shown!("d.from_number", "d.to_number")

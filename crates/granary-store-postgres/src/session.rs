@@ -284,7 +284,7 @@ pub(crate) enum Ended<T> {
 
 impl Inner {
     /// What begins a transaction. The plans of chunks must use the keys whatever the statistics say, also on tables that
-    /// were empty when they were last looked at: so joins that read a whole table are turned off.
+    /// were empty when they were last looked at: so no table is read whole.
     fn begin_with(&self, rules: Rules) -> String {
         let synchronous = match rules.commit {
             // What the operator asks for beyond that stays, such as `remote_apply`.
@@ -294,8 +294,7 @@ impl Inner {
         };
         format!(
             "BEGIN; {synchronous} SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}; \
-             SET LOCAL jit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
-             SET LOCAL enable_mergejoin = off",
+             SET LOCAL jit = off; SET LOCAL enable_seqscan = off",
             rules.lock_wait.as_millis(),
             self.idle_max().as_millis(),
         )
