@@ -23,18 +23,27 @@ const POOL_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long sent bytes may stay unacknowledged, unless the URL says so with `tcp_user_timeout`.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(10);
 
-/// The pool for this URL. Nothing is connected yet.
-pub(crate) fn pool(options: &PostgresOptions) -> Result<Pool> {
+/// How this node connects: what the URL says, and TLS unless that turns it off.
+pub(crate) fn way(options: &PostgresOptions) -> Result<(Config, Option<MakeRustlsConnect>)> {
     let config = config(&options.url)?;
+    let tls = match config.get_ssl_mode() {
+        SslMode::Disable => None,
+        _ => Some(tls(options.root_certificate.as_deref())?),
+    };
+    Ok((config, tls))
+}
+
+/// The pool of connections. Nothing is connected yet.
+pub(crate) fn pool(config: Config, tls: Option<MakeRustlsConnect>, connections: usize) -> Result<Pool> {
     let of_pool = ManagerConfig {
         recycling_method: RecyclingMethod::Fast,
     };
-    let manager = match config.get_ssl_mode() {
-        SslMode::Disable => Manager::from_config(config, tokio_postgres::NoTls, of_pool),
-        _ => Manager::from_config(config, tls(options.root_certificate.as_deref())?, of_pool),
+    let manager = match tls {
+        None => Manager::from_config(config, tokio_postgres::NoTls, of_pool),
+        Some(tls) => Manager::from_config(config, tls, of_pool),
     };
     Pool::builder(manager)
-        .max_size(options.connections.max(2))
+        .max_size(connections.max(2))
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(POOL_WAIT_MAX))
         .create_timeout(Some(CONNECT_TIME_MAX * 2))
@@ -43,7 +52,7 @@ pub(crate) fn pool(options: &PostgresOptions) -> Result<Pool> {
         .map_err(|error| StoreError::Unavailable(error.to_string()))
 }
 
-pub(crate) fn config(url: &str) -> Result<Config> {
+fn config(url: &str) -> Result<Config> {
     // The message of the parser does not quote the URL, which holds a password.
     let mut config = Config::from_str(url).map_err(|error| {
         StoreError::Unavailable(format!("the URL of the database cannot be read: {error}"))

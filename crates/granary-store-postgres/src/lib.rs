@@ -11,6 +11,7 @@ mod chunk;
 mod connect;
 mod current;
 mod effects;
+mod hint;
 mod lanes;
 mod migrate;
 mod packed;
@@ -96,6 +97,11 @@ pub struct PostgresStore {
 
 pub(crate) struct Inner {
     pool: Pool,
+    /// How a connection is made beside those of the pool.
+    config: tokio_postgres::Config,
+    tls: Option<tokio_postgres_rustls::MakeRustlsConnect>,
+    /// Listens for hints of other nodes, once somebody waits for them.
+    listener: tokio::sync::Mutex<Option<hint::Listener>>,
     statements: Statements,
     lease: Duration,
     limits: StoreLimits,
@@ -178,8 +184,12 @@ impl Inner {
 impl PostgresStore {
     /// Connects, brings the schema up to date, and reads what the store is.
     pub async fn open(options: PostgresOptions) -> Result<Self> {
+        let (config, tls) = connect::way(&options)?;
         let mut inner = Inner {
-            pool: connect::pool(&options)?,
+            pool: connect::pool(config.clone(), tls.clone(), options.connections)?,
+            config,
+            tls,
+            listener: tokio::sync::Mutex::default(),
             statements: options.statements,
             lease: options.lease,
             limits: options.limits,
@@ -320,7 +330,9 @@ impl Store for PostgresStore {
     }
 
     async fn accept_purge(&self, purge: Purge, now: Timestamp) -> Result<StoredTask> {
-        self.inner.accept_purge(&purge, now).await
+        let accepted = self.inner.accept_purge(&purge, now).await?;
+        self.inner.hint();
+        Ok(accepted)
     }
 
     async fn cancel(&self, source: &Source, id: Ksuid, now: Timestamp) -> Result<StoredTask> {
@@ -407,6 +419,10 @@ impl Store for PostgresStore {
 
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
         self.inner.receipts(task, from, limit).await
+    }
+
+    async fn work_elsewhere(&self) {
+        self.inner.work_elsewhere().await;
     }
 
     async fn spooled_bytes(&self) -> Result<u64> {

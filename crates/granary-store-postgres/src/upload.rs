@@ -258,6 +258,7 @@ impl Upload for PostgresUpload {
         };
         let stored = self.inner.transact_once(source.number, id, accept).await?;
         self.is_open = false;
+        self.inner.hint();
         Ok(stored)
     }
 }

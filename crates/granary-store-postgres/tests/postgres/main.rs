@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
 
+mod hint;
 mod world;
 
 use granary_store::suite::history::histories;
