@@ -24,6 +24,8 @@ CREATE TABLE granary.source (
     created_at int8 NOT NULL,
     next_number int4 NOT NULL,
     definitions_revision int8 NOT NULL,
+    -- Until then writers stand back for somebody who needs the row alone.
+    reserved_until timestamptz NOT NULL DEFAULT '-infinity',
     dead bool NOT NULL DEFAULT false,
     PRIMARY KEY (bucket, source)
 );

@@ -2,6 +2,7 @@
 //! its lock, a change of the definitions or the end of the source takes it alone and then looks for uses.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use granary_core::error::ErrorObject;
 use granary_core::keys::Key;
@@ -12,7 +13,7 @@ use granary_core::time::Timestamp;
 use granary_store::{Definitions, Result, Source, StoreError, Stored};
 use tokio_postgres::Row;
 
-use crate::session::{Attempt, Rules, Session, params};
+use crate::session::{Attempt, Ended, Failure, Rules, Session, params, unavailable};
 use crate::tasks::ksuid_of;
 use crate::{BUCKETS, Inner, bucket_of, bucket_of_key, damaged, int4, int8, uint4, uint8};
 
@@ -43,25 +44,26 @@ fn source_of(row: &Row) -> Attempt<Source> {
     })
 }
 
-/// How strongly the row of a source is locked.
-#[derive(Clone, Copy)]
-pub(crate) enum SourceLock {
-    /// Against a change of its definitions and its end.
-    Shared,
-    /// Against all who share it.
-    Alone,
+/// Locks the source, if it is still there, against a change of its definitions and its end; the revision of the
+/// definitions. Any number of writers share it.
+pub(crate) async fn share_source(session: &Session, source: &Source) -> Attempt<u64> {
+    let sql = "SELECT definitions_revision, reserved_until > now() FROM granary.source \
+               WHERE bucket = $1 AND source = $2 AND NOT dead FOR KEY SHARE";
+    let row = session
+        .query_opt(sql, params![bucket_of(source.number), int4(source.number)])
+        .await?;
+    let row = row.ok_or_else(|| StoreError::source_gone(source.key.as_str()))?;
+    match row.get(1) {
+        // Somebody waits for all who share it to be through.
+        true => Err(Failure::Raced),
+        false => Ok(uint8(row.get(0))),
+    }
 }
 
-/// Locks the source, if it is still there; the revision of its definitions.
-pub(crate) async fn lock_source(session: &Session, source: &Source, how: SourceLock) -> Attempt<u64> {
-    let sql = match how {
-        SourceLock::Shared => {
-            "SELECT definitions_revision FROM granary.source WHERE bucket = $1 AND source = $2 AND NOT dead FOR SHARE"
-        }
-        SourceLock::Alone => {
-            "SELECT definitions_revision FROM granary.source WHERE bucket = $1 AND source = $2 AND NOT dead FOR UPDATE"
-        }
-    };
+/// Locks the source, if it is still there, against all who share it; the revision of its definitions.
+async fn take_source(session: &Session, source: &Source) -> Attempt<u64> {
+    let sql = "SELECT definitions_revision FROM granary.source \
+               WHERE bucket = $1 AND source = $2 AND NOT dead FOR UPDATE";
     let row = session
         .query_opt(sql, params![bucket_of(source.number), int4(source.number)])
         .await?;
@@ -114,6 +116,41 @@ pub(crate) async fn read_definitions(session: &Session, source: &Source) -> Atte
 }
 
 impl Inner {
+    /// A transaction that takes the source alone. Those who share it come and go, and there may always be some: where it
+    /// does not get in by itself, they stand back for it.
+    async fn transact_alone<T, F>(&self, source: &Source, work: impl Fn(Arc<Session>) -> F) -> Result<T>
+    where
+        F: Future<Output = Attempt<T>> + Send,
+    {
+        const BY_ITSELF: Rules = Rules {
+            lock_wait: Duration::from_millis(500),
+            ..Rules::DURABLE
+        };
+        match self.attempt(BY_ITSELF, &work).await {
+            Ended::Committed(value) => return Ok(value),
+            Ended::Failed(failure) if failure.is_worth_another_try() => {}
+            Ended::Failed(failure) => return Err(failure.into()),
+            Ended::Unknown(_, error) => return Err(unavailable(&error)),
+        }
+        let reserve = async |until: &'static str| {
+            self.transact(Rules::SOON, |session: Arc<Session>| async move {
+                let of = params![bucket_of(source.number), int4(source.number)];
+                session.execute(until, of).await
+            })
+            .await
+        };
+        // Not a key, so those who share the row do not keep this out.
+        reserve(
+            "UPDATE granary.source SET reserved_until = now() + interval '5 seconds' \
+             WHERE bucket = $1 AND source = $2",
+        )
+        .await?;
+        let outcome = self.transact(Rules::DURABLE, work).await;
+        reserve("UPDATE granary.source SET reserved_until = '-infinity' WHERE bucket = $1 AND source = $2")
+            .await?;
+        outcome
+    }
+
     pub(crate) async fn put_source(&self, key: &Key, now: Timestamp) -> Result<(Source, Stored)> {
         self.check_open()?;
         if let Some(found) = self.source(key).await? {
@@ -173,9 +210,9 @@ impl Inner {
         self.check_open()?;
         let (bucket, number) = (bucket_of(source.number), int4(source.number));
         let here = move || params![bucket, number];
-        self.transact(Rules::DURABLE, |session: Arc<Session>| async move {
+        self.transact_alone(source, |session: Arc<Session>| async move {
             let session = &*session;
-            lock_source(session, source, SourceLock::Alone).await?;
+            take_source(session, source).await?;
             // No acceptance is under way any more; the chunk of the lane that is, ends first.
             let sql = "UPDATE granary.lane SET runnable = false, fence = fence + 1, owner = NULL, \
                        lease_until = '-infinity' WHERE bucket = $1 AND source = $2";
@@ -233,9 +270,9 @@ impl Inner {
         now: Timestamp,
     ) -> Result<(StoredDefinition, Stored)> {
         self.check_open()?;
-        self.transact(Rules::DURABLE, |session: Arc<Session>| async move {
+        self.transact_alone(source, |session: Arc<Session>| async move {
             let session = &*session;
-            if lock_source(session, source, SourceLock::Alone).await? != seen {
+            if take_source(session, source).await? != seen {
                 return Err(StoreError::DefinitionsChanged.into());
             }
             self.see_vocabularies(session, definition).await?;
@@ -314,9 +351,9 @@ impl Inner {
         seen: u64,
     ) -> Result<()> {
         self.check_open()?;
-        self.transact(Rules::DURABLE, |session: Arc<Session>| async move {
+        self.transact_alone(source, |session: Arc<Session>| async move {
             let session = &*session;
-            if lock_source(session, source, SourceLock::Alone).await? != seen {
+            if take_source(session, source).await? != seen {
                 return Err(StoreError::DefinitionsChanged.into());
             }
             let sql = "DELETE FROM granary.definition WHERE bucket = $1 AND source = $2 AND kind = $3 AND key = $4 \

@@ -102,7 +102,7 @@ impl Inner {
         budget.operations = budget.operations.clamp(1, STAMPS as usize);
         let mut tries = Tries::default();
         loop {
-            let attempt = self.attempt(Rules::DURABLE, |session: Arc<Session>| async move {
+            let attempt = self.attempt(Rules::CHUNK, |session: Arc<Session>| async move {
                 let session = &*session;
                 self.step_in(session, lane, budget, now, error).await
             });

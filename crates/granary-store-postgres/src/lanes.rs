@@ -21,6 +21,7 @@ const ATTEMPTS_MAX: i32 = 2;
 const CLAIM: Rules = Rules {
     commit: Commit::Soon,
     lock_wait: Duration::from_millis(200),
+    holds_lane: true,
 };
 
 /// Locks the lane until the end of the transaction; false where it is another's.

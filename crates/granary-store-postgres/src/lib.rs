@@ -174,11 +174,6 @@ impl Inner {
             false => Ok(()),
         }
     }
-
-    /// How long a transaction may stand idle: a node that is stopped must not keep the lock of its lane past its lease.
-    fn idle_max(&self) -> Duration {
-        (self.lease / 3).max(Duration::from_millis(200))
-    }
 }
 
 impl PostgresStore {

@@ -11,13 +11,15 @@ use futures::TryStreamExt;
 use granary_core::ksuid::Ksuid;
 use granary_store::StoreError;
 use tokio_postgres::Row;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::{Inner, Statements, bucket_of, int4};
 
 /// How often a transaction that met another is tried again.
-const TRIES_MAX: u32 = 12;
+const TRIES_MAX: u32 = 40;
+/// How long a transaction may stand idle before the database ends it: its node is stopped, or cut off.
+const IDLE_MAX: Duration = Duration::from_secs(5);
 /// What a call takes at the most before it counts as lost.
 pub(crate) const CALL_TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -259,12 +261,19 @@ pub(crate) struct Rules {
     pub(crate) commit: Commit,
     /// How long it waits for a lock.
     pub(crate) lock_wait: Duration,
+    /// It holds the lock of a lane, which a node that is stopped must not keep past its lease.
+    pub(crate) holds_lane: bool,
 }
 
 impl Rules {
     pub(crate) const DURABLE: Self = Self {
         commit: Commit::Durable,
         lock_wait: Duration::from_secs(10),
+        holds_lane: false,
+    };
+    pub(crate) const CHUNK: Self = Self {
+        holds_lane: true,
+        ..Self::DURABLE
     };
     pub(crate) const SOON: Self = Self {
         commit: Commit::Soon,
@@ -296,7 +305,13 @@ impl Inner {
             "BEGIN; {synchronous} SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}; \
              SET LOCAL jit = off; SET LOCAL enable_seqscan = off",
             rules.lock_wait.as_millis(),
-            self.idle_max().as_millis(),
+            if rules.holds_lane {
+                self.lease / 3
+            } else {
+                IDLE_MAX
+            }
+            .as_millis()
+            .max(200),
         )
     }
 
@@ -329,9 +344,7 @@ impl Inner {
             }
             Ok(value) => match tokio::time::timeout(CALL_TIME_MAX, session.commit()).await {
                 Ok(Ok(())) => Ended::Committed(value),
-                Ok(Err(Failure::Database(error))) if error.code().is_none() || error.is_closed() => {
-                    Ended::Unknown(value, error)
-                }
+                Ok(Err(Failure::Database(error))) if !said_no(&error) => Ended::Unknown(value, error),
                 Ok(Err(failure)) => Ended::Failed(failure),
                 Err(_) => Ended::Failed(Failure::Store(too_long())),
             },
@@ -422,6 +435,12 @@ impl Inner {
     }
 }
 
+/// True where the database refused a commit, and did not just go away: one that goes may have committed before.
+fn said_no(error: &tokio_postgres::Error) -> bool {
+    let severity = error.as_db_error().and_then(|said| said.parsed_severity());
+    severity == Some(Severity::Error)
+}
+
 fn too_long() -> StoreError {
     StoreError::Unavailable(format!(
         "PostgreSQL did not answer within {} s",
@@ -442,7 +461,7 @@ impl Tries {
         }
         // Whoever else is there should be through; two that meet should not meet again.
         let jitter = u64::from(getrandom::u32().unwrap_or_default() % 4);
-        tokio::time::sleep(Duration::from_millis((u64::from(self.0) * 2 + jitter).min(50))).await;
+        tokio::time::sleep(Duration::from_millis((u64::from(self.0) * 2 + jitter).min(100))).await;
         Ok(())
     }
 }

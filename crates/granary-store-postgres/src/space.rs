@@ -96,7 +96,9 @@ impl Inner {
     async fn free_source(&self, rows: usize) -> Result<bool> {
         self.transact(Rules::SOON, |session: Arc<Session>| async move {
             let session = &*session;
-            let sql = "SELECT bucket, source FROM granary.source WHERE dead ORDER BY bucket, source LIMIT 1";
+            // Locked, so that of many nodes one frees it at a time, and sees what is left of it.
+            let sql = "SELECT bucket, source FROM granary.source WHERE dead ORDER BY bucket, source LIMIT 1 \
+                       FOR UPDATE";
             let Some(row) = session.query_opt(sql, params![]).await? else {
                 return Ok(false);
             };

@@ -17,7 +17,7 @@ use granary_store::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::debug;
 
-use crate::catalog::{SourceLock, lock_source, read_definitions, see_source};
+use crate::catalog::{read_definitions, see_source, share_source};
 use crate::chunk::pack_bodies;
 use crate::current::next_stamps;
 use crate::lanes::{lock_intake, wake_lane};
@@ -328,7 +328,7 @@ pub(crate) async fn admit(
     used: &[u32],
     definitions_revision: u64,
 ) -> Attempt<()> {
-    let revision = lock_source(session, source, SourceLock::Shared).await?;
+    let revision = share_source(session, source).await?;
     lock_intake(session, source.number).await?;
     limits.admit_task(waiting(session, source).await?)?;
     if revision != definitions_revision {

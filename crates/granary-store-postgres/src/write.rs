@@ -10,7 +10,7 @@ use granary_store::{
     CheckedBatch, ReceiptsChunk, Record, Result, StoreError, TaskProgress, Write, Written, only_used, written,
 };
 
-use crate::catalog::{SourceLock, lock_source};
+use crate::catalog::share_source;
 use crate::current::lock_ground;
 use crate::effects::{CASCADE_MAX, write_effects};
 use crate::lanes::{lock_intake, wake_lane};
@@ -38,7 +38,7 @@ impl Inner {
         let source = write.source.number;
         let batch = &write.batch;
         let plan = Plan::of(&batch.operations, &write.types).at_once(write.guard.as_ref());
-        if lock_source(session, &write.source, SourceLock::Shared).await? != write.definitions_revision {
+        if share_source(session, &write.source).await? != write.definitions_revision {
             return Err(StoreError::DefinitionsChanged.into());
         }
         let ground = lock_ground(session, source, &plan, &batch.operations, &write.types).await?;
