@@ -1,0 +1,290 @@
+//! A connection that can be cut, stopped, or lose an answer.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use anyhow::Result;
+
+use crate::port;
+
+/// Says of bytes that a client sent whether they are the ones.
+type Wanted = Box<dyn FnMut(&[u8]) -> bool + Send>;
+
+/// So many bytes of what a client sent before are shown again with those that follow, lest a word that comes in two pieces
+/// is missed.
+const OVERLAP: usize = 64;
+
+/// Stands between clients and a server, at one address for as long as it lives.
+pub struct Proxy {
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+    accepting: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    to: Option<SocketAddr>,
+    refusing: bool,
+    frozen: bool,
+    connections: Vec<(u64, TcpStream, TcpStream)>,
+    /// Connections there have been.
+    count: u64,
+    trap: Option<Wanted>,
+    /// Traps that were set; tells which bytes came after the last of them.
+    traps: u64,
+    replies_dropped: u64,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits while no bytes may pass.
+    fn thawed(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        while state.frozen {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state
+    }
+}
+
+impl Proxy {
+    /// Starts one before the server at this address.
+    pub fn start(to: SocketAddr) -> Result<Self> {
+        let proxy = Self {
+            addr: port::free()?,
+            shared: Arc::default(),
+            accepting: Mutex::default(),
+        };
+        proxy.turn_to(to);
+        proxy.accept()?;
+        Ok(proxy)
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// New connections go to this server from now on, as after another has taken over.
+    pub fn turn_to(&self, to: SocketAddr) {
+        self.shared.state().to = Some(to);
+    }
+
+    /// Drops all connections and refuses new ones.
+    pub fn cut(&self) {
+        let mut accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared.state().refusing = true;
+        if let Some(thread) = accepting.take() {
+            // Wakes it, so that it sees that it is over.
+            let _ = TcpStream::connect(self.addr);
+            let _ = thread.join();
+        }
+        self.drop_connections();
+    }
+
+    /// Drops all connections; new ones are welcome.
+    pub fn drop_connections(&self) {
+        for (_, client, server) in self.shared.state().connections.drain(..) {
+            let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
+        }
+    }
+
+    /// No byte passes any more, in either direction; connections stay open, and new ones seem to be made.
+    pub fn freeze(&self) {
+        self.shared.state().frozen = true;
+    }
+
+    /// What was stopped goes on.
+    pub fn thaw(&self) {
+        self.shared.state().frozen = false;
+        self.shared.changed.notify_all();
+    }
+
+    /// All is well from now on, whatever was done before.
+    pub fn heal(&self) -> Result<()> {
+        self.thaw();
+        self.shared.state().trap = None;
+        self.accept()
+    }
+
+    /// The next time that a client sends bytes of which `wanted` is true, they reach the server, and its answer does not
+    /// come back: once the server has answered, the connection is cut.
+    pub fn drop_next_reply_after(&self, wanted: impl FnMut(&[u8]) -> bool + Send + 'static) {
+        let mut state = self.shared.state();
+        state.trap = Some(Box::new(wanted));
+        state.traps += 1;
+    }
+
+    /// How many answers were dropped.
+    pub fn replies_dropped(&self) -> u64 {
+        self.shared.state().replies_dropped
+    }
+
+    /// How many connections there have been.
+    pub fn connections(&self) -> u64 {
+        self.shared.state().count
+    }
+
+    fn accept(&self) -> Result<()> {
+        let mut accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner);
+        if accepting.is_some() {
+            return Ok(());
+        }
+        let listener = port::listen(self.addr)?;
+        self.shared.state().refusing = false;
+        let shared = Arc::clone(&self.shared);
+        *accepting = Some(thread::spawn(move || {
+            for client in listener.incoming() {
+                if shared.state().refusing {
+                    return;
+                }
+                if let Ok(client) = client {
+                    // A server that is down is for the client to notice: its connection ends.
+                    let _ = connect(&shared, client);
+                }
+            }
+        }));
+        Ok(())
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.thaw();
+        self.cut();
+    }
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy")
+            .field("addr", &self.addr)
+            .finish_non_exhaustive()
+    }
+}
+
+fn connect(shared: &Arc<Shared>, client: TcpStream) -> io::Result<()> {
+    let to = shared.state().to.ok_or(io::ErrorKind::NotConnected)?;
+    let server = TcpStream::connect(to)?;
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let number = {
+        let mut state = shared.state();
+        let number = state.count;
+        state.count += 1;
+        state
+            .connections
+            .push((number, client.try_clone()?, server.try_clone()?));
+        number
+    };
+    let muted = Arc::new(Mutex::new(false));
+    let up = Up {
+        shared: Arc::clone(shared),
+        client: client.try_clone()?,
+        server: server.try_clone()?,
+        muted: Arc::clone(&muted),
+    };
+    let down = Down {
+        shared: Arc::clone(shared),
+        number,
+        client,
+        server,
+        muted,
+    };
+    thread::spawn(move || up.run());
+    thread::spawn(move || down.run());
+    Ok(())
+}
+
+/// Carries what the client sends.
+struct Up {
+    shared: Arc<Shared>,
+    client: TcpStream,
+    server: TcpStream,
+    /// True once no byte may come back.
+    muted: Arc<Mutex<bool>>,
+}
+
+impl Up {
+    fn run(mut self) {
+        let mut buffer = vec![0; 64 * 1024];
+        let (mut before, mut before_traps) = (Vec::new(), 0);
+        loop {
+            let read = match self.client.read(&mut buffer) {
+                Ok(0) | Err(_) => break,
+                Ok(read) => &buffer[..read],
+            };
+            let caught = {
+                let mut state = self.shared.thawed();
+                if before_traps != state.traps {
+                    before.clear();
+                    before_traps = state.traps;
+                }
+                before.extend_from_slice(read);
+                let caught = state.trap.as_mut().is_some_and(|wanted| wanted(&before));
+                if caught {
+                    state.trap = None;
+                }
+                before.drain(..before.len().saturating_sub(OVERLAP));
+                caught
+            };
+            if caught {
+                *self.muted.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            }
+            if self.server.write_all(read).is_err() {
+                break;
+            }
+        }
+        // The server reads what it was sent, and then that there is no more.
+        let _ = self.server.shutdown(Shutdown::Write);
+    }
+}
+
+/// Carries what the server answers.
+struct Down {
+    shared: Arc<Shared>,
+    number: u64,
+    client: TcpStream,
+    server: TcpStream,
+    muted: Arc<Mutex<bool>>,
+}
+
+impl Down {
+    fn run(mut self) {
+        let mut buffer = vec![0; 64 * 1024];
+        let mut counted = false;
+        while let Ok(read @ 1..) = self.server.read(&mut buffer) {
+            drop(self.shared.thawed());
+            let muted = self.muted.lock().unwrap_or_else(PoisonError::into_inner);
+            if *muted {
+                // It goes on reading: closed with bytes unread, a connection is reset, and the server might never see
+                // what it was sent.
+                if !counted {
+                    self.shared.state().replies_dropped += 1;
+                    counted = true;
+                }
+                let _ = self.client.shutdown(Shutdown::Both);
+                continue;
+            }
+            if self.client.write_all(&buffer[..read]).is_err() {
+                break;
+            }
+        }
+        let _ = (
+            self.client.shutdown(Shutdown::Both),
+            self.server.shutdown(Shutdown::Both),
+        );
+        let mut state = self.shared.state();
+        state.connections.retain(|(number, ..)| *number != self.number);
+    }
+}
