@@ -1,8 +1,9 @@
-//! `cargo xtask`: what the project does to itself. Kept to `granary-core`, so that it builds in seconds.
+//! `cargo xtask`: what the project does to itself. Kept to small crates, so that it builds in seconds.
 
 #![expect(clippy::print_stdout, reason = "a command line")]
 
 mod docs;
+mod install;
 mod test;
 
 use anyhow::{Result, bail};

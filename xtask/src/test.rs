@@ -27,6 +27,7 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
         minutes.push((name, started.elapsed()));
         outcome.with_context(|| format!("failed in part '{name}'"))
     };
+    part("servers for tests", &crate::install::servers_for_tests)?;
     part("format", &|| cargo(&["fmt", "--all", "--check"]))?;
     part("build", &|| {
         cargo(&["build", "--release", "--workspace", "--all-targets"])
