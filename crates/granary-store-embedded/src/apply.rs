@@ -1,16 +1,17 @@
 //! Writing: what is read for a decision, and the one batch that moves effects, receipts and cursor together.
 
-use bytes::Bytes;
 use fjall::{Keyspace, OwnedWriteBatch};
-use granary_core::decide::{BoundedEnd, Current, Decision, Direction, Identified, Plan, RecordKey, Verdict};
+use granary_core::decide::{BoundedEnd, Current, Decision, Direction, Plan, RecordKey, Verdict};
 use granary_core::keys::ResourceId;
-use granary_core::operation::{Operation, TypeRef};
 use granary_core::time::Timestamp;
-use granary_store::{Budget, CheckedBatch, Lane, Record, Result, Step, StoreError, Write, Written};
+use granary_store::{
+    Budget, CheckedBatch, Lane, ReceiptsChunk, Record, Result, Step, StoreError, TaskProgress, Write,
+    Written, only_used, written,
+};
 
 use crate::effects::{CASCADE_MAX, Chunk, Ground, edge_ends};
 use crate::keys::{self, TaskClass, TaskPlace};
-use crate::rows::{self, HeadRow, InlineRow, LaneRow, ReceiptsRow, SpecRow, Spool, TaskRow};
+use crate::rows::{self, HeadRow, InlineRow, LaneRow, SpecRow, Spool};
 use crate::segment::OPERATIONS_PER_BLOCK;
 use crate::{Inner, engine, lock};
 
@@ -35,7 +36,7 @@ impl Inner {
         };
         let place = state.lane_task(sequence);
         let latest = self.db.snapshot();
-        let mut task: TaskRow = self.task_row(&latest, &place)?;
+        let mut task = self.task_row(&latest, &place)?;
         let spec = self.spec(&latest, &place)?;
         let (purged, chunk) = match &task.purge {
             Some(purge) => {
@@ -135,7 +136,7 @@ impl Inner {
             sequence: writer.lane.at_once_next,
         };
         let total = chunk.operations().len() as u64;
-        let mut task = TaskRow::new(write.task_id, write.target_type, total, now);
+        let mut task = TaskProgress::new(write.task_id, write.target_type, total, now);
         task.advance(total, 0, now);
         let (types, operations) = only_used(&write.types, chunk.operations());
         let spec = SpecRow {
@@ -161,7 +162,7 @@ impl Inner {
             ..writer.lane.clone()
         };
         batch.insert(&self.keyspaces.lanes, source.to_be_bytes(), rows::encode(&row));
-        let written = self.written(source, &plan, &stored, &decision, &chunk)?;
+        let records = self.records_written(source, &plan, &stored, &decision, &chunk)?;
         self.commit(batch)?;
         writer.lane = row;
         let marked = !effects.marks.is_empty();
@@ -173,7 +174,7 @@ impl Inner {
         drop(writer);
         self.sync.wait(commit)?;
         Ok(Written::Persisted {
-            records: written,
+            records,
             verdicts: decision.verdicts,
         })
     }
@@ -183,7 +184,7 @@ impl Inner {
         &self,
         batch: &mut OwnedWriteBatch,
         place: &TaskPlace,
-        task: &TaskRow,
+        task: &TaskProgress,
         spec: &SpecRow,
         operations: Option<&InlineRow>,
     ) {
@@ -201,7 +202,7 @@ impl Inner {
         &self,
         latest: &fjall::Snapshot,
         place: &TaskPlace,
-        task: &TaskRow,
+        task: &TaskProgress,
         spec: &SpecRow,
         budget: Budget,
     ) -> Result<Chunk> {
@@ -257,17 +258,7 @@ impl Inner {
             bodies,
             body_ends,
         };
-        let mut chunk = CheckedBatch::default();
-        for index in cursor..whole.operations.len() {
-            let body = whole.body(index);
-            let is_over = (chunk.bodies.len() + body.len()) as u64 > budget.bytes;
-            if index > cursor && (is_over || chunk.operations.len() >= budget.operations) {
-                break;
-            }
-            chunk.bodies.extend_from_slice(body);
-            chunk.push(whole.operations[index].clone());
-        }
-        Ok(Chunk::Held(chunk))
+        Ok(Chunk::Held(whole.chunk(cursor, budget)))
     }
 
     /// Reads what a plan asks for, with the rows of its records, those that marks hide included.
@@ -342,8 +333,8 @@ impl Inner {
         }
     }
 
-    /// The records of a write as they stand after the whole of it, in the order of its operations.
-    fn written(
+    /// The records of a write as they stand after it.
+    fn records_written(
         &self,
         source: u32,
         plan: &Plan<'_>,
@@ -354,37 +345,18 @@ impl Inner {
         let Chunk::Held(held) = chunk else {
             return Ok(Vec::new());
         };
-        let record = |(index, operation): (usize, &Operation)| {
-            let at = plan.record_of(index);
-            let id = operation.id.clone();
-            if let Some(put) = decision.puts.iter().find(|put| put.record == at) {
-                let identifiers = match put.identifiers {
-                    Identified::Nowhere => Bytes::new(),
-                    Identified::In(operation) => chunk
-                        .identifiers(operation)
-                        .map_or_else(Bytes::new, |sent| Bytes::copy_from_slice(sent.json.as_bytes())),
-                    Identified::AsStored => {
-                        let key = keys::record(source, &plan.records()[at]);
-                        self.identifiers(&self.db.snapshot(), &key, put.head.identifiers.is_some())?
-                    }
-                };
-                return Ok(Some(Record {
-                    id,
-                    head: put.head,
-                    body: Bytes::copy_from_slice(held.body(put.operation)),
-                    identifiers,
-                }));
-            }
-            match &stored[at] {
-                Some(row) if !decision.deletes.contains(&at) => {
-                    // An equal upsert: what is stored stays, down to what an equal body may differ in.
-                    let key = keys::record(source, &plan.records()[at]);
-                    Ok(Some(self.with_body(&self.db.snapshot(), &key, id, row)?))
-                }
-                _ => Ok(None),
-            }
-        };
-        held.operations.iter().enumerate().map(record).collect()
+        let key_of = |at: usize| keys::record(source, &plan.records()[at]);
+        written(
+            plan,
+            decision,
+            held,
+            |at| self.identifiers(&self.db.snapshot(), &key_of(at), true),
+            |at| {
+                let Some(row) = &stored[at] else { return Ok(None) };
+                let id = plan.records()[at].to_id();
+                Ok(Some(self.with_body(&self.db.snapshot(), &key_of(at), id, row)?))
+            },
+        )
     }
 
     fn write_receipts(
@@ -395,38 +367,7 @@ impl Inner {
         verdicts: &[Verdict],
         now: Timestamp,
     ) {
-        let mut row = ReceiptsRow {
-            count: verdicts.len() as u32,
-            at: now.millis(),
-            unchanged: Vec::new(),
-            failures: Vec::new(),
-        };
-        for (at, verdict) in verdicts.iter().enumerate() {
-            match verdict {
-                Verdict::Success { unchanged: false } => {}
-                Verdict::Success { unchanged: true } => row.unchanged.push(at as u32),
-                Verdict::Failure(error) => {
-                    let error = serde_json::to_string(error).expect("an error object is always JSON");
-                    row.failures.push((at as u32, error));
-                }
-            }
-        }
+        let row = ReceiptsChunk::new(verdicts, now);
         batch.insert(&self.keyspaces.receipts, place.part(first), row.compressed());
     }
-}
-
-/// The types that the operations name, and the operations with their indexes into these.
-fn only_used(types: &[TypeRef], operations: &[Operation]) -> (Vec<TypeRef>, Vec<Operation>) {
-    let mut used: Vec<u32> = operations.iter().map(|operation| operation.type_index).collect();
-    used.sort_unstable();
-    used.dedup();
-    let place = |index: u32| used.partition_point(|used| *used < index) as u32;
-    let renumbered = operations.iter().map(|o| Operation {
-        type_index: place(o.type_index),
-        ..o.clone()
-    });
-    (
-        used.iter().map(|index| types[*index as usize].clone()).collect(),
-        renumbered.collect(),
-    )
 }

@@ -13,7 +13,7 @@ use granary_store::{Result, Step, StoreError};
 use crate::catalog::{SourceState, Writer};
 use crate::effects::edge_ends;
 use crate::keys;
-use crate::rows::{self, HeadRow, MarkRow, Place, TaskRow};
+use crate::rows::{self, HeadRow, MarkRow, Place};
 use crate::{Inner, engine};
 
 /// The marks of a source at one moment, by the keys of the resources.
@@ -153,7 +153,7 @@ impl Inner {
         for (sequence, removed) in counted {
             // Also of a purge that was cancelled: these edges went with what it had deleted.
             let place = state.lane_task(sequence);
-            let mut task: TaskRow = self.task_row(&latest, &place)?;
+            let mut task = self.task_row(&latest, &place)?;
             if let Some(purge) = &mut task.purge {
                 purge.deleted.relationships += removed;
                 batch.insert(&self.keyspaces.tasks, place.key(), rows::encode(&task));

@@ -4,11 +4,13 @@ use fjall::{Readable, Snapshot};
 use granary_core::ksuid::Ksuid;
 use granary_core::operation::{Action, Operation, RecordId, TargetType, TypeRef};
 use granary_core::time::Timestamp;
-use granary_store::{Budget, CheckedBatch, Purge, Result, Source, StoreError, StoredTask};
+use granary_store::{
+    Budget, CheckedBatch, Purge, PurgeProgress, Result, Source, StoreError, StoredTask, TaskProgress,
+};
 
 use crate::effects::edge_ends;
 use crate::keys::{self, TaskClass, TaskPlace};
-use crate::rows::{self, HeadRow, InlineRow, LaneRow, PurgeRow, SpecRow, Spool, TaskRow};
+use crate::rows::{self, HeadRow, InlineRow, LaneRow, SpecRow, Spool};
 use crate::{Inner, engine, lock};
 
 /// The next records of a purge.
@@ -32,10 +34,10 @@ impl Inner {
             definitions.still_define(&types, [0])?;
         }
         let place = state.lane_task(writer.lane.lane_next);
-        let mut task = TaskRow::new(purge.task_id, Some(purge.of_type.target_type()), 0, now);
-        task.purge = Some(PurgeRow {
+        let mut task = TaskProgress::new(purge.task_id, Some(purge.of_type.target_type()), 0, now);
+        task.purge = Some(PurgeProgress {
             accepted_at: writer.lane.stamp_next,
-            ..PurgeRow::default()
+            ..PurgeProgress::default()
         });
         let spec = SpecRow {
             types,
@@ -61,7 +63,7 @@ impl Inner {
         lock(&self.lanes).wake(place.source);
         drop(writer);
         self.sync.wait(commit)?;
-        Ok(task.stored(place.source, place.sequence, spec))
+        Ok(task.stored(place.source, place.sequence, spec.types.into()))
     }
 
     /// Deletes of the next records that a purge names, but for those that a single write or a bundle has written since
@@ -71,7 +73,7 @@ impl Inner {
         latest: &Snapshot,
         source: u32,
         of_type: &TypeRef,
-        purge: &PurgeRow,
+        purge: &PurgeProgress,
         budget: Budget,
     ) -> Result<NextPurged> {
         let prefix = keys::of_type(source, of_type.number);
@@ -137,7 +139,7 @@ impl Inner {
             drop(writer);
             self.sync.wait(ended)?;
             return Err(StoreError::task_ended(
-                &task.stored(source.number, sequence, spec).task,
+                &task.stored(source.number, sequence, spec.types.into()).task,
             ));
         }
         task.cancel(now);
@@ -161,6 +163,6 @@ impl Inner {
         let commit = self.sync.committed();
         drop(writer);
         self.sync.wait(commit)?;
-        Ok(task.stored(source.number, sequence, spec))
+        Ok(task.stored(source.number, sequence, spec.types.into()))
     }
 }

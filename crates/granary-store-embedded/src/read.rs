@@ -7,20 +7,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use fjall::{Readable, Snapshot};
 use granary_core::decide::RecordKey;
-use granary_core::error::ErrorObject;
 use granary_core::keys::ResourceId;
 use granary_core::ksuid::Ksuid;
 use granary_core::meta::{SentMeta, Triple};
 use granary_core::operation::{Operation, RecordId, TypeNumber, TypeRef};
 use granary_core::receipt::Receipt;
 use granary_core::task::TaskKind;
-use granary_core::time::Timestamp;
-use granary_store::{EdgeFilter, Record, Result, Source, StoreError, StoredTask, TaskFilter, take_page};
+use granary_store::{
+    Decided, EdgeFilter, ReceiptsChunk, Record, Result, Source, StoreError, StoredTask, TaskFilter,
+    TaskProgress, take_page,
+};
 
 use crate::catalog::SourceState;
 use crate::keys::{self, TaskClass, TaskPlace};
 use crate::marks::Marks;
-use crate::rows::{self, HeadRow, IdentifiersRow, InlineRow, Place, ReceiptsRow, SpecRow, Spool, TaskRow};
+use crate::rows::{self, HeadRow, IdentifiersRow, InlineRow, Place, SpecRow, Spool};
 use crate::segment::{OPERATIONS_PER_BLOCK, Segment, body_at};
 use crate::{Inner, engine, lock};
 
@@ -325,7 +326,7 @@ impl Inner {
         take_page(records, limit)
     }
 
-    pub(crate) fn task_row(&self, now: &Snapshot, place: &TaskPlace) -> Result<TaskRow> {
+    pub(crate) fn task_row(&self, now: &Snapshot, place: &TaskPlace) -> Result<TaskProgress> {
         let row = now.get(&self.keyspaces.tasks, place.key()).map_err(engine)?;
         rows::decode(
             &row.ok_or_else(|| StoreError::Damaged("a task is missing".into()))?,
@@ -351,7 +352,7 @@ impl Inner {
 
     pub(crate) fn task_at(&self, now: &Snapshot, place: &TaskPlace) -> Result<StoredTask> {
         let row = self.task_row(now, place)?;
-        Ok(row.stored(place.source, place.sequence, self.spec(now, place)?))
+        Ok(row.stored(place.source, place.sequence, self.spec(now, place)?.types.into()))
     }
 
     pub(crate) fn task(&self, source: &Source, id: Ksuid) -> Result<Option<StoredTask>> {
@@ -436,7 +437,9 @@ impl Inner {
         let mut decided = self.decided(&now, &place, from, end.min(task.cursor))?;
         let receipt = |(index, operation): (u64, &Operation)| match decided.remove(&index) {
             _ if index >= task.cursor => Ok(task.pending_receipt(index, operation)),
-            Some((at, unchanged, error)) => Ok(task.decided_receipt(index, operation, at, unchanged, error)),
+            Some(Decided { at, unchanged, error }) => {
+                Ok(task.decided_receipt(index, operation, at, unchanged, error))
+            }
             None => Err(StoreError::Damaged(format!(
                 "operation {index} of {} has no receipt",
                 task.task.id
@@ -472,15 +475,14 @@ impl Inner {
         Ok(operations)
     }
 
-    /// What became of the operations of a task in this range: when, whether unchanged, and why it failed.
-    #[expect(clippy::type_complexity, reason = "read once, by the caller above")]
+    /// What became of the operations of a task in this range.
     fn decided(
         &self,
         now: &Snapshot,
         place: &TaskPlace,
         from: u64,
         end: u64,
-    ) -> Result<HashMap<u64, (Timestamp, bool, Option<ErrorObject>)>> {
+    ) -> Result<HashMap<u64, Decided>> {
         let mut decided = HashMap::new();
         let damaged = || StoreError::Damaged("a row of receipts".into());
         if from >= end {
@@ -494,18 +496,7 @@ impl Inner {
         for row in now.range(&self.keyspaces.receipts, first.to_vec()..place.part(end)) {
             let (key, value) = row.into_inner().map_err(engine)?;
             let start = keys::last_number(&key).ok_or_else(damaged)?;
-            let row = ReceiptsRow::decompressed(&value)?;
-            let at = Timestamp::from_millis(row.at);
-            for index in start..start + u64::from(row.count) {
-                decided.insert(index, (at, false, None));
-            }
-            for place in row.unchanged {
-                decided.insert(start + u64::from(place), (at, true, None));
-            }
-            for (place, error) in row.failures {
-                let error = serde_json::from_str(&error).map_err(|_| damaged())?;
-                decided.insert(start + u64::from(place), (at, false, Some(error)));
-            }
+            decided.extend((start..).zip(ReceiptsChunk::decompressed(&value)?.decided()?));
         }
         Ok(decided)
     }

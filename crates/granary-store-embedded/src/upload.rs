@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use granary_core::operation::{TargetType, TypeRef};
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
-use granary_store::{CheckedBatch, Result, Source, StoreError, StoredTask, Upload};
+use granary_store::{CheckedBatch, Result, Source, StoreError, StoredTask, TaskProgress, Upload};
 
 use crate::format::sync_folder;
 use crate::keys::{TaskClass, TaskPlace};
-use crate::rows::{self, InlineRow, SegmentRow, SpecRow, Spool, TaskRow};
+use crate::rows::{self, InlineRow, SegmentRow, SpecRow, Spool};
 use crate::segment::{FinishedSegment, SegmentWriter};
 use crate::{Inner, io, lock, run_blocking};
 
@@ -219,7 +219,7 @@ impl Work {
             class: TaskClass::Lane,
             sequence: writer.lane.lane_next,
         };
-        let task = TaskRow::new(self.task_id, Some(self.target_type), self.total, now);
+        let task = TaskProgress::new(self.task_id, Some(self.target_type), self.total, now);
         let types_used = self.types_used.iter().copied().collect();
         let spec = SpecRow {
             types: self.types.to_vec(),
@@ -270,6 +270,6 @@ impl Work {
         lock(&inner.lanes).wake(self.source.number);
         drop(writer);
         inner.sync.wait(commit)?;
-        Ok(task.stored(self.source.number, place.sequence, spec))
+        Ok(task.stored(self.source.number, place.sequence, spec.types.into()))
     }
 }

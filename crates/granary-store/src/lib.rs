@@ -5,12 +5,15 @@
 
 mod error;
 pub mod memory;
+mod progress;
+mod receipts;
 mod record;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod task;
 mod terminology;
 mod upload;
+mod written;
 
 use std::sync::Arc;
 
@@ -27,12 +30,15 @@ use granary_core::task::{Counts, TaskId};
 use granary_core::time::Timestamp;
 
 pub use error::{Result, StoreError};
+pub use progress::{PurgeProgress, TaskProgress, only_used};
+pub use receipts::{Decided, ReceiptsChunk};
 pub use record::{PAGE_BYTES_MAX, Record, Weighed, may_go_on, take_page};
 pub use task::{StoredTask, TaskFilter};
 pub use terminology::{
     StoredConcept, StoredVocabulary, Terminology, VocabularyHead, VocabularyHeads, bound_to, names_known,
 };
 pub use upload::{CheckedBatch, Upload};
+pub use written::written;
 
 /// A source as the store knows it. Its number is never given twice, so a source that was deleted and created again
 /// is another one: calls with the old number find nothing.

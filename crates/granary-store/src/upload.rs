@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use granary_core::operation::Operation;
 use granary_core::time::Timestamp;
 
-use crate::{Result, StoredTask};
+use crate::{Budget, Result, StoredTask};
 
 /// Checked operations in the order sent, with their bodies end to end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +32,20 @@ impl CheckedBatch {
             .iter()
             .map(|operation| operation.type_index)
             .collect()
+    }
+
+    /// The operations from this index on that a chunk may hold: one, and more within the budget.
+    pub fn chunk(&self, from: usize, budget: Budget) -> Self {
+        let mut chunk = Self::default();
+        for index in from..self.operations.len().min(from + budget.operations.max(1)) {
+            let body = self.body(index);
+            if index > from && (chunk.bodies.len() + body.len()) as u64 > budget.bytes {
+                break;
+            }
+            chunk.bodies.extend_from_slice(body);
+            chunk.push(self.operations[index].clone());
+        }
+        chunk
     }
 
     /// The body of the operation with this index.
