@@ -93,17 +93,6 @@ impl<'a> RecordKey<'a> {
             RecordId::Relationship { from, to } => Self::Relationship { number, from, to },
         }
     }
-
-    /// The id of the record.
-    pub fn to_id(self) -> RecordId {
-        match self {
-            Self::Resource { id, .. } => RecordId::Resource(id.clone()),
-            Self::Relationship { from, to, .. } => RecordId::Relationship {
-                from: from.clone(),
-                to: to.clone(),
-            },
-        }
-    }
 }
 
 /// Which end of an edge.

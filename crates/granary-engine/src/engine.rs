@@ -98,6 +98,12 @@ impl Inner {
     pub(crate) fn scratch_bytes(&self) -> u64 {
         self.scratch_bytes.load(Ordering::Relaxed)
     }
+
+    /// Bytes that count towards the limit `spoolBytes`: spooled requests and scratch files.
+    pub(crate) async fn taken_bytes(&self) -> Result<u64, ErrorObject> {
+        let spooled = self.store.spooled_bytes().await.map_err(error_object)?;
+        Ok(spooled + self.scratch_bytes())
+    }
 }
 
 impl Engine {
@@ -132,6 +138,11 @@ impl Engine {
         };
         let lanes = Lanes::new(Arc::clone(&engine.inner), engine.inner.stop.clone());
         engine.inner.workers.spawn(lanes.run());
+        let (inner, stop) = (Arc::clone(&engine.inner), engine.inner.stop.clone());
+        engine
+            .inner
+            .workers
+            .spawn(crate::lanes::pass_on_hints(inner, stop));
         let (inner, stop) = (Arc::clone(&engine.inner), engine.inner.stop.clone());
         engine
             .inner

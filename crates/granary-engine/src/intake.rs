@@ -288,8 +288,7 @@ impl Reading {
     async fn fail(&mut self, index: u64, error: ErrorObject) -> Result<(), ErrorObject> {
         let inner = &self.checks.inner;
         let to_disk = self.failures.push(index, error).await.map_err(scratch_failed)?;
-        let taken = || inner.store.spooled_bytes() + inner.scratch_bytes();
-        if to_disk && taken() > inner.limits.spool_bytes {
+        if to_disk && inner.taken_bytes().await? > inner.limits.spool_bytes {
             return Err(ErrorObject::new(
                 ErrorType::ResourceExhausted,
                 format!(

@@ -5,8 +5,9 @@
 //! often, and does the same either way.
 //!
 //! A lane whose chunk fails is *parked*: kept by this engine, so that no worker takes it up again before its pause is
-//! over, while all others go on. What is applied rests on the cursor in the store alone, so a chunk may always be tried
-//! again.
+//! over, while all others go on. One whose chunk *panics* goes on operation by operation, and an operation that panics
+//! on its own fails with INTERNAL: it would panic again, and all that wait behind it would wait for ever. What is
+//! applied rests on the cursor in the store alone, so a chunk may always be tried again.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::engine::Inner;
+use crate::error::internal;
 
 /// A chunk has at least so many operations in its budget,
 const CHUNK_OPERATIONS_MIN: usize = 256;
@@ -34,6 +36,9 @@ const CHUNK_BYTES: u64 = 1 << 20;
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// The longest pause where the store is out of reach. No operation is at fault then, and it comes back for all lanes at
+/// once: what waits should not wait for half a minute more, and asking whether it is back costs next to nothing.
+const PAUSE_UNREACHED_MAX: Duration = Duration::from_secs(1);
 
 /// The lanes that this engine's workers share.
 pub(crate) struct Lanes {
@@ -52,6 +57,20 @@ struct Trouble {
     failures: u32,
     /// So many operations are still applied one by one, because a chunk that held them panicked.
     one_by_one: u64,
+}
+
+/// Wakes the workers when another process may have accepted something, until the engine stops.
+pub(crate) async fn pass_on_hints(inner: Arc<Inner>, stop: CancellationToken) {
+    if inner.options.workers == 0 {
+        return;
+    }
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            // All of them: one hint may stand for many requests. Those that are at work look again by themselves.
+            () = inner.store.work_elsewhere() => inner.accepted.notify_waiters(),
+        }
+    }
 }
 
 enum Turn {
@@ -99,7 +118,7 @@ impl Lanes {
     /// One worker.
     async fn work(self: Arc<Self>) {
         let mut operations = CHUNK_OPERATIONS_FIRST;
-        let mut failures = 0;
+        let (mut failures, mut longest) = (0, PAUSE_MAX);
         while !self.stop.is_cancelled() {
             // Marked before looking, so what is accepted meanwhile still wakes us.
             let mut accepted = pin!(self.inner.accepted.notified());
@@ -116,6 +135,7 @@ impl Lanes {
                 }
                 Err(failure) => {
                     failures += 1;
+                    longest = pause_max(&failure);
                     if failures == 1 {
                         warn!(%failure, "could not claim a lane; trying again");
                     } else {
@@ -124,7 +144,7 @@ impl Lanes {
                 }
             }
             let sleep = if failures > 0 {
-                pause_after(failures)
+                pause_after(failures, longest)
             } else {
                 self.until_due().min(self.inner.options.poll_every)
             };
@@ -148,8 +168,13 @@ impl Lanes {
         let clock = &self.inner.clock;
         let until = clock.monotonic() + self.inner.options.quantum;
         let source = lane.source.number;
+        let mut suspected = 0;
+        if lane.suspect {
+            warn!(source = %lane.source.key, "workers vanished with this lane; its operations are tried one by one");
+            suspected = CHUNK_OPERATIONS_MAX as u64;
+        }
         loop {
-            let one_by_one = self.trouble(source).one_by_one > 0;
+            let one_by_one = suspected > 0 || self.trouble(source).one_by_one > 0;
             let budget = Budget {
                 operations: if one_by_one { 1 } else { *operations },
                 bytes: CHUNK_BYTES,
@@ -158,6 +183,7 @@ impl Lanes {
             match self.apply(&lane, budget).await {
                 Ok(Step::Applied(count)) => {
                     self.applied(&lane, count);
+                    suspected = suspected.saturating_sub(count);
                     if !one_by_one {
                         let took = clock.monotonic() - began;
                         *operations = adapted(*operations, count, took, self.inner.options.chunk_time);
@@ -172,11 +198,22 @@ impl Lanes {
                     self.over_with(source);
                     return Ok(Turn::Worked);
                 }
-                Err(failure) => {
-                    self.failed(&lane, budget, &failure);
-                    self.park(lane);
-                    return Ok(Turn::Worked);
-                }
+                Err(failure) => match self.give_up(&lane, budget, &failure).await {
+                    Some(Step::Applied(count)) => {
+                        self.applied(&lane, count);
+                        suspected = suspected.saturating_sub(count);
+                    }
+                    // It is no longer ours to wait for.
+                    Some(_) => {
+                        self.over_with(source);
+                        break;
+                    }
+                    None => {
+                        self.failed(&lane, budget, &failure);
+                        self.park(lane, &failure);
+                        return Ok(Turn::Worked);
+                    }
+                },
             }
             // A store that never waits would keep the thread from all others, who may want us to stop.
             tokio::task::yield_now().await;
@@ -194,6 +231,38 @@ impl Lanes {
         match AssertUnwindSafe(applying).catch_unwind().await {
             Ok(step) => step.map_err(ChunkFailure::Store),
             Err(panic) => Err(ChunkFailure::Panic(panic_message(panic.as_ref()))),
+        }
+    }
+
+    /// Fails the one operation of a chunk that panicked, for good: it would again. `None` where the chunk was of more
+    /// operations or did not panic, or the store did not do it: then the lane has to wait.
+    async fn give_up(&self, lane: &Lane, budget: Budget, failure: &ChunkFailure) -> Option<Step> {
+        let ChunkFailure::Panic(message) = failure else {
+            return None;
+        };
+        if budget.operations > 1 {
+            return None;
+        }
+        let source = &lane.source.key;
+        let now = self.inner.clock.now();
+        let failing = self.inner.store.fail_operation(lane, internal(), now);
+        match AssertUnwindSafe(failing).catch_unwind().await {
+            Ok(Ok(Step::Applied(0) | Step::Tidied)) => None,
+            Ok(Ok(step)) => {
+                if let Step::Applied(_) = step {
+                    error!(%source, message, "one operation panicked; it has failed, and its lane goes on");
+                }
+                Some(step)
+            }
+            Ok(Err(failure)) => {
+                warn!(%source, %failure, "an operation that panicked could not be failed");
+                None
+            }
+            Err(panic) => {
+                let message = panic_message(panic.as_ref());
+                error!(%source, message, "failing an operation that panicked did so too");
+                None
+            }
         }
     }
 
@@ -230,14 +299,12 @@ impl Lanes {
                 error!(%source, message, "a chunk panicked; its operations are tried one by one");
                 trouble.one_by_one = budget.operations as u64;
             }
-            // This operation is the one. It should get a receipt with INTERNAL and the lane go on after it; that takes
-            // a call of the store that moves the cursor over one operation without deciding it. Until there is one,
-            // the lane waits here, and the others go on.
+            // It could not be failed, as one operation of a task is: it is a step of a purge, or the store is at fault.
             ChunkFailure::Panic(message) if failures <= 2 => {
-                error!(%source, message, "one operation panicked; its lane waits");
+                error!(%source, message, "a chunk of one operation panicked; its lane waits");
             }
             ChunkFailure::Panic(message) => {
-                debug!(%source, message, failures, "the operation panicked again")
+                debug!(%source, message, failures, "the chunk of one operation panicked again")
             }
         }
     }
@@ -250,8 +317,12 @@ impl Lanes {
         lock(&self.troubles).remove(&source);
     }
 
-    fn park(&self, lane: Lane) {
-        let pause = pause_after(self.trouble(lane.source.number).failures);
+    fn park(&self, lane: Lane, failure: &ChunkFailure) {
+        let longest = match failure {
+            ChunkFailure::Store(failure) => pause_max(failure),
+            ChunkFailure::Panic(_) => PAUSE_MAX,
+        };
+        let pause = pause_after(self.trouble(lane.source.number).failures, longest);
         let due = self.inner.clock.monotonic() + pause;
         lock(&self.parked).push((due, lane));
     }
@@ -278,9 +349,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn pause_after(failures: u32) -> Duration {
+fn pause_after(failures: u32, longest: Duration) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
-    (PAUSE_FIRST * (1 << doublings)).min(PAUSE_MAX)
+    (PAUSE_FIRST * (1 << doublings)).min(longest)
+}
+
+/// The longest pause after a failure like this.
+fn pause_max(failure: &StoreError) -> Duration {
+    match failure {
+        StoreError::Unavailable(_) => PAUSE_UNREACHED_MAX,
+        StoreError::Refused(_) | StoreError::DefinitionsChanged | StoreError::Damaged(_) => PAUSE_MAX,
+    }
 }
 
 /// The operations for the next chunk, after one of `count` of at most `operations` took so long.
@@ -325,8 +404,13 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_their_bound() {
-        let pauses: Vec<u128> = (1..4).map(|failures| pause_after(failures).as_millis()).collect();
-        assert_eq!(pauses, [100, 200, 400]);
-        assert_eq!(pause_after(u32::MAX), PAUSE_MAX);
+        let pauses = |failure: &StoreError| {
+            let longest = pause_max(failure);
+            [1, 2, 3, 4, 5, u32::MAX].map(|failures| pause_after(failures, longest).as_millis())
+        };
+        let damaged = StoreError::Damaged("for the test".into());
+        assert_eq!(pauses(&damaged), [100, 200, 400, 800, 1_600, 30_000]);
+        let out_of_reach = StoreError::Unavailable("for the test".into());
+        assert_eq!(pauses(&out_of_reach), [100, 200, 400, 800, 1_000, 1_000]);
     }
 }

@@ -335,7 +335,7 @@ impl<T: Send + 'static> Reading<T> {
     async fn fail(&mut self, index: u64, error: ErrorObject) -> Result<(), ErrorObject> {
         let to_disk = self.failures.push(index, error).await.map_err(scratch_failed)?;
         let limit = self.inner.limits.spool_bytes;
-        if to_disk && self.inner.store.spooled_bytes() + self.inner.scratch_bytes() > limit {
+        if to_disk && self.inner.taken_bytes().await? > limit {
             let message = format!(
                 "spooled requests and answers took more than the limit spoolBytes of {limit}; send the request \
                  again later"

@@ -1,14 +1,18 @@
 //! Writing: what is read for a decision, and the one batch that moves effects, receipts and cursor together.
 
+use std::sync::MutexGuard;
+
 use fjall::{Keyspace, OwnedWriteBatch};
-use granary_core::decide::{BoundedEnd, Current, Decision, Direction, Plan, RecordKey, Verdict};
+use granary_core::decide::{BoundedEnd, Current, Direction, Plan, RecordKey, Verdict};
+use granary_core::error::ErrorObject;
 use granary_core::keys::ResourceId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    Budget, CheckedBatch, Lane, ReceiptsChunk, Record, Result, Step, StoreError, TaskProgress, Write,
-    Written, only_used, written,
+    Budget, CheckedBatch, Lane, ReceiptsChunk, Result, Step, StoreError, TaskProgress, Write, Written,
+    only_used, written,
 };
 
+use crate::catalog::{SourceState, Writer};
 use crate::effects::{CASCADE_MAX, Chunk, Ground, edge_ends};
 use crate::keys::{self, TaskClass, TaskPlace};
 use crate::rows::{self, HeadRow, InlineRow, LaneRow, SpecRow, Spool};
@@ -20,14 +24,9 @@ impl Inner {
         let Ok(state) = self.state_of(&lane.source) else {
             return Ok(Step::Lost);
         };
-        let mut writer = match self.writer_of(&state) {
-            // It went while this waited for its lock.
-            Err(StoreError::Refused(_)) => return Ok(Step::Lost),
-            writer => writer?,
-        };
-        if !self.holds(lane) {
+        let Some(mut writer) = self.writer_of_lane(&state, lane)? else {
             return Ok(Step::Lost);
-        }
+        };
         if !writer.marks.is_empty() {
             return self.sweep(&state, &mut writer, budget.operations);
         }
@@ -76,10 +75,67 @@ impl Inner {
                 task.advance(count, decision.failure_count(), now);
             }
         }
-        batch.insert(&self.keyspaces.tasks, place.key(), rows::encode(&task));
-        let ended = task.completed_at.is_some();
+        self.commit_chunk(batch, &mut writer, &place, &task, spec.bytes, decision.stamp_next)?;
+        writer.mark(effects);
+        Ok(Step::Applied(count))
+    }
+
+    pub(crate) fn fail_operation(&self, lane: &Lane, error: ErrorObject, now: Timestamp) -> Result<Step> {
+        let Ok(state) = self.state_of(&lane.source) else {
+            return Ok(Step::Lost);
+        };
+        let Some(mut writer) = self.writer_of_lane(&state, lane)? else {
+            return Ok(Step::Lost);
+        };
+        if !writer.marks.is_empty() {
+            return Ok(Step::Applied(0));
+        }
+        let Some(sequence) = writer.queue.front().copied() else {
+            return Ok(Step::Idle);
+        };
+        let place = state.lane_task(sequence);
+        let latest = self.db.snapshot();
+        let mut task = self.task_row(&latest, &place)?;
+        let spec = self.spec(&latest, &place)?;
+        if task.purge.is_some() {
+            return Ok(Step::Applied(0));
+        }
+        let mut batch = self.db.batch();
+        self.write_receipts(&mut batch, &place, task.cursor, &[Verdict::Failure(error)], now);
+        task.advance(1, 1, now);
+        let stamp_next = writer.lane.stamp_next;
+        self.commit_chunk(batch, &mut writer, &place, &task, spec.bytes, stamp_next)?;
+        Ok(Step::Applied(1))
+    }
+
+    /// The writer of a lane; `None` where it is lost.
+    fn writer_of_lane<'a>(
+        &self,
+        state: &'a SourceState,
+        lane: &Lane,
+    ) -> Result<Option<MutexGuard<'a, Writer>>> {
+        let writer = match self.writer_of(state) {
+            // It went while this waited for its lock.
+            Err(StoreError::Refused(_)) => return Ok(None),
+            writer => writer?,
+        };
+        Ok(self.holds(lane).then_some(writer))
+    }
+
+    /// Commits a chunk of the task at the head of a lane, with how far that is now; `bytes` are spooled for it.
+    fn commit_chunk(
+        &self,
+        mut batch: OwnedWriteBatch,
+        writer: &mut Writer,
+        place: &TaskPlace,
+        task: &TaskProgress,
+        bytes: u64,
+        stamp_next: u64,
+    ) -> Result<()> {
+        batch.insert(&self.keyspaces.tasks, place.key(), rows::encode(task));
+        let ended = task.ended();
         let mut row = LaneRow {
-            stamp_next: decision.stamp_next,
+            stamp_next,
             ..writer.lane.clone()
         };
         if ended {
@@ -87,21 +143,20 @@ impl Inner {
         }
         batch.insert(
             &self.keyspaces.lanes,
-            lane.source.number.to_be_bytes(),
+            place.source.to_be_bytes(),
             rows::encode(&row),
         );
         self.commit(batch)?;
 
         writer.lane = row;
-        writer.mark(effects);
         self.sync.committed();
         if ended {
             writer.queue.pop_front();
             self.spooled
-                .fetch_sub(spec.bytes, std::sync::atomic::Ordering::Relaxed);
+                .fetch_sub(bytes, std::sync::atomic::Ordering::Relaxed);
             self.sync.hasten();
         }
-        Ok(Step::Applied(count))
+        Ok(())
     }
 
     pub(crate) fn write(&self, write: Write, now: Timestamp) -> Result<Written> {
@@ -162,7 +217,20 @@ impl Inner {
             ..writer.lane.clone()
         };
         batch.insert(&self.keyspaces.lanes, source.to_be_bytes(), rows::encode(&row));
-        let records = self.records_written(source, &plan, &stored, &decision, &chunk)?;
+        let key = |at: usize| keys::record(source, &plan.records()[at]);
+        let records = match &chunk {
+            Chunk::Placed(..) => Vec::new(),
+            Chunk::Held(held) => written(
+                &plan,
+                &decision,
+                held,
+                |at| self.identifiers(&self.db.snapshot(), &key(at), true),
+                |at, id| {
+                    let record = |row| self.with_body(&self.db.snapshot(), &key(at), id.clone(), row);
+                    stored[at].as_ref().map(record).transpose()
+                },
+            )?,
+        };
         self.commit(batch)?;
         writer.lane = row;
         let marked = !effects.marks.is_empty();
@@ -333,32 +401,6 @@ impl Inner {
         }
     }
 
-    /// The records of a write as they stand after it.
-    fn records_written(
-        &self,
-        source: u32,
-        plan: &Plan<'_>,
-        stored: &[Option<HeadRow>],
-        decision: &Decision,
-        chunk: &Chunk,
-    ) -> Result<Vec<Option<Record>>> {
-        let Chunk::Held(held) = chunk else {
-            return Ok(Vec::new());
-        };
-        let key_of = |at: usize| keys::record(source, &plan.records()[at]);
-        written(
-            plan,
-            decision,
-            held,
-            |at| self.identifiers(&self.db.snapshot(), &key_of(at), true),
-            |at| {
-                let Some(row) = &stored[at] else { return Ok(None) };
-                let id = plan.records()[at].to_id();
-                Ok(Some(self.with_body(&self.db.snapshot(), &key_of(at), id, row)?))
-            },
-        )
-    }
-
     fn write_receipts(
         &self,
         batch: &mut OwnedWriteBatch,
@@ -367,7 +409,7 @@ impl Inner {
         verdicts: &[Verdict],
         now: Timestamp,
     ) {
-        let row = ReceiptsChunk::new(verdicts, now);
-        batch.insert(&self.keyspaces.receipts, place.part(first), row.compressed());
+        let chunk = ReceiptsChunk::of(verdicts, now);
+        batch.insert(&self.keyspaces.receipts, place.part(first), chunk.compressed());
     }
 }

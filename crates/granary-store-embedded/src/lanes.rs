@@ -36,7 +36,12 @@ impl Inner {
                 lanes.fence += 1;
                 let fence = lanes.fence;
                 lanes.held.insert(number, fence);
-                return Some(Lane { source, fence });
+                return Some(Lane {
+                    source,
+                    fence,
+                    // Who held it before is this process, and has not vanished.
+                    suspect: false,
+                });
             }
         }
     }

@@ -35,6 +35,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use fjall::{Database, Keyspace};
+use granary_core::error::ErrorObject;
 use granary_core::keys::{Key, ResourceId};
 use granary_core::ksuid::Ksuid;
 use granary_core::meta::Triple;
@@ -170,6 +171,14 @@ impl Inner {
     }
 }
 
+/// A lane for the time of a call.
+fn same(lane: &Lane) -> Lane {
+    Lane {
+        source: lane.source.clone(),
+        ..*lane
+    }
+}
+
 fn io(error: std::io::Error) -> StoreError {
     StoreError::Unavailable(error.to_string())
 }
@@ -282,11 +291,14 @@ impl Store for EmbeddedStore {
     }
 
     async fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step> {
-        let lane = Lane {
-            source: lane.source.clone(),
-            fence: lane.fence,
-        };
+        let lane = same(lane);
         self.run(move |inner| inner.apply_chunk(&lane, budget, now)).await
+    }
+
+    async fn fail_operation(&self, lane: &Lane, error: ErrorObject, now: Timestamp) -> Result<Step> {
+        let lane = same(lane);
+        self.run(move |inner| inner.fail_operation(&lane, error, now))
+            .await
     }
 
     async fn write(&self, write: Write, now: Timestamp) -> Result<Written> {
@@ -375,8 +387,8 @@ impl Store for EmbeddedStore {
         }
     }
 
-    fn spooled_bytes(&self) -> u64 {
-        self.inner.spooled.load(Ordering::Relaxed)
+    async fn spooled_bytes(&self) -> Result<u64> {
+        Ok(self.inner.spooled.load(Ordering::Relaxed))
     }
 
     async fn check_writable(&self) -> Result<()> {

@@ -34,11 +34,8 @@ impl Inner {
             definitions.still_define(&types, [0])?;
         }
         let place = state.lane_task(writer.lane.lane_next);
-        let mut task = TaskProgress::new(purge.task_id, Some(purge.of_type.target_type()), 0, now);
-        task.purge = Some(PurgeProgress {
-            accepted_at: writer.lane.stamp_next,
-            ..PurgeProgress::default()
-        });
+        let target = purge.of_type.target_type();
+        let task = TaskProgress::new_purge(purge.task_id, target, writer.lane.stamp_next, now);
         let spec = SpecRow {
             types,
             types_used: vec![0],
@@ -134,7 +131,7 @@ impl Inner {
         let mut task = self.task_row(&latest, &place)?;
         let spec = self.spec(&latest, &place)?;
         let TaskPlace { class, sequence, .. } = place;
-        if class != TaskClass::Lane || task.completed_at.is_some() {
+        if class != TaskClass::Lane || task.ended() {
             let ended = self.sync.last_commit();
             drop(writer);
             self.sync.wait(ended)?;

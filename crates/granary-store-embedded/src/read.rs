@@ -1,6 +1,6 @@
 //! Reading: records with their bodies, tasks, receipts. Clients see the snapshot that the last sync published.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,8 +14,8 @@ use granary_core::operation::{Operation, RecordId, TypeNumber, TypeRef};
 use granary_core::receipt::Receipt;
 use granary_core::task::TaskKind;
 use granary_store::{
-    Decided, EdgeFilter, ReceiptsChunk, Record, Result, Source, StoreError, StoredTask, TaskFilter,
-    TaskProgress, take_page,
+    EdgeFilter, ReceiptsChunk, Record, Result, Source, StoreError, StoredTask, TaskFilter, TaskProgress,
+    take_page,
 };
 
 use crate::catalog::SourceState;
@@ -352,7 +352,8 @@ impl Inner {
 
     pub(crate) fn task_at(&self, now: &Snapshot, place: &TaskPlace) -> Result<StoredTask> {
         let row = self.task_row(now, place)?;
-        Ok(row.stored(place.source, place.sequence, self.spec(now, place)?.types.into()))
+        let types = self.spec(now, place)?.types.into();
+        Ok(row.stored(place.source, place.sequence, types))
     }
 
     pub(crate) fn task(&self, source: &Source, id: Ksuid) -> Result<Option<StoredTask>> {
@@ -434,16 +435,20 @@ impl Inner {
             return Ok(Vec::new());
         }
         let operations = self.operations(&now, &place, from, end)?;
-        let mut decided = self.decided(&now, &place, from, end.min(task.cursor))?;
-        let receipt = |(index, operation): (u64, &Operation)| match decided.remove(&index) {
-            _ if index >= task.cursor => Ok(task.pending_receipt(index, operation)),
-            Some(Decided { at, unchanged, error }) => {
-                Ok(task.decided_receipt(index, operation, at, unchanged, error))
+        let chunks = self.chunks(&now, &place, from, end.min(task.cursor))?;
+        let receipt = |(index, operation): (u64, &Operation)| {
+            if index >= task.cursor {
+                return Ok(task.pending_receipt(index, operation));
             }
-            None => Err(StoreError::Damaged(format!(
-                "operation {index} of {} has no receipt",
-                task.task.id
-            ))),
+            let chunk = chunks.range(..=index).next_back();
+            let decided = chunk.map(|(first, chunk)| chunk.decided((index - first) as u32));
+            let Some(decided) = decided.transpose()?.flatten() else {
+                return Err(StoreError::Damaged(format!(
+                    "operation {index} of {} has no receipt",
+                    task.task.id
+                )));
+            };
+            Ok(task.decided_receipt(index, operation, decided.at, decided.unchanged, decided.error))
         };
         (from..end).zip(&operations).map(receipt).collect()
     }
@@ -475,18 +480,18 @@ impl Inner {
         Ok(operations)
     }
 
-    /// What became of the operations of a task in this range.
-    fn decided(
+    /// The receipts of the operations of a task in this range, each chunk by its first operation.
+    fn chunks(
         &self,
         now: &Snapshot,
         place: &TaskPlace,
         from: u64,
         end: u64,
-    ) -> Result<HashMap<u64, Decided>> {
-        let mut decided = HashMap::new();
+    ) -> Result<BTreeMap<u64, ReceiptsChunk>> {
+        let mut chunks = BTreeMap::new();
         let damaged = || StoreError::Damaged("a row of receipts".into());
         if from >= end {
-            return Ok(decided);
+            return Ok(chunks);
         }
         // The chunk that holds `from` starts at or before it.
         let first = now
@@ -496,9 +501,9 @@ impl Inner {
         for row in now.range(&self.keyspaces.receipts, first.to_vec()..place.part(end)) {
             let (key, value) = row.into_inner().map_err(engine)?;
             let start = keys::last_number(&key).ok_or_else(damaged)?;
-            decided.extend((start..).zip(ReceiptsChunk::decompressed(&value)?.decided()?));
+            chunks.insert(start, ReceiptsChunk::decompressed(&value)?);
         }
-        Ok(decided)
+        Ok(chunks)
     }
 }
 

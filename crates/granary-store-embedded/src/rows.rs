@@ -1,7 +1,6 @@
 //! What stands in the keyspaces: one struct a kind of row, written with postcard, each its own and apart from the
-//! types of the domain, so that those can change while what is stored stays. A task and its receipts are rows that all
-//! stores keep alike (`granary_store::TaskProgress`, `ReceiptsChunk`). Their shape is part of the format version
-//! (`format.rs`).
+//! types of the domain, so that those can change while what is stored stays. Their shape is part of the format version
+//! (`format.rs`). Rows that all stores write alike, `TaskProgress` of a task and `ReceiptsChunk`, are with the trait.
 
 use granary_core::decide::Head;
 use granary_core::keys::Key;

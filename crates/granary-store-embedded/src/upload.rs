@@ -127,12 +127,7 @@ impl Work {
             .extend(batch.operations.iter().map(|operation| operation.type_index));
         self.total += batch.operations.len() as u64;
         if self.firsts.is_empty() && held_bytes(&self.held) + held_bytes(&batch) < INLINE_BYTES_MAX {
-            let base = self.held.bodies.len();
-            self.held.operations.extend(batch.operations);
-            self.held.bodies.extend(batch.bodies);
-            self.held
-                .body_ends
-                .extend(batch.body_ends.into_iter().map(|end| base + end));
+            self.held.append(batch);
         } else {
             let held = std::mem::take(&mut self.held);
             let first = self.total - batch.operations.len() as u64 - held.operations.len() as u64;
@@ -270,6 +265,6 @@ impl Work {
         lock(&inner.lanes).wake(self.source.number);
         drop(writer);
         inner.sync.wait(commit)?;
-        Ok(task.stored(self.source.number, place.sequence, spec.types.into()))
+        Ok(task.stored(self.source.number, place.sequence, Arc::clone(&self.types)))
     }
 }

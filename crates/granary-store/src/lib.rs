@@ -13,12 +13,13 @@ pub mod suite;
 mod task;
 mod terminology;
 mod upload;
-mod written;
+mod write;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use granary_core::decide::{Guard, Verdict};
+use granary_core::error::ErrorObject;
 use granary_core::keys::{Key, ResourceId};
 use granary_core::ksuid::Ksuid;
 use granary_core::limits::Limits;
@@ -26,11 +27,11 @@ use granary_core::meta::Triple;
 use granary_core::operation::{RecordId, TargetType, TypeNumber, TypeRef};
 use granary_core::receipt::Receipt;
 use granary_core::schema::{AcceptedDefinition, DefinitionKind, Schema, StoredDefinition};
-use granary_core::task::{Counts, TaskId};
+use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 
 pub use error::{Result, StoreError};
-pub use progress::{PurgeProgress, TaskProgress, only_used};
+pub use progress::{PurgeProgress, TaskProgress};
 pub use receipts::{Decided, ReceiptsChunk};
 pub use record::{PAGE_BYTES_MAX, Record, Weighed, may_go_on, take_page};
 pub use task::{StoredTask, TaskFilter};
@@ -38,7 +39,7 @@ pub use terminology::{
     StoredConcept, StoredVocabulary, Terminology, VocabularyHead, VocabularyHeads, bound_to, names_known,
 };
 pub use upload::{CheckedBatch, Upload};
-pub use written::written;
+pub use write::{only_used, written};
 
 /// A source as the store knows it. Its number is never given twice, so a source that was deleted and created again
 /// is another one: calls with the old number find nothing.
@@ -115,6 +116,9 @@ pub struct Lane {
     pub source: Source,
     /// Tells this holder from earlier ones.
     pub fence: u64,
+    /// True where whoever held it before vanished, again and again, without getting on: its next operation may be what
+    /// ends them, so they are to be applied one by one.
+    pub suspect: bool,
 }
 
 /// What one call of [`Store::apply_chunk`] did.
@@ -267,11 +271,23 @@ pub trait Store: Send + Sync + 'static {
     /// Takes a lane that has work and that nobody holds, the one that waits longest.
     async fn claim_lane(&self) -> Result<Option<Lane>>;
 
+    /// Returns when another process that shares the store may have accepted work for its lanes: a hint and never a
+    /// promise; workers look by themselves every so often. It is called again once it has returned; a store that knows
+    /// of no others never returns.
+    async fn work_elsewhere(&self) {
+        std::future::pending().await
+    }
+
     /// Gives a lane back; where it has work left it waits behind the others.
     async fn release_lane(&self, lane: Lane);
 
     /// Applies the next operations of the lane: effects, receipts and cursor in one transaction.
     async fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step>;
+
+    /// Gives the next operation of the lane the receipt of a failure with this error, without trying it, and moves the
+    /// cursor over it. A purge has no operations and stays as it is: `Step::Applied(0)`. So does a lane that is still to
+    /// remove edges of deleted resources ([`Step::Tidied`]): what comes next there is no operation.
+    async fn fail_operation(&self, lane: &Lane, error: ErrorObject, now: Timestamp) -> Result<Step>;
 
     /// Applies a write at once, between two chunks of its source, and returns when it is durable.
     /// [`StoreError::DefinitionsChanged`] when it was checked by definitions that are not in force.
@@ -339,29 +355,13 @@ pub trait Store: Send + Sync + 'static {
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>>;
 
     /// Bytes that are spooled: uploads under way and tasks that have not ended.
-    fn spooled_bytes(&self) -> u64;
+    async fn spooled_bytes(&self) -> Result<u64>;
 
     /// Fails where the store takes no writes: it is closed, out of reach, or a write has failed for good.
     async fn check_writable(&self) -> Result<()>;
 
     /// Makes everything durable; the store takes no writes afterwards ([`StoreError::Unavailable`]), and may still read.
     async fn close(&self) -> Result<()>;
-}
-
-/// Counts of a purge that has deleted so many records.
-pub fn counts_of_purge(deleted: u64) -> Counts {
-    counts_at(deleted, deleted, 0)
-}
-
-/// Counts of a task whose first `cursor` operations were decided.
-pub fn counts_at(total: u64, cursor: u64, failure: u64) -> Counts {
-    Counts {
-        total,
-        success: cursor - failure,
-        failure,
-        pending: total - cursor,
-        cancelled: 0,
-    }
 }
 
 /// Bounds of acceptance that a store enforces in its own transaction.
@@ -419,7 +419,7 @@ impl StoreLimits {
     /// Refuses one more definition where a source has `count` already.
     pub fn admit_definition(&self, count: usize) -> Result<()> {
         if count as u64 >= self.definitions_per_source {
-            return Err(StoreError::Refused(granary_core::error::ErrorObject::over_limit(
+            return Err(StoreError::Refused(ErrorObject::over_limit(
                 "the number of definitions of the source",
                 "definitionsPerSource",
                 self.definitions_per_source,

@@ -1,39 +1,39 @@
-//! How far a task is: what moves of it, the same on every store.
+//! How far a task is: the part of it that moves, as every store keeps it.
 
 use std::sync::Arc;
 
 use granary_core::ksuid::Ksuid;
-use granary_core::operation::{Operation, TargetType, TypeRef};
-use granary_core::task::{Deleted, Task, TaskId, TaskKind, TaskStatus};
+use granary_core::operation::{TargetType, TypeRef};
+use granary_core::task::{Counts, Deleted, Task, TaskId, TaskKind, TaskStatus};
 use granary_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{StoredTask, counts_at, counts_of_purge};
+use crate::StoredTask;
 
-/// What moves of a task. Stores keep it as it is: its shape is part of what is stored, with moments in milliseconds.
+/// How far a task is. Stores write it as it is here, so its shape is part of their formats; times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskProgress {
-    /// The kind.
+    /// What it is.
     pub kind: TaskKind,
-    /// The rest of the id.
+    /// What its id is made of.
     pub ksuid: [u8; 20],
     /// What its operations are on; `None` for a bundle.
     pub target_type: Option<TargetType>,
-    /// All operations.
+    /// How many operations it has; 0 for a purge.
     pub total: u64,
     /// The first operation that is not decided.
     pub cursor: u64,
-    /// How many of those before the cursor failed.
+    /// Operations before the cursor that failed.
     pub failures: u64,
     /// When it was accepted.
     pub created_at: i64,
-    /// When its first operation was taken up.
+    /// When its first chunk was decided.
     pub started_at: Option<i64>,
     /// When it ended.
     pub completed_at: Option<i64>,
-    /// True where it ended because it was cancelled.
+    /// It was ended before its end.
     pub cancelled: bool,
-    /// How far a purge is; `None` for a task of another kind.
+    /// How far it is where it is a purge.
     pub purge: Option<PurgeProgress>,
 }
 
@@ -42,14 +42,14 @@ pub struct TaskProgress {
 pub struct PurgeProgress {
     /// The first stamp that was not used when it was accepted.
     pub accepted_at: u64,
-    /// The place of the last record that it has looked at, as the store writes it; empty before the first.
+    /// The last key that it has looked at, as the store writes keys; empty before the first.
     pub after: Vec<u8>,
     /// What it has deleted.
     pub deleted: Deleted,
 }
 
 impl TaskProgress {
-    /// A task of so many operations that was accepted now.
+    /// A task of so many operations, none of them decided.
     pub fn new(id: TaskId, target_type: Option<TargetType>, total: u64, now: Timestamp) -> Self {
         Self {
             kind: id.kind,
@@ -66,6 +66,30 @@ impl TaskProgress {
         }
     }
 
+    /// A purge that has deleted nothing; `accepted_at` is the first stamp that is not used.
+    pub fn new_purge(id: TaskId, target_type: TargetType, accepted_at: u64, now: Timestamp) -> Self {
+        Self {
+            purge: Some(PurgeProgress {
+                accepted_at,
+                ..PurgeProgress::default()
+            }),
+            ..Self::new(id, Some(target_type), 0, now)
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> TaskId {
+        TaskId {
+            kind: self.kind,
+            ksuid: Ksuid::from_bytes(self.ksuid),
+        }
+    }
+
+    /// True once no chunk of it follows.
+    pub fn ended(&self) -> bool {
+        self.completed_at.is_some()
+    }
+
     /// Moves the cursor over operations that were decided at `now`.
     pub fn advance(&mut self, operations: u64, failures: u64, now: Timestamp) {
         self.cursor += operations;
@@ -76,7 +100,7 @@ impl TaskProgress {
         }
     }
 
-    /// Counts what a chunk of a purge deleted; `after` is the place of the last record that it looked at.
+    /// Counts what a chunk of a purge deleted; `after` is the last key that it looked at.
     pub fn purged(&mut self, records: u64, edges: u64, after: Vec<u8>, is_last: bool, now: Timestamp) {
         let purge = self.purge.get_or_insert_default();
         purge.deleted.records += records;
@@ -94,28 +118,31 @@ impl TaskProgress {
         self.completed_at = Some(now.millis());
     }
 
-    /// The task at this moment, with the number of its source and its place in the order of acceptance.
-    pub fn stored(&self, source: u32, sequence: u64, types: Arc<[TypeRef]>) -> StoredTask {
-        let moment = |millis: Option<i64>| millis.map(Timestamp::from_millis);
-        let mut counts = match &self.purge {
-            Some(purge) => counts_of_purge(purge.deleted.records),
-            None => counts_at(self.total, self.cursor, self.failures),
-        };
+    /// What became of its operations so far.
+    pub fn counts(&self) -> Counts {
+        if let Some(purge) = &self.purge {
+            let deleted = purge.deleted.records;
+            return counts_at(deleted, deleted, 0);
+        }
+        let mut counts = counts_at(self.total, self.cursor, self.failures);
         if self.cancelled {
             counts.cancelled = std::mem::take(&mut counts.pending);
         }
+        counts
+    }
+
+    /// The task as it is shown.
+    pub fn stored(&self, source: u32, sequence: u64, types: Arc<[TypeRef]>) -> StoredTask {
+        let moment = |millis: Option<i64>| millis.map(Timestamp::from_millis);
         let task = Task {
-            id: TaskId {
-                kind: self.kind,
-                ksuid: Ksuid::from_bytes(self.ksuid),
-            },
+            id: self.id(),
             target_type: self.target_type,
             status: match (self.completed_at, self.cancelled) {
                 (None, _) => TaskStatus::Pending,
                 (Some(_), false) => TaskStatus::Success,
                 (Some(_), true) => TaskStatus::Cancelled,
             },
-            counts,
+            counts: self.counts(),
             created_at: Timestamp::from_millis(self.created_at),
             started_at: moment(self.started_at),
             completed_at: moment(self.completed_at),
@@ -131,19 +158,13 @@ impl TaskProgress {
     }
 }
 
-/// The types that operations name, and the operations with their indexes into these: what a task of few operations keeps
-/// of a schema of many types.
-pub fn only_used(types: &[TypeRef], operations: &[Operation]) -> (Vec<TypeRef>, Vec<Operation>) {
-    let mut used: Vec<u32> = operations.iter().map(|operation| operation.type_index).collect();
-    used.sort_unstable();
-    used.dedup();
-    let place = |index: u32| used.partition_point(|used| *used < index) as u32;
-    let renumbered = operations.iter().map(|o| Operation {
-        type_index: place(o.type_index),
-        ..o.clone()
-    });
-    (
-        used.iter().map(|index| types[*index as usize].clone()).collect(),
-        renumbered.collect(),
-    )
+/// Counts of a task whose first `cursor` operations were decided.
+fn counts_at(total: u64, cursor: u64, failure: u64) -> Counts {
+    Counts {
+        total,
+        success: cursor - failure,
+        failure,
+        pending: total - cursor,
+        cancelled: 0,
+    }
 }

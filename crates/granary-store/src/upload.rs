@@ -26,18 +26,20 @@ impl CheckedBatch {
         self.body_ends.push(self.bodies.len());
     }
 
-    /// The types that its operations name, by index.
-    pub fn types_used(&self) -> BTreeSet<u32> {
-        self.operations
-            .iter()
-            .map(|operation| operation.type_index)
-            .collect()
+    /// Takes in all of another behind its own.
+    pub fn append(&mut self, batch: Self) {
+        let base = self.bodies.len();
+        self.operations.extend(batch.operations);
+        self.bodies.extend(batch.bodies);
+        self.body_ends
+            .extend(batch.body_ends.into_iter().map(|end| base + end));
     }
 
-    /// The operations from this index on that a chunk may hold: one, and more within the budget.
+    /// Its operations from `from` on, as many as the budget lets go, but one at least where there is one.
     pub fn chunk(&self, from: usize, budget: Budget) -> Self {
         let mut chunk = Self::default();
-        for index in from..self.operations.len().min(from + budget.operations.max(1)) {
+        let most = from.saturating_add(budget.operations.max(1));
+        for index in from..self.operations.len().min(most) {
             let body = self.body(index);
             if index > from && (chunk.bodies.len() + body.len()) as u64 > budget.bytes {
                 break;
@@ -46,6 +48,14 @@ impl CheckedBatch {
             chunk.push(self.operations[index].clone());
         }
         chunk
+    }
+
+    /// The types that its operations name, by index.
+    pub fn types_used(&self) -> BTreeSet<u32> {
+        self.operations
+            .iter()
+            .map(|operation| operation.type_index)
+            .collect()
     }
 
     /// The body of the operation with this index.

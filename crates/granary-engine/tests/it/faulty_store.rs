@@ -3,28 +3,53 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use granary_core::error::ErrorObject;
 use granary_core::keys::{Key, ResourceId};
 use granary_core::ksuid::Ksuid;
+use granary_core::limits::Limits;
 use granary_core::meta::Triple;
 use granary_core::operation::{RecordId, TargetType, TypeNumber, TypeRef};
 use granary_core::receipt::Receipt;
 use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition};
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
+use granary_store::memory::MemoryStore;
 use granary_store::{
-    Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, Stored, StoredTask,
-    TaskFilter, Terminology, Upload, Write, Written,
+    Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, StoreLimits, Stored,
+    StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
+use tokio::sync::Notify;
 
 /// What happens before a chunk is applied: it may fail instead, or panic.
 pub(crate) type BeforeChunk = dyn Fn(&Lane, Budget) -> Result<()> + Send + Sync;
 /// What happens before a lane is claimed.
 pub(crate) type BeforeClaim = dyn Fn() -> Result<()> + Send + Sync;
+/// What happens before an operation is failed untried.
+pub(crate) type BeforeFailing = dyn Fn(&Lane) -> Result<()> + Send + Sync;
 
 pub(crate) struct FaultyStore {
     pub(crate) inner: Arc<dyn Store>,
     pub(crate) before_chunk: Box<BeforeChunk>,
     pub(crate) before_claim: Box<BeforeClaim>,
+    pub(crate) before_failing: Box<BeforeFailing>,
+    /// Says of every lane that its holders vanished.
+    pub(crate) suspects: bool,
+    /// Another process may have accepted work.
+    pub(crate) elsewhere: Arc<Notify>,
+}
+
+impl FaultyStore {
+    /// One without faults, over the reference store.
+    pub(crate) fn sound() -> Self {
+        Self {
+            inner: Arc::new(MemoryStore::new(StoreLimits::from(&Limits::default()))),
+            before_chunk: Box::new(|_, _| Ok(())),
+            before_claim: Box::new(|| Ok(())),
+            before_failing: Box::new(|_| Ok(())),
+            suspects: false,
+            elsewhere: Arc::default(),
+        }
+    }
 }
 
 #[async_trait]
@@ -101,7 +126,15 @@ impl Store for FaultyStore {
 
     async fn claim_lane(&self) -> Result<Option<Lane>> {
         (self.before_claim)()?;
-        self.inner.claim_lane().await
+        let lane = self.inner.claim_lane().await?;
+        Ok(lane.map(|lane| Lane {
+            suspect: lane.suspect || self.suspects,
+            ..lane
+        }))
+    }
+
+    async fn work_elsewhere(&self) {
+        self.elsewhere.notified().await;
     }
 
     async fn release_lane(&self, lane: Lane) {
@@ -111,6 +144,11 @@ impl Store for FaultyStore {
     async fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step> {
         (self.before_chunk)(lane, budget)?;
         self.inner.apply_chunk(lane, budget, now).await
+    }
+
+    async fn fail_operation(&self, lane: &Lane, error: ErrorObject, now: Timestamp) -> Result<Step> {
+        (self.before_failing)(lane)?;
+        self.inner.fail_operation(lane, error, now).await
     }
 
     async fn write(&self, write: Write, now: Timestamp) -> Result<Written> {
@@ -179,8 +217,8 @@ impl Store for FaultyStore {
         self.inner.receipts(task, from, limit).await
     }
 
-    fn spooled_bytes(&self) -> u64 {
-        self.inner.spooled_bytes()
+    async fn spooled_bytes(&self) -> Result<u64> {
+        self.inner.spooled_bytes().await
     }
 
     async fn check_writable(&self) -> Result<()> {

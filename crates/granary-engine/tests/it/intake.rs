@@ -54,7 +54,7 @@ async fn an_accepted_request_is_applied_in_order() {
     let stored = world.record("clinics", "provider", &id("id-8")).await.unwrap();
     assert_eq!(stored.body, br#"{"data":{"name":"D"}}"#[..]);
     assert_eq!(world.record("clinics", "provider", &id("id-9")).await, None);
-    assert_eq!(world.store.spooled_bytes(), 0);
+    assert_eq!(world.store.spooled_bytes().await.unwrap(), 0);
     world.engine.stop().await;
 }
 
@@ -140,7 +140,7 @@ async fn one_fault_rejects_the_whole_request_and_all_faults_are_told() {
             .unwrap()
             .is_empty()
     );
-    assert_eq!(world.store.spooled_bytes(), 0);
+    assert_eq!(world.store.spooled_bytes().await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -330,7 +330,7 @@ async fn a_body_that_breaks_off_is_told_with_its_place() {
         .bulk(request("clinics"), pieces(cut).chain(refused))
         .await;
     assert_eq!(outcome.unwrap_err(), refusal);
-    assert_eq!(world.store.spooled_bytes(), 0);
+    assert_eq!(world.store.spooled_bytes().await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -358,7 +358,7 @@ async fn a_request_can_be_checked_only() {
     assert!(matches!(outcome, Intake::Valid { count: 2_000 }), "{outcome:?}");
     let answer = rejected(world.bulk(request, &bulk_of([NO_NAME.into()])).await);
     assert_eq!(statuses(&answer), ["FAILURE"]);
-    assert_eq!(world.store.spooled_bytes(), 0);
+    assert_eq!(world.store.spooled_bytes().await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -406,7 +406,7 @@ async fn a_source_that_is_gone_is_not_found() {
         });
     let error = world.engine.bulk(request("short"), body).await.unwrap_err();
     assert_eq!(error.code, 404);
-    assert_eq!(world.store.spooled_bytes(), 0);
+    assert_eq!(world.store.spooled_bytes().await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -472,12 +472,12 @@ async fn a_client_that_goes_away_leaves_nothing_behind() {
     tokio::select! {
         _ = &mut request => panic!("the body never ends"),
         () = async {
-            while world.store.spooled_bytes() == 0 {
+            while world.store.spooled_bytes().await.unwrap() == 0 {
                 tokio::task::yield_now().await;
             }
         } => {}
     }
     drop(request);
-    assert_eq!(world.store.spooled_bytes(), 0);
+    assert_eq!(world.store.spooled_bytes().await.unwrap(), 0);
     assert!(world.engine.admit().is_ok());
 }

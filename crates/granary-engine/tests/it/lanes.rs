@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use granary_core::error::ErrorType;
 use granary_core::limits::Limits;
 use granary_core::receipt::ReceiptStatus;
 use granary_core::task::TaskStatus;
 use granary_engine::{Engine, EngineOptions, HandClock};
-use granary_store::memory::MemoryStore;
-use granary_store::{Budget, Lane, Result, StoreError, StoreLimits};
+use granary_store::{Budget, Lane, Result, StoreError};
+use tokio::sync::Notify;
 
 use crate::faulty_store::FaultyStore;
 use crate::world::{World, bulk_of, create, options};
@@ -29,6 +30,15 @@ impl Hooked {
         chunk_time: Duration,
         before_chunk: impl Fn(&Lane, Budget) -> Result<()> + Send + Sync + 'static,
     ) -> Self {
+        Self::failing(chunk_time, before_chunk, |_| Ok(()))
+    }
+
+    /// The same with a hook before an operation is failed untried.
+    fn failing(
+        chunk_time: Duration,
+        before_chunk: impl Fn(&Lane, Budget) -> Result<()> + Send + Sync + 'static,
+        before_failing: impl Fn(&Lane) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
         let chunks = Chunks::default();
         let clock = Arc::new(OnceLock::<Arc<HandClock>>::new());
         let (noted, moved) = (Arc::clone(&chunks), Arc::clone(&clock));
@@ -43,9 +53,9 @@ impl Hooked {
             before_chunk(lane, budget)
         };
         let store = FaultyStore {
-            inner: Arc::new(MemoryStore::new(StoreLimits::from(&Limits::default()))),
             before_chunk: Box::new(hook),
-            before_claim: Box::new(|| Ok(())),
+            before_failing: Box::new(before_failing),
+            ..FaultyStore::sound()
         };
         Self {
             store: Arc::new(store),
@@ -186,7 +196,7 @@ async fn a_lane_that_fails_waits_and_the_others_go_on() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     // The clock stands still, so no pause is over.
     assert_eq!(tries.load(Ordering::Relaxed), 1);
-    for (tries_then, pause) in [(2, 100), (3, 200), (4, 400)] {
+    for (tries_then, pause) in [(2, 100), (3, 200), (4, 400), (5, 800), (6, 1_000), (7, 1_000)] {
         world.clock.advance(Duration::from_millis(pause - 1));
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(tries.load(Ordering::Relaxed), tries_then - 1);
@@ -203,41 +213,74 @@ async fn a_lane_that_fails_waits_and_the_others_go_on() {
     world.engine.stop().await;
 }
 
+/// A store over which chunks of `clinics` that hold one of these operations panic. It follows the one task there is
+/// while it is applied; `fails` says whether an operation may be failed untried.
+fn panicking(
+    total: u64,
+    broken: &'static [u64],
+    fails: impl Fn() -> Result<()> + Send + Sync + 'static,
+) -> Hooked {
+    let cursor = Arc::new(AtomicU64::new(0));
+    let passed = Arc::clone(&cursor);
+    Hooked::failing(
+        Duration::ZERO,
+        move |lane, budget| {
+            if lane.source.key.as_str() == "clinics" {
+                let at = cursor.load(Ordering::Relaxed);
+                let end = total.min(at + budget.operations as u64);
+                let holds = broken.iter().find(|operation| (at..end).contains(operation));
+                assert_eq!(holds, None, "a secret of the operation that panics");
+                cursor.store(end, Ordering::Relaxed);
+            }
+            Ok(())
+        },
+        move |_| {
+            fails()?;
+            passed.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        },
+    )
+}
+
 #[tokio::test]
-async fn a_panic_is_isolated_to_the_operation_that_causes_it() {
-    let broken = Arc::new(AtomicBool::new(true));
-    let (breaks, applied) = (Arc::clone(&broken), Arc::new(AtomicU64::new(0)));
-    let cursor = Arc::clone(&applied);
-    let hooked = Hooked::new(Duration::ZERO, move |lane, budget| {
-        if lane.source.key.as_str() == "clinics" && breaks.load(Ordering::Relaxed) {
-            let at = cursor.load(Ordering::Relaxed);
-            assert!(at + (budget.operations as u64) <= 700, "operation 700 panics");
-            cursor.fetch_add(budget.operations as u64, Ordering::Relaxed);
-        }
-        Ok(())
-    });
+async fn an_operation_that_panics_fails_alone() {
+    let broken: &[u64] = &[700, 1_500];
+    let hooked = panicking(2_500, broken, || Ok(()));
     let world = hooked.world(workers(2)).await;
     world.source("other").await;
-    let task = world.accepted("clinics", &many(2_000)).await;
+    let operations = (0..2_500).map(|n| {
+        let id = n % 10;
+        format!(
+            r#"{{"action":"UPSERT","upsert":{{"id":"id-{id}","type":"provider","data":{{"name":"n{n}"}}}}}}"#
+        )
+    });
+    let task = world.accepted("clinics", &bulk_of(operations)).await;
     let other = world.accepted("other", &many(10)).await;
     world.ended(&other).await;
-    while world.task(&task).await.cursor < 700 {
+    while world.task(&task).await.task.status == TaskStatus::Pending {
         world.clock.advance(Duration::from_millis(100));
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    assert_eq!(world.task(&task).await.cursor, 700);
-    broken.store(false, Ordering::Relaxed);
-    while world.task(&task).await.task.status == TaskStatus::Pending {
-        world.clock.advance(Duration::from_secs(1));
-        tokio::time::sleep(Duration::from_millis(1)).await;
+    let ended = world.task(&task).await;
+    assert_eq!((ended.task.counts.success, ended.task.counts.failure), (2_498, 2));
+    for receipt in world.receipts(&ended).await {
+        let Some(error) = receipt.error else {
+            assert_eq!(receipt.status, ReceiptStatus::Success);
+            continue;
+        };
+        assert!(broken.contains(&receipt.index), "{}", receipt.index);
+        assert_eq!(error.error_type, ErrorType::Internal);
+        assert!(!format!("{error:?}").contains("secret"), "{error:?}");
     }
-    let receipts = world.receipts(&world.task(&task).await).await;
-    assert!(
-        receipts
-            .iter()
-            .all(|receipt| receipt.status == ReceiptStatus::Success)
-    );
+    for (id, version) in [(0, 248), (1, 250), (9, 250)] {
+        let record_id = granary_core::operation::RecordId::Resource(format!("id-{id}").parse().unwrap());
+        let record = world.record("clinics", "provider", &record_id).await.unwrap();
+        let body = format!(r#"{{"data":{{"name":"n{}"}}}}"#, 2_490 + id);
+        assert_eq!(
+            (record.head.version, record.body.as_ref()),
+            (version, body.as_bytes())
+        );
+    }
     let budgets: Vec<usize> = hooked
         .chunks()
         .iter()
@@ -251,16 +294,68 @@ async fn a_panic_is_isolated_to_the_operation_that_causes_it() {
 }
 
 #[tokio::test]
+async fn a_lane_whose_operation_panics_and_cannot_be_failed_waits() {
+    let out_of_reach = Arc::new(AtomicBool::new(true));
+    let unreached = Arc::clone(&out_of_reach);
+    let hooked = panicking(2_000, &[700], move || match unreached.load(Ordering::Relaxed) {
+        true => Err(StoreError::Unavailable("for the test".into())),
+        false => Ok(()),
+    });
+    let world = hooked.world(workers(2)).await;
+    world.source("other").await;
+    let task = world.accepted("clinics", &many(2_000)).await;
+    let other = world.accepted("other", &many(10)).await;
+    world.ended(&other).await;
+    while world.task(&task).await.cursor < 700 {
+        world.clock.advance(Duration::from_millis(100));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(world.task(&task).await.cursor, 700);
+    out_of_reach.store(false, Ordering::Relaxed);
+    while world.task(&task).await.task.status == TaskStatus::Pending {
+        world.clock.advance(Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let ended = world.task(&task).await;
+    assert_eq!((ended.task.counts.success, ended.task.counts.failure), (1_999, 1));
+    world.engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_suspect_lane_is_applied_one_by_one_for_a_while() {
+    let budgets = Arc::<Mutex<Vec<usize>>>::default();
+    let noted = Arc::clone(&budgets);
+    let store = FaultyStore {
+        before_chunk: Box::new(move |_, budget| {
+            noted.lock().unwrap().push(budget.operations);
+            Ok(())
+        }),
+        suspects: true,
+        ..FaultyStore::sound()
+    };
+    // The clock stands still, so the lane is given back once it is idle.
+    let world = World::over(Arc::new(store), Limits::default(), workers(0)).await;
+    let task = world.accepted("clinics", &many(6_000)).await;
+    let engine = start_over(&world, workers(1));
+    assert_eq!(world.ended(&task).await.task.counts.success, 6_000);
+    engine.stop().await;
+    let budgets = budgets.lock().unwrap();
+    let (one_by_one, whole) = budgets.split_at(4_096);
+    assert!(one_by_one.iter().all(|operations| *operations == 1));
+    assert!(whole.iter().all(|operations| *operations > 1), "{whole:?}");
+}
+
+#[tokio::test]
 async fn lanes_that_cannot_be_claimed_are_tried_again_without_spinning() {
     let tries = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&tries);
     let store = FaultyStore {
-        inner: Arc::new(MemoryStore::new(StoreLimits::from(&Limits::default()))),
-        before_chunk: Box::new(|_, _| Ok(())),
         before_claim: Box::new(move || match counted.fetch_add(1, Ordering::Relaxed) {
             0 => Err(StoreError::Unavailable("for the test".into())),
             _ => Ok(()),
         }),
+        ..FaultyStore::sound()
     };
     let world = World::over(Arc::new(store), Limits::default(), workers(1)).await;
     let task = world.accepted("clinics", &many(10)).await;
@@ -286,4 +381,42 @@ async fn what_is_accepted_wakes_a_worker() {
         world.ended(&task).await;
     }
     world.engine.stop().await;
+}
+
+#[tokio::test]
+async fn what_another_process_accepts_wakes_workers_where_the_store_hints_at_it() {
+    let (looks, elsewhere) = (Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));
+    let looked = Arc::clone(&looks);
+    let store = FaultyStore {
+        before_claim: Box::new(move || {
+            looked.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }),
+        elsewhere: Arc::clone(&elsewhere),
+        ..FaultyStore::sound()
+    };
+    // The engine of the world is the other process.
+    let world = World::over(Arc::new(store), Limits::default(), workers(0)).await;
+    let options = EngineOptions {
+        poll_every: Duration::from_secs(3_600),
+        ..workers(2)
+    };
+    let engine = start_over(&world, options);
+    let looked_for_good = || async {
+        let before = looks.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        before >= 2 && before == looks.load(Ordering::Relaxed)
+    };
+    while !looked_for_good().await {}
+    for round in 0..20 {
+        let body = bulk_of([create(&format!("id-{round}"), "A")]);
+        let task = world.accepted("clinics", &body).await;
+        if round == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert_eq!(world.task(&task).await.task.status, TaskStatus::Pending);
+        }
+        elsewhere.notify_one();
+        world.ended(&task).await;
+    }
+    engine.stop().await;
 }

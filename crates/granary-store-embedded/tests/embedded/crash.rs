@@ -152,7 +152,7 @@ async fn what_was_answered_is_there_after_a_kill() {
         assert_eq!(after.task(&waiting).await.task, waiting.task);
         assert_eq!(after.record("person", &resource("ann")).await, written[0]);
         assert_eq!(after.record("place", &resource("rome")).await, written[1]);
-        assert_eq!(after.store.spooled_bytes(), world.store.spooled_bytes());
+        assert_eq!(after.spooled().await, world.store.spooled_bytes().await.unwrap());
         let files = fs::read_dir(folder.join("segments")).unwrap().count();
         assert_eq!(files, 2, "those of the task that waits");
     }

@@ -156,7 +156,7 @@ async fn shown(world: &World<EmbeddedStore>) -> String {
             }
         }
     }
-    line(format!("spooled {}", world.store.spooled_bytes()));
+    line(format!("spooled {}", world.spooled().await));
     text
 }
 

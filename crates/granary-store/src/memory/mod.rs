@@ -91,6 +91,24 @@ impl State {
         }
     }
 
+    /// Takes a step with the task at the head of a lane; `take` says how many operations it applied, and the bytes that
+    /// no longer wait.
+    fn step(&mut self, lane: &Lane, take: impl FnOnce(&mut SourceState, u64) -> (u64, u64)) -> Result<Step> {
+        self.check_open()?;
+        let Some(source) = self.by_number(lane.source.number) else {
+            return Ok(Step::Lost);
+        };
+        if source.held != Some(lane.fence) {
+            return Ok(Step::Lost);
+        }
+        let Some(sequence) = source.queue.front().copied() else {
+            return Ok(Step::Idle);
+        };
+        let (count, bytes) = take(source, sequence);
+        self.spooled -= bytes;
+        Ok(Step::Applied(count))
+    }
+
     fn by_number(&mut self, number: u32) -> Option<&mut SourceState> {
         self.sources
             .values_mut()
@@ -119,12 +137,7 @@ impl Upload for MemoryUpload {
     async fn push(&mut self, batch: CheckedBatch) -> Result<()> {
         let mut state = lock(&self.state);
         state.spooled += batch.bodies.len() as u64;
-        let base = self.batch.bodies.len();
-        self.batch.operations.extend(batch.operations);
-        self.batch.bodies.extend(batch.bodies);
-        self.batch
-            .body_ends
-            .extend(batch.body_ends.into_iter().map(|end| base + end));
+        self.batch.append(batch);
         let spooled = state.spooled;
         state.limits.admit_bytes(spooled)
     }
@@ -149,7 +162,7 @@ impl Upload for MemoryUpload {
             batch,
             now,
         );
-        let stored = task.stored.clone();
+        let stored = task.stored();
         source.queue.push_back(stored.sequence);
         if source.queue.len() == 1 && source.held.is_none() {
             let number = source.source.number;
@@ -355,7 +368,7 @@ impl Store for MemoryStore {
         }
         let target = Some(types[0].target_type());
         let task = source.add_task(purge.task_id, target, types, CheckedBatch::default(), now);
-        let stored = task.stored.clone();
+        let stored = task.stored();
         source.queue.push_back(stored.sequence);
         if source.queue.len() == 1 && source.held.is_none() {
             state.ready.push_back(purge.source.number);
@@ -366,17 +379,17 @@ impl Store for MemoryStore {
     async fn cancel(&self, source: &Source, id: Ksuid, now: Timestamp) -> Result<StoredTask> {
         let mut state = self.state();
         let source = state.open(source)?;
-        let of_id = |task: &&mut TaskState| task.stored.task.id.ksuid == id;
+        let of_id = |task: &&mut TaskState| task.progress.id().ksuid == id;
         let task = source
             .tasks
             .iter_mut()
             .find(of_id)
             .ok_or_else(|| StoreError::no_task(&id))?;
-        if task.stored.task.completed_at.is_some() {
-            return Err(StoreError::task_ended(&task.stored.task));
+        if task.progress.ended() {
+            return Err(StoreError::task_ended(&task.stored().task));
         }
-        task.cancel(now);
-        let (stored, bytes) = (task.stored.clone(), task.batch.bodies.len() as u64);
+        task.progress.cancel(now);
+        let (stored, bytes) = (task.stored(), task.batch.bodies.len() as u64);
         source.queue.retain(|sequence| *sequence != stored.sequence);
         state.spooled -= bytes;
         Ok(stored)
@@ -394,6 +407,8 @@ impl Store for MemoryStore {
                 return Ok(Some(Lane {
                     source: source.source.clone(),
                     fence,
+                    // It does not outlive who holds its lanes.
+                    suspect: false,
                 }));
             }
         }
@@ -415,19 +430,12 @@ impl Store for MemoryStore {
 
     async fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step> {
         let mut state = self.state();
-        state.check_open()?;
-        let Some(source) = state.by_number(lane.source.number) else {
-            return Ok(Step::Lost);
-        };
-        if source.held != Some(lane.fence) {
-            return Ok(Step::Lost);
-        }
-        let Some(sequence) = source.queue.front().copied() else {
-            return Ok(Step::Idle);
-        };
-        let (count, bytes) = source.apply(sequence, budget, now);
-        state.spooled -= bytes;
-        Ok(Step::Applied(count))
+        state.step(lane, |source, sequence| source.apply(sequence, budget, now))
+    }
+
+    async fn fail_operation(&self, lane: &Lane, error: ErrorObject, now: Timestamp) -> Result<Step> {
+        let mut state = self.state();
+        state.step(lane, |source, sequence| source.fail_next(sequence, error, now))
     }
 
     async fn write(&self, write: Write, now: Timestamp) -> Result<Written> {
@@ -509,9 +517,8 @@ impl Store for MemoryStore {
         let tasks = &state.of(source)?.tasks;
         Ok(tasks
             .iter()
-            .map(|task| &task.stored)
-            .find(|stored| stored.task.id.ksuid == id)
-            .cloned())
+            .find(|task| task.progress.id().ksuid == id)
+            .map(TaskState::stored))
     }
 
     async fn tasks(
@@ -522,11 +529,11 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<StoredTask>> {
         let mut state = self.state();
-        let newest_first = state.of(source)?.tasks.iter().rev().map(|task| &task.stored);
+        let newest_first = state.of(source)?.tasks.iter().rev().map(TaskState::stored);
         let shown = newest_first.filter(|stored| {
             before.is_none_or(|before| stored.sequence < before) && filter.admits(&stored.task)
         });
-        Ok(shown.take(limit).cloned().collect())
+        Ok(shown.take(limit).collect())
     }
 
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
@@ -554,8 +561,8 @@ impl Store for MemoryStore {
         Ok(operations.skip(from as usize).take(limit).map(receipt).collect())
     }
 
-    fn spooled_bytes(&self) -> u64 {
-        self.state().spooled
+    async fn spooled_bytes(&self) -> Result<u64> {
+        Ok(self.state().spooled)
     }
 
     async fn check_writable(&self) -> Result<()> {

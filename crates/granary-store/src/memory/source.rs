@@ -7,15 +7,14 @@ use bytes::Bytes;
 use granary_core::decide::{
     BoundedEnd, Cascade, Current, Decision, Direction, Head, Identified, Plan, RecordKey, Verdict,
 };
+use granary_core::error::ErrorObject;
 use granary_core::keys::ResourceId;
 use granary_core::meta::Identifiers;
 use granary_core::operation::{Action, EdgeEnds, Operation, RecordId, TargetType, TypeNumber, TypeRef};
-use granary_core::task::{Deleted, Task, TaskId, TaskKind, TaskStatus};
+use granary_core::task::{TaskId, TaskKind};
 use granary_core::time::Timestamp;
 
-use crate::{
-    Budget, CheckedBatch, Definitions, Record, Source, StoredTask, Write, Written, counts_at, counts_of_purge,
-};
+use crate::{Budget, CheckedBatch, Definitions, Record, Source, StoredTask, TaskProgress, Write, Written};
 
 pub(super) struct SourceState {
     pub(super) source: Source,
@@ -31,10 +30,10 @@ pub(super) struct SourceState {
 }
 
 pub(super) struct TaskState {
-    pub(super) stored: StoredTask,
-    pub(super) failures: u64,
-    /// Of a purge: the first stamp that was not used when it was accepted.
-    pub(super) accepted_at: u64,
+    pub(super) progress: TaskProgress,
+    pub(super) source: u32,
+    pub(super) sequence: u64,
+    pub(super) types: Arc<[TypeRef]>,
     pub(super) batch: CheckedBatch,
     /// What became of the operations before the cursor, and when.
     pub(super) decided: Vec<(Verdict, Timestamp)>,
@@ -169,27 +168,27 @@ impl SourceState {
         let waiting = self.queue.iter().map(|sequence| &self.tasks[*sequence as usize]);
         let names = |task: &TaskState| {
             let is_it = |index: u32| {
-                let of_type = &task.stored.types[index as usize];
+                let of_type = &task.types[index as usize];
                 let at_end = |e: &EdgeEnds| e.from.number == number || e.to.number == number;
                 of_type.number == number || of_type.edge.as_ref().is_some_and(at_end)
             };
-            match task.stored.task.id.kind {
+            match task.progress.kind {
                 TaskKind::Purge => is_it(0),
                 _ => task.batch.types_used().into_iter().any(is_it),
             }
         };
         let task = { waiting }.find(|task| names(task))?;
-        Some(format!("task {} has not ended", task.stored.task.id))
+        Some(format!("task {} has not ended", task.progress.id()))
     }
 
     /// The next chunk of the task at the head of the queue; how many operations were applied, and the bytes that no
     /// longer wait.
     pub(super) fn apply(&mut self, sequence: u64, budget: Budget, now: Timestamp) -> (u64, u64) {
         let task = &self.tasks[sequence as usize];
-        let types = Arc::clone(&task.stored.types);
-        let (is_purge, chunk) = match task.stored.task.id.kind {
+        let types = Arc::clone(&task.types);
+        let (is_purge, chunk) = match task.progress.kind {
             TaskKind::Purge => (true, self.next_purged(task, budget)),
-            _ => (false, task.next_operations(budget)),
+            _ => (false, task.batch.chunk(task.progress.cursor as usize, budget)),
         };
         let count = chunk.operations.len() as u64;
         let plan = Plan::of(&chunk.operations, &types);
@@ -198,22 +197,38 @@ impl SourceState {
         let task = &mut self.tasks[sequence as usize];
         if is_purge {
             let is_last = chunk.operations.len() < budget.operations.max(1);
-            task.purged(count, edges, is_last, now);
+            task.progress.purged(count, edges, Vec::new(), is_last, now);
         } else {
             task.advance(decision.verdicts, now);
         }
-        if task.stored.task.completed_at.is_some() {
-            let bytes = task.batch.bodies.len() as u64;
-            self.queue.pop_front();
-            return (count, bytes);
+        (count, self.bytes_of_ended(sequence))
+    }
+
+    /// Fails the next operation of the task at the head of the queue, untried; returns as [`SourceState::apply`].
+    pub(super) fn fail_next(&mut self, sequence: u64, error: ErrorObject, now: Timestamp) -> (u64, u64) {
+        let task = &mut self.tasks[sequence as usize];
+        if task.progress.kind == TaskKind::Purge {
+            return (0, 0);
         }
-        (count, 0)
+        task.advance(vec![Verdict::Failure(error)], now);
+        (1, self.bytes_of_ended(sequence))
+    }
+
+    /// Takes the task at the head of the queue out of it where it has ended; the bytes that no longer wait.
+    fn bytes_of_ended(&mut self, sequence: u64) -> u64 {
+        let task = &self.tasks[sequence as usize];
+        if task.progress.ended() {
+            self.queue.pop_front();
+            return task.batch.bodies.len() as u64;
+        }
+        0
     }
 
     /// Deletes of the next records of a purge.
     fn next_purged(&self, task: &TaskState, budget: Budget) -> CheckedBatch {
-        let number = task.stored.types[0].number;
-        let spared = |head: &Head| head.at_once && head.stamp >= task.accepted_at;
+        let number = task.types[0].number;
+        let accepted_at = task.progress.purge.as_ref().map_or(0, |purge| purge.accepted_at);
+        let spared = |head: &Head| head.at_once && head.stamp >= accepted_at;
         let mut chunk = CheckedBatch::default();
         for ((of_type, id), held) in &self.records {
             if *of_type != number || spared(&held.head) {
@@ -261,29 +276,15 @@ impl SourceState {
         batch: CheckedBatch,
         now: Timestamp,
     ) -> &mut TaskState {
-        let total = batch.operations.len() as u64;
-        let task = Task {
-            id,
-            target_type,
-            status: TaskStatus::Pending,
-            counts: counts_at(total, 0, 0),
-            created_at: now,
-            started_at: None,
-            completed_at: None,
-            deleted: (id.kind == TaskKind::Purge).then(Deleted::default),
-        };
-        let sequence = self.tasks.len() as u64;
-        let stored = StoredTask {
-            task,
-            source: self.source.number,
-            sequence,
-            cursor: 0,
-            types,
+        let progress = match (id.kind, target_type) {
+            (TaskKind::Purge, Some(target)) => TaskProgress::new_purge(id, target, self.stamp_next, now),
+            _ => TaskProgress::new(id, target_type, batch.operations.len() as u64, now),
         };
         self.tasks.push(TaskState {
-            stored,
-            failures: 0,
-            accepted_at: self.stamp_next,
+            progress,
+            source: self.source.number,
+            sequence: self.tasks.len() as u64,
+            types,
             batch,
             decided: Vec::new(),
         });
@@ -293,58 +294,18 @@ impl SourceState {
 }
 
 impl TaskState {
-    fn next_operations(&self, budget: Budget) -> CheckedBatch {
-        let first = self.stored.cursor as usize;
-        let mut chunk = CheckedBatch::default();
-        for index in first..self.batch.operations.len().min(first + budget.operations.max(1)) {
-            if index > first && (chunk.bodies.len() + self.batch.body(index).len()) as u64 > budget.bytes {
-                break;
-            }
-            chunk.bodies.extend_from_slice(self.batch.body(index));
-            chunk.push(self.batch.operations[index].clone());
-        }
-        chunk
-    }
-
-    /// Counts what a chunk of a purge deleted.
-    fn purged(&mut self, records: u64, edges: u64, is_last: bool, now: Timestamp) {
-        let task = &mut self.stored.task;
-        let deleted = task.deleted.get_or_insert_default();
-        deleted.records += records;
-        deleted.relationships += edges;
-        task.counts = counts_of_purge(deleted.records);
-        task.started_at.get_or_insert(now);
-        if is_last {
-            task.status = TaskStatus::Success;
-            task.completed_at = Some(now);
-        }
-    }
-
-    /// Ends it where it stands.
-    pub(super) fn cancel(&mut self, now: Timestamp) {
-        let task = &mut self.stored.task;
-        task.counts.cancelled = std::mem::take(&mut task.counts.pending);
-        task.status = TaskStatus::Cancelled;
-        task.completed_at = Some(now);
+    pub(super) fn stored(&self) -> StoredTask {
+        let types = Arc::clone(&self.types);
+        self.progress.stored(self.source, self.sequence, types)
     }
 
     /// Moves the cursor over operations that were decided at `now`.
     fn advance(&mut self, verdicts: Vec<Verdict>, now: Timestamp) {
-        self.failures += verdicts
-            .iter()
-            .filter(|v| matches!(v, Verdict::Failure(_)))
-            .count() as u64;
+        let is_failure = |verdict: &&Verdict| matches!(verdict, Verdict::Failure(_));
+        let failures = verdicts.iter().filter(is_failure).count();
+        self.progress.advance(verdicts.len() as u64, failures as u64, now);
         self.decided
             .extend(verdicts.into_iter().map(|verdict| (verdict, now)));
-        let (total, cursor) = (self.batch.operations.len() as u64, self.decided.len() as u64);
-        let task = &mut self.stored.task;
-        self.stored.cursor = cursor;
-        task.counts = counts_at(total, cursor, self.failures);
-        task.started_at.get_or_insert(now);
-        if cursor == total {
-            task.status = TaskStatus::Success;
-            task.completed_at = Some(now);
-        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! Chunks: effects, receipts and cursor together.
 
+use granary_core::error::{ErrorObject, ErrorType};
+use granary_core::receipt::ReceiptStatus;
 use granary_core::task::{Counts, Outcome, TaskStatus};
 use granary_core::time::Timestamp;
 
 use super::world::*;
 use super::{Fixture, reopen_or_skip};
-use crate::{Budget, Record, Step, Store};
+use crate::{Budget, Lane, Record, Step, Store};
 
 /// A request with every action, successes and failures.
 fn mixed() -> Vec<Op> {
@@ -27,11 +29,14 @@ fn mixed() -> Vec<Op> {
     ops
 }
 
-/// Records without what a chunk's own time decides.
+/// Records without what a chunk's own time decides, and with the order of their stamps in place of these.
 fn without_times(records: Vec<Record>) -> Vec<Record> {
+    let mut stamps: Vec<u64> = records.iter().map(|record| record.head.stamp).collect();
+    stamps.sort_unstable();
     let still = |mut record: Record| {
         record.head.created_at = Timestamp::EPOCH;
         record.head.updated_at = Timestamp::EPOCH;
+        record.head.stamp = stamps.partition_point(|stamp| *stamp < record.head.stamp) as u64;
         record
     };
     records.into_iter().map(still).collect()
@@ -246,6 +251,131 @@ pub async fn single_writes_go_between_two_chunks<F: Fixture>(fixture: &F) {
     let task = world.task(&task).await;
     assert_eq!(codes(&world.receipts(&task).await), [409, 409, 200, 200]);
     assert_eq!(ids(&world.resources("person", 10).await), ["aa", "bb", "cc"]);
+}
+
+/// What operations are given up with.
+fn broken() -> ErrorObject {
+    ErrorObject::new(ErrorType::Internal, "this one cannot be tried")
+}
+
+/// Gives up the next operation of a lane.
+async fn give_up<S: Store>(world: &World<S>, lane: &Lane) -> Step {
+    let now = world.now();
+    let step = world.store.fail_operation(lane, broken(), now).await;
+    step.expect("an operation is given up")
+}
+
+pub async fn an_operation_that_is_given_up_fails_alone<F: Fixture>(fixture: &F) {
+    for size in [10, 50_000] {
+        let world = World::new(fixture.fresh().await).await;
+        world.put(&[create("person", "cc", 7)]).await;
+        let mut ops = vec![
+            create("person", "aa", 1).with_body(noise(size, 1)),
+            create("person", "bb", 1).with_body(noise(size, 2)),
+            delete("person", "cc"),
+            create("person", "bb", 2).with_body(noise(size, 3)),
+            upsert("person", "dd", 1),
+        ];
+        let task = world.accept(&ops).await;
+        let lane = world.claim().await.expect("the lane has work");
+        assert_eq!(world.step(&lane, operations(1)).await, Step::Applied(1));
+        assert_eq!(give_up(&world, &lane).await, Step::Applied(1));
+        assert_eq!(give_up(&world, &lane).await, Step::Applied(1));
+        world.settle().await;
+        let half = world.task(&task).await;
+        assert_eq!((half.cursor, half.task.counts.failure), (3, 2));
+        world.drain(&lane, WHOLE).await;
+        world.store.release_lane(lane).await;
+        world.settle().await;
+
+        let task = world.task(&task).await;
+        let receipts = world.receipts(&task).await;
+        assert_eq!(codes(&receipts), [200, 500, 500, 200, 200]);
+        for receipt in &receipts[1..3] {
+            assert_eq!(receipt.status, ReceiptStatus::Failure);
+            assert_eq!(receipt.error, Some(broken()));
+            assert!(receipt.completed_at.is_some());
+        }
+        assert_eq!(task.task.outcome(), Some(Outcome::Partial));
+        assert_eq!(world.spooled().await, 0);
+        // Nothing of them took effect: `bb` was not there for the create that came after, `cc` still is.
+        let stored = world.resources("person", 10).await;
+        assert_eq!(ids(&stored), ["aa", "bb", "cc", "dd"]);
+        assert_eq!(stored[1].body.as_ref(), ops.remove(3).body);
+        assert_eq!(stored[1].head.version, 1);
+    }
+}
+
+pub async fn the_last_operation_that_is_given_up_ends_its_task<F: Fixture>(fixture: &F) {
+    let world = World::new(fixture.fresh().await).await;
+    let first = world.accept(&[create("person", "aa", 1)]).await;
+    let next = world.accept(&[create("person", "aa", 2)]).await;
+    let lane = world.claim().await.expect("the lane has work");
+    assert_eq!(give_up(&world, &lane).await, Step::Applied(1));
+    world.settle().await;
+    let first = world.task(&first).await;
+    assert_eq!(first.task.status, TaskStatus::Success);
+    assert_eq!(first.task.outcome(), Some(Outcome::None));
+    assert!(first.task.completed_at.is_some());
+    let bytes = world.spooled().await;
+    assert!(bytes > 0, "the next one waits");
+    assert_eq!(world.step(&lane, WHOLE).await, Step::Applied(1));
+    assert_eq!(give_up(&world, &lane).await, Step::Idle);
+    assert_eq!(world.step(&lane, WHOLE).await, Step::Idle);
+    world.settle().await;
+    assert_eq!(world.spooled().await, 0);
+    assert_eq!(codes(&world.receipts(&world.task(&next).await).await), [200]);
+    assert_eq!(world.body("person", "aa").await, Some(body(2)));
+}
+
+pub async fn a_purge_has_no_operation_to_give_up<F: Fixture>(fixture: &F) {
+    let world = World::new(fixture.fresh().await).await;
+    world.put(&[create("person", "aa", 1)]).await;
+    let purge = world.accept_purge("person").await;
+    let lane = world.claim().await.expect("the lane has work");
+    assert_eq!(give_up(&world, &lane).await, Step::Applied(0));
+    world.settle().await;
+    let waiting = world.task(&purge).await;
+    assert_eq!((waiting.cursor, waiting.task.status), (0, TaskStatus::Pending));
+    world.drain(&lane, WHOLE).await;
+    world.settle().await;
+    assert_eq!(world.task(&purge).await.task.status, TaskStatus::Success);
+    assert!(world.resources("person", 10).await.is_empty());
+}
+
+pub async fn an_operation_of_a_lane_that_is_not_held_is_not_given_up<F: Fixture>(fixture: &F) {
+    let world = World::new(fixture.fresh().await).await;
+    let task = world.accept(&[create("person", "aa", 1)]).await;
+    let lane = world.claim().await.expect("the lane has work");
+    let held = Lane {
+        source: lane.source.clone(),
+        ..lane
+    };
+    world.store.release_lane(lane).await;
+    assert_eq!(give_up(&world, &held).await, Step::Lost);
+    let other = world.claim().await.expect("the lane has work");
+    assert_eq!(give_up(&world, &held).await, Step::Lost);
+    world.drain(&other, WHOLE).await;
+    world.settle().await;
+    assert_eq!(codes(&world.receipts(&world.task(&task).await).await), [200]);
+    let deleted = world.store.delete_source(&world.source, true).await;
+    deleted.expect("the source goes with all it holds");
+    assert_eq!(give_up(&world, &other).await, Step::Lost);
+}
+
+pub async fn an_operation_that_was_given_up_stays_so_over_a_reopen<F: Fixture>(fixture: &F) {
+    let world = World::new(fixture.fresh().await).await;
+    let ops = [create("person", "aa", 1), create("person", "bb", 1)];
+    let task = world.accept(&ops).await;
+    let lane = world.claim().await.expect("the lane has work");
+    assert_eq!(give_up(&world, &lane).await, Step::Applied(1));
+    world.settle().await;
+    let world = reopen_or_skip!(fixture, world, "an operation that was given up over a reopen");
+    world.apply_all(WHOLE).await;
+    let receipts = world.receipts(&world.task(&task).await).await;
+    assert_eq!(codes(&receipts), [500, 200]);
+    assert_eq!(receipts[0].error, Some(broken()));
+    assert_eq!(ids(&world.resources("person", 10).await), ["bb"]);
 }
 
 pub async fn a_task_goes_on_where_its_cursor_stands_after_a_reopen<F: Fixture>(fixture: &F) {

@@ -3,7 +3,8 @@
 //!
 //! Three voices must agree: the store that is tested, the reference store, which cuts its chunks elsewhere, and
 //! `decide` alone, driven one operation at a time over a plain map. They must show the same records (id, version,
-//! stamp, times, body), edges from both ends, tasks, counts and receipts.
+//! stamp, times, body), edges from both ends, tasks, counts and receipts. Stamps are a store's own numbers: they must
+//! stand in the same order, and one for one.
 //!
 //! A history follows from its seed. A failure prints the seed; [`one_history`] plays it again.
 
@@ -25,7 +26,7 @@ use super::Fixture;
 use super::world::*;
 use crate::memory::MemoryStore;
 use crate::{
-    EdgeFilter, Lane, Purge, Source, Step, Store, StoreLimits, StoredTask, TaskFilter, Write, Written,
+    EdgeFilter, Lane, Purge, Record, Source, Step, Store, StoreLimits, StoredTask, TaskFilter, Write, Written,
 };
 
 /// One is where another starts, so that a slip in a key would mix them up.
@@ -90,7 +91,7 @@ async fn play<F: Fixture>(fixture: &F, store: F::Store, seed: u64, keeps: bool) 
     // What is hidden is removed.
     history.subject.apply_all(operations(2)).await;
     history.compare(&mut random).await;
-    assert_eq!(history.subject.store.spooled_bytes(), 0, "all tasks have ended");
+    assert_eq!(history.subject.spooled().await, 0, "all tasks have ended");
     history.subject.store
 }
 
@@ -98,6 +99,7 @@ struct History<S> {
     subject: World<S>,
     reference: World<MemoryStore>,
     model: Model,
+    stamps: Stamps,
     serial: u64,
 }
 
@@ -109,6 +111,7 @@ impl<S: Store> History<S> {
             subject: World::bare_named(store, &name).await,
             reference: World::bare_named(MemoryStore::new(limits), &name).await,
             model: Model::default(),
+            stamps: Stamps::default(),
             serial: 0,
         };
         for profile in RESOURCES {
@@ -343,8 +346,21 @@ impl<S: Store> History<S> {
             )),
             _ => None,
         };
-        let subject = write(&self.subject, id, &ops, guard.clone(), now).await;
+        let of_subject = match &guard {
+            Some(Guard::Stamp(stamps)) => {
+                self.learn_stamps().await;
+                Some(Guard::Stamp(self.stamps.of_subject(stamps)))
+            }
+            other => other.clone(),
+        };
+        let mut subject = write(&self.subject, id, &ops, of_subject, now).await;
         let reference = write(&self.reference, id, &ops, guard.clone(), now).await;
+        if let (Written::Persisted { records, .. }, Written::Persisted { records: others, .. }) =
+            (&mut subject, &reference)
+        {
+            self.stamps
+                .translate(records.iter_mut().flatten(), others.iter().flatten());
+        }
         let verdicts = self.model.write(&self.reference.batch(&ops), guard.as_ref(), now);
         assert_eq!(subject, reference, "{ops:?}");
         match reference {
@@ -356,20 +372,34 @@ impl<S: Store> History<S> {
         }
     }
 
-    async fn compare(&self, random: &mut Random) {
+    /// Learns the stamps of all that is stored.
+    async fn learn_stamps(&mut self) {
+        self.subject.settle().await;
+        for name in RESOURCES {
+            let mut subject = self.subject.resources(name, ALL).await;
+            let reference = self.reference.resources(name, ALL).await;
+            self.stamps.translate(&mut subject, &reference);
+        }
+        for name in EDGES {
+            let mut subject = self.subject.edges(name, &EdgeFilter::default(), ALL).await;
+            let reference = self.reference.edges(name, &EdgeFilter::default(), ALL).await;
+            self.stamps.translate(&mut subject, &reference);
+        }
+    }
+
+    async fn compare(&mut self, random: &mut Random) {
         self.subject.settle().await;
         let page = random.random_range(1..6);
         let mut records = BTreeMap::new();
         for name in RESOURCES {
-            let subject = self.subject.resources(name, page).await;
-            assert_eq!(subject, self.reference.resources(name, ALL).await, "{name}");
+            let mut subject = self.subject.resources(name, page).await;
+            let reference = self.reference.resources(name, ALL).await;
+            self.stamps.translate(&mut subject, &reference);
+            assert_eq!(subject, reference, "{name}");
             for notation in NOTATIONS {
                 let found = self.subject.identified(name, notation, page).await;
-                assert_eq!(
-                    found,
-                    self.reference.identified(name, notation, ALL).await,
-                    "{notation}"
-                );
+                let expected = self.reference.identified(name, notation, ALL).await;
+                assert_eq!(found, expected, "{notation}");
             }
             records.extend(
                 subject
@@ -378,10 +408,13 @@ impl<S: Store> History<S> {
             );
         }
         for name in EDGES {
-            let subject = self.subject.edges(name, &EdgeFilter::default(), page).await;
+            let mut subject = self.subject.edges(name, &EdgeFilter::default(), page).await;
+            let all = self.reference.edges(name, &EdgeFilter::default(), ALL).await;
+            self.stamps.translate(&mut subject, &all);
             for filter in filters() {
-                let subject = self.subject.edges(name, &filter, page).await;
+                let mut subject = self.subject.edges(name, &filter, page).await;
                 let reference = self.reference.edges(name, &filter, ALL).await;
+                self.stamps.translate(&mut subject, &reference);
                 assert_eq!(subject, reference, "{name} {filter:?}");
             }
             records.extend(
@@ -432,6 +465,46 @@ impl<S: Store> History<S> {
                 }
             }
         }
+    }
+}
+
+/// Which stamp of the store that is tested stands for which of the reference store.
+#[derive(Default)]
+struct Stamps(BTreeMap<u64, u64>);
+
+impl Stamps {
+    /// Writes the stamps of the reference into records of the store that is tested.
+    fn translate<'a>(
+        &mut self,
+        subject: impl IntoIterator<Item = &'a mut Record>,
+        reference: impl IntoIterator<Item = &'a Record>,
+    ) {
+        for (record, expected) in subject.into_iter().zip(reference) {
+            if record.id != expected.id {
+                // The comparison that follows says so.
+                return;
+            }
+            let (stamp, own) = (expected.head.stamp, record.head.stamp);
+            let known = *self.0.entry(stamp).or_insert(own);
+            let before = self.0.range(..stamp).next_back();
+            let after = self.0.range(stamp + 1..).next();
+            assert_eq!(known, own, "another state of {} has the stamp {own}", record.id);
+            assert!(
+                before.is_none_or(|(_, before)| *before < own),
+                "{own} is not above {before:?}"
+            );
+            assert!(
+                after.is_none_or(|(_, after)| own < *after),
+                "{own} is not below {after:?}"
+            );
+            record.head.stamp = stamp;
+        }
+    }
+
+    /// The stamps of the store that is tested that stand for these; one that nothing has where there is none.
+    fn of_subject(&self, stamps: &[u64]) -> Vec<u64> {
+        let own = |stamp| self.0.get(stamp).copied().unwrap_or(u64::MAX >> 1);
+        stamps.iter().map(own).collect()
     }
 }
 

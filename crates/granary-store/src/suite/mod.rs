@@ -189,6 +189,11 @@ macro_rules! behaviours {
                 a_failed_operation_leaves_the_next_one_running,
                 the_times_of_a_task_are_those_of_its_chunks,
                 single_writes_go_between_two_chunks,
+                an_operation_that_is_given_up_fails_alone,
+                the_last_operation_that_is_given_up_ends_its_task,
+                a_purge_has_no_operation_to_give_up,
+                an_operation_of_a_lane_that_is_not_held_is_not_given_up,
+                an_operation_that_was_given_up_stays_so_over_a_reopen,
                 a_task_goes_on_where_its_cursor_stands_after_a_reopen;
             writes:
                 a_single_write_answers_the_record_and_leaves_a_task,

@@ -149,7 +149,7 @@ pub async fn a_cancelled_task_keeps_what_it_did<F: Fixture>(fixture: &F) {
         [200, 200, 200, 499, 499, 499, 499, 499, 499, 499]
     );
     assert_eq!(world.task(&next).await.task.status, TaskStatus::Success);
-    assert_eq!(world.store.spooled_bytes(), 0);
+    assert_eq!(world.spooled().await, 0);
     refused_with(world.cancel(&task).await, ErrorType::FailedPrecondition);
     refused_with(world.cancel(&next).await, ErrorType::FailedPrecondition);
 }
@@ -177,7 +177,7 @@ pub async fn a_waiting_task_is_cancelled_among_others<F: Fixture>(fixture: &F) {
     ] {
         assert_eq!(world.task(task).await.task.status, status);
     }
-    assert_eq!(world.store.spooled_bytes(), 0);
+    assert_eq!(world.spooled().await, 0);
 }
 
 pub async fn a_task_that_does_not_exist_is_not_cancelled<F: Fixture>(fixture: &F) {
@@ -279,7 +279,7 @@ pub async fn a_source_is_purged_with_all_it_holds<F: Fixture>(fixture: &F) {
     refused_with(late, ErrorType::NotFound);
     refused_with(world.store.receipts(&waiting, 0, 1).await, ErrorType::NotFound);
     assert!(world.claim().await.is_none(), "its tasks are stopped");
-    assert_eq!(world.store.spooled_bytes(), 0);
+    assert_eq!(world.spooled().await, 0);
     let again = World::new(world.store).await;
     assert!(again.resources("person", 10).await.is_empty() && again.edge_ids("knows").await.is_empty());
     again.bulk(&[create("person", "ann", 1)]).await;

@@ -214,7 +214,7 @@ pub async fn an_upload_to_a_source_that_was_deleted_is_not_found<F: Fixture>(fix
         let outcome = upload.accept(world.revision, world.now()).await;
         refused_with(outcome, ErrorType::NotFound);
     }
-    assert_eq!(world.store.spooled_bytes(), 0);
+    assert_eq!(world.spooled().await, 0);
     assert!(world.claim().await.is_none());
 }
 

@@ -57,7 +57,7 @@ pub async fn a_dropped_upload_leaves_nothing<F: Fixture>(fixture: &F) {
             .expect("it is spooled");
         upload.push(world.batch(&[op])).await.expect("it is spooled");
         drop(upload);
-        assert_eq!(world.store.spooled_bytes(), 0);
+        assert_eq!(world.spooled().await, 0);
     }
     drop(world.begin(TargetType::Relationship).await.expect("it begins"));
     assert_eq!(tasks_count(&world).await, 0);
@@ -114,15 +114,15 @@ pub async fn the_limit_of_spooled_bytes_is_kept<F: Fixture>(fixture: &F) {
     let over = upload.push(world.batch(&[big(2)])).await;
     refused_with(over, ErrorType::ResourceExhausted);
     drop(upload);
-    assert_eq!(world.store.spooled_bytes(), 0);
+    assert_eq!(world.spooled().await, 0);
     world.accept(&[big(3)]).await;
-    assert!(world.store.spooled_bytes() >= 8_000);
+    assert!(world.spooled().await >= 8_000);
     refused_with(
         world.upload(&[big(4)]).await.map(|_| ()),
         ErrorType::ResourceExhausted,
     );
     world.apply_all(WHOLE).await;
-    assert_eq!(world.store.spooled_bytes(), 0);
+    assert_eq!(world.spooled().await, 0);
     world.bulk(&[big(5)]).await;
     assert_eq!(world.body("person", "ann").await, Some(noise(8_000, 5)));
 }
@@ -156,7 +156,7 @@ pub async fn a_type_deleted_during_an_upload_refuses_it<F: Fixture>(fixture: &F)
     assert_eq!(tasks_count(&world).await, 1);
     world.apply_all(WHOLE).await;
     assert_eq!(codes(&world.receipts(&world.task(&task).await).await), [200]);
-    assert_eq!(world.store.spooled_bytes(), 0);
+    assert_eq!(world.spooled().await, 0);
 }
 
 pub async fn a_definition_replaced_during_an_upload_does_not_matter<F: Fixture>(fixture: &F) {
@@ -199,7 +199,7 @@ pub async fn a_definition_made_another_during_an_upload_refuses_it<F: Fixture>(f
         .accept(checked_by, world.now())
         .await;
     assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
-    assert_eq!(world.store.spooled_bytes(), 0);
+    assert_eq!(world.spooled().await, 0);
 }
 
 pub async fn bodies_of_every_size_come_back<F: Fixture>(fixture: &F) {
@@ -330,7 +330,7 @@ pub async fn a_request_that_shrinks_when_it_is_packed_comes_back<F: Fixture>(fix
             let found = world.record("person", &op.id).await.expect("it is stored");
             assert!(found.body == op.body, "{size}: {}", op.id);
         }
-        assert_eq!(world.store.spooled_bytes(), 0);
+        assert_eq!(world.spooled().await, 0);
     }
 }
 
@@ -347,7 +347,7 @@ pub async fn a_request_without_bodies_is_applied<F: Fixture>(fixture: &F) {
     let counts = task.task.counts;
     assert_eq!((counts.success, counts.failure), (many as u64, 1));
     assert_eq!(world.resources("person", 10).await, []);
-    assert_eq!(world.store.spooled_bytes(), 0);
+    assert_eq!(world.spooled().await, 0);
 }
 
 pub async fn spooled_bytes_are_given_back_at_the_end_of_the_task<F: Fixture>(fixture: &F) {
@@ -358,18 +358,18 @@ pub async fn spooled_bytes_are_given_back_at_the_end_of_the_task<F: Fixture>(fix
             .collect();
         let bodies = 3 * size as u64;
         let upload = world.upload(&ops).await.expect("it is spooled");
-        assert!(world.store.spooled_bytes() > 0);
+        assert!(world.spooled().await > 0);
         upload
             .accept(world.revision, world.now())
             .await
             .expect("accepted");
-        assert!(world.store.spooled_bytes() >= bodies);
+        assert!(world.spooled().await >= bodies);
         let lane = world.claim().await.expect("the lane has work");
         world.step(&lane, operations(2)).await;
-        assert!(world.store.spooled_bytes() > 0, "until it ends");
+        assert!(world.spooled().await > 0, "until it ends");
         world.step(&lane, operations(2)).await;
         world.settle().await;
-        assert_eq!(world.store.spooled_bytes(), 0);
+        assert_eq!(world.spooled().await, 0);
         world.store.release_lane(lane).await;
     }
 }
@@ -386,9 +386,9 @@ pub async fn an_accepted_request_stays_over_a_reopen<F: Fixture>(fixture: &F) {
             .await
             .expect("it is spooled"),
     );
-    let spooled = world.store.spooled_bytes();
+    let spooled = world.spooled().await;
     let world = reopen_or_skip!(fixture, world, "accepted requests over a reopen");
-    assert_eq!(world.store.spooled_bytes(), spooled);
+    assert_eq!(world.spooled().await, spooled);
     assert_eq!(tasks_count(&world).await, 2);
     for task in [&small, &big] {
         assert_eq!(codes(&world.receipts(&world.task(task).await).await), [102]);
@@ -402,5 +402,5 @@ pub async fn an_accepted_request_stays_over_a_reopen<F: Fixture>(fixture: &F) {
         world.body("person", "bob").await,
         Some(noise(2 * INLINE_BOUND, 1))
     );
-    assert_eq!(world.store.spooled_bytes(), 0);
+    assert_eq!(world.spooled().await, 0);
 }

@@ -165,14 +165,16 @@ pub fn body(content: u32) -> Vec<u8> {
     format!(r#"{{"data":{{"name":"{content}"}}}}"#).into_bytes()
 }
 
-/// So many bytes that a compressor can do nothing with.
+/// So many bytes that a compressor that looks for what repeats can do nothing with. They are text, as all bodies are: a
+/// store may keep them as such.
 pub fn noise(length: usize, seed: u64) -> Vec<u8> {
+    const SYMBOLS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        (state >> 32) as u8
+        SYMBOLS[(state >> 32) as usize % SYMBOLS.len()]
     };
     (0..length).map(|_| next()).collect()
 }
@@ -516,6 +518,12 @@ impl<S: Store> World<S> {
             matches!(&refused, Written::Refused(_)),
             "nobody has this id: {refused:?}"
         );
+    }
+
+    /// The bytes that are spooled.
+    pub async fn spooled(&self) -> u64 {
+        let spooled = self.store.spooled_bytes().await;
+        spooled.expect("spooled bytes are counted")
     }
 
     /// A single write, or a bundle where there are several operations.

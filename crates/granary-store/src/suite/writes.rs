@@ -55,7 +55,7 @@ pub async fn a_single_write_answers_the_record_and_leaves_a_task<F: Fixture>(fix
     }
     assert_eq!(tasks[2].task.created_at, answered.head.created_at);
     assert!(world.claim().await.is_none());
-    assert_eq!(world.store.spooled_bytes(), 0);
+    assert_eq!(world.spooled().await, 0);
 }
 
 pub async fn a_refused_write_leaves_nothing<F: Fixture>(fixture: &F) {

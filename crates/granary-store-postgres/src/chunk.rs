@@ -1,0 +1,404 @@
+//! A chunk: the next operations of a lane, decided and written with their receipts and the cursor in one transaction.
+
+use std::sync::Arc;
+
+use granary_core::decide::{Decision, Plan, Verdict};
+use granary_core::error::{ErrorObject, ErrorType};
+use granary_core::operation::TypeRef;
+use granary_core::time::Timestamp;
+use granary_store::{Budget, CheckedBatch, Lane, ReceiptsChunk, Result, Step};
+use tokio_postgres::Row;
+
+use crate::current::{STAMPS, lock_ground};
+use crate::effects::{Effects, Place, write_effects};
+use crate::lanes::hold_lane;
+use crate::packed::{pack, unpack};
+use crate::session::{Attempt, Ended, Rules, Session, Tries, params, unavailable};
+use crate::tasks::{
+    TaskRow, insert_receipts, read_operations, read_types, task_columns, task_row, update_task,
+};
+use crate::{Inner, bucket_of, damaged, int4, int8, lock, uint4, uint8};
+
+/// So many processes may end at one operation before it is given up.
+const DEATHS_MAX: i32 = 3;
+
+/// What was read of the task at the head of a lane, and does not change.
+pub(crate) struct OpenTask {
+    sequence: u64,
+    types: Arc<[TypeRef]>,
+    /// The segment that the cursor was in.
+    segment: Option<Arc<OpenSegment>>,
+}
+
+/// A segment that was read.
+struct OpenSegment {
+    number: i32,
+    first: u64,
+    batch: CheckedBatch,
+}
+
+/// The next operations of a task.
+struct Next {
+    types: Arc<[TypeRef]>,
+    segment: Arc<OpenSegment>,
+    chunk: CheckedBatch,
+}
+
+impl Inner {
+    pub(crate) async fn apply_chunk(
+        self: &Arc<Self>,
+        lane: &Lane,
+        budget: Budget,
+        now: Timestamp,
+    ) -> Result<Step> {
+        let alone = lane.suspect && budget.operations <= 1;
+        if alone {
+            match self.try_alone(lane).await? {
+                None => return Ok(Step::Lost),
+                Some(deaths) if deaths >= DEATHS_MAX => {
+                    let message = "the server ended each time it tried this operation, so it was left out";
+                    return self
+                        .step(
+                            lane,
+                            budget,
+                            now,
+                            Some(&ErrorObject::new(ErrorType::Internal, message)),
+                        )
+                        .await;
+                }
+                Some(_) => {}
+            }
+        }
+        let outcome = self.step(lane, budget, now, None).await;
+        if alone && outcome.is_err() {
+            // It failed, and the process lives: that is no death.
+            self.survived(lane);
+        }
+        outcome
+    }
+
+    pub(crate) async fn fail_operation(
+        &self,
+        lane: &Lane,
+        error: &ErrorObject,
+        now: Timestamp,
+    ) -> Result<Step> {
+        let one = Budget {
+            operations: 1,
+            bytes: u64::MAX,
+        };
+        self.step(lane, one, now, Some(error)).await
+    }
+
+    /// One step of a lane; with `error` it is the failure of the next operation.
+    async fn step(
+        &self,
+        lane: &Lane,
+        mut budget: Budget,
+        now: Timestamp,
+        error: Option<&ErrorObject>,
+    ) -> Result<Step> {
+        self.check_open()?;
+        budget.operations = budget.operations.clamp(1, STAMPS as usize);
+        let mut tries = Tries::default();
+        loop {
+            let attempt = self.attempt(Rules::DURABLE, |session: Arc<Session>| async move {
+                let session = &*session;
+                self.step_in(session, lane, budget, now, error).await
+            });
+            match attempt.await {
+                Ended::Committed(step) => return Ok(step),
+                // Whether it was committed shows in the cursor, from which the next call goes on.
+                Ended::Unknown(_, lost) => return Err(unavailable(&lost)),
+                Ended::Failed(failure) => {
+                    tries.again(failure).await?;
+                    // Fewer operations meet fewer others.
+                    budget.operations = (budget.operations / 2).max(1);
+                }
+            }
+        }
+    }
+
+    async fn step_in(
+        &self,
+        session: &Session,
+        lane: &Lane,
+        budget: Budget,
+        now: Timestamp,
+        error: Option<&ErrorObject>,
+    ) -> Attempt<Step> {
+        let source = lane.source.number;
+        let here = || params![bucket_of(source), int4(source)];
+        let next = concat!(
+            "SELECT ",
+            task_columns!(),
+            " FROM granary.task WHERE bucket = $1 AND source = $2 AND completed_at IS NULL ORDER BY sequence LIMIT 1"
+        );
+        let marks = "SELECT EXISTS (SELECT FROM granary.mark WHERE bucket = $1 AND source = $2)";
+        // The lane is locked before the others are looked at.
+        let (held, task, marked) = futures::try_join!(
+            hold_lane(session, lane, &self.owner),
+            session.query_opt(next, here()),
+            session.query_one(marks, here()),
+        )?;
+        if !held {
+            return Ok(Step::Lost);
+        }
+        if marked.get(0) {
+            self.sweep(session, source, budget.operations).await?;
+            self.renew(session, lane).await?;
+            return Ok(Step::Tidied);
+        }
+        let Some(mut task) = task.as_ref().map(task_row).transpose()? else {
+            return Ok(Step::Idle);
+        };
+        let count = match task.progress.purge {
+            Some(_) if error.is_some() => return Ok(Step::Applied(0)),
+            Some(_) => self.purge_next(session, source, &mut task, budget, now).await?,
+            None => {
+                self.apply_next(session, source, &mut task, budget, now, error)
+                    .await?
+            }
+        };
+        futures::try_join!(update_task(session, source, &task), self.renew(session, lane))?;
+        Ok(Step::Applied(count))
+    }
+
+    /// Applies the next operations of a task; how many.
+    async fn apply_next(
+        &self,
+        session: &Session,
+        source: u32,
+        task: &mut TaskRow,
+        budget: Budget,
+        now: Timestamp,
+        error: Option<&ErrorObject>,
+    ) -> Attempt<u64> {
+        let Next {
+            types,
+            segment,
+            chunk,
+        } = self.next_operations(session, source, task, budget).await?;
+        let verdicts = match error {
+            Some(error) => vec![Verdict::Failure(error.clone())],
+            None => {
+                self.decide_and_write(session, source, &types, &chunk, now)
+                    .await?
+                    .verdicts
+            }
+        };
+        let first = task.progress.cursor;
+        let count = chunk.operations.len() as u64;
+        let failures = verdicts
+            .iter()
+            .filter(|v| matches!(v, Verdict::Failure(_)))
+            .count() as u64;
+        let receipts = ReceiptsChunk::of(&verdicts, now);
+        task.progress.advance(count, failures, now);
+        let id = task.progress.ksuid;
+        let of = || params![bucket_of(source), int4(source), id.to_vec(), segment.number];
+        let is_through = task.progress.cursor == segment.first + segment.batch.operations.len() as u64;
+        let failed = async {
+            let sql = "UPDATE granary.segment SET failed = true \
+                       WHERE bucket = $1 AND source = $2 AND ksuid = $3 AND number = $4";
+            match failures {
+                0 => Ok(0),
+                _ => session.execute(sql, of()).await,
+            }
+        };
+        let freed = async {
+            // Bodies of operations that failed stay, to be looked at and tried again.
+            let sql = "UPDATE granary.segment SET bodies = NULL \
+                       WHERE bucket = $1 AND source = $2 AND ksuid = $3 AND number = $4 AND NOT failed";
+            match is_through {
+                true => session.execute(sql, of()).await,
+                false => Ok(0),
+            }
+        };
+        futures::try_join!(
+            failed,
+            freed,
+            insert_receipts(session, source, &task.progress.ksuid, first, &receipts)
+        )?;
+        Ok(count)
+    }
+
+    async fn decide_and_write(
+        &self,
+        session: &Session,
+        source: u32,
+        types: &[TypeRef],
+        chunk: &CheckedBatch,
+        now: Timestamp,
+    ) -> Attempt<Decision> {
+        let plan = Plan::of(&chunk.operations, types);
+        let ground = lock_ground(session, source, &plan, &chunk.operations, types).await?;
+        let decision = plan.decide(ground.current, now, ground.stamp);
+        let place = self.place(source, None, chunk.operations.len());
+        write_effects(session, &place, &plan, ground.stored, &decision, chunk).await?;
+        Ok(decision)
+    }
+
+    pub(crate) fn place(&self, source: u32, purge: Option<u64>, cascade_max: usize) -> Place<'_> {
+        Place {
+            source,
+            hash_key: &self.hash_key,
+            purge,
+            cascade_max,
+        }
+    }
+
+    /// The operations of a task from its cursor on, within the budget and one segment.
+    async fn next_operations(
+        &self,
+        session: &Session,
+        source: u32,
+        task: &TaskRow,
+        budget: Budget,
+    ) -> Attempt<Next> {
+        let open = lock(&self.held).get(&source).and_then(|held| held.open.clone());
+        let open = open.filter(|open| open.sequence == task.sequence);
+        let types = match &open {
+            Some(open) => Arc::clone(&open.types),
+            None => read_types(session, source, task.sequence).await?,
+        };
+        let cursor = task.progress.cursor;
+        let kept = open.and_then(|open| open.segment.clone());
+        let holds = |segment: &OpenSegment| {
+            (segment.first..segment.first + segment.batch.operations.len() as u64).contains(&cursor)
+        };
+        let segment = match kept {
+            Some(segment) if holds(&segment) => segment,
+            before => {
+                let from = before.map_or(0, |segment| segment.number);
+                let read = Arc::new(read_segment(session, source, task, from).await?);
+                let open = OpenTask {
+                    sequence: task.sequence,
+                    types: Arc::clone(&types),
+                    segment: Some(Arc::clone(&read)),
+                };
+                if let Some(held) = lock(&self.held).get_mut(&source) {
+                    held.open = Some(Arc::new(open));
+                }
+                read
+            }
+        };
+        let chunk = segment.batch.chunk((cursor - segment.first) as usize, budget);
+        Ok(Next {
+            types,
+            segment,
+            chunk,
+        })
+    }
+
+    /// Applies the next records of a purge; how many.
+    async fn purge_next(
+        &self,
+        session: &Session,
+        source: u32,
+        task: &mut TaskRow,
+        budget: Budget,
+        now: Timestamp,
+    ) -> Attempt<u64> {
+        let Some(purge) = &task.progress.purge else {
+            return Err(damaged("a purge that is none").into());
+        };
+        let types = read_types(session, source, task.sequence).await?;
+        let of_type = types.first().ok_or_else(|| damaged("a purge without its type"))?;
+        let next = self.next_purged(session, source, of_type, purge, budget).await?;
+        let count = next.deletes.operations.len() as u64;
+        let plan = Plan::of(&next.deletes.operations, &types);
+        let ground = lock_ground(session, source, &plan, &next.deletes.operations, &types).await?;
+        let decision = plan.decide(ground.current, now, ground.stamp);
+        let place = self.place(source, Some(task.sequence), budget.operations);
+        let Effects {
+            relationships,
+            marked,
+        } = write_effects(session, &place, &plan, ground.stored, &decision, &next.deletes).await?;
+        // Edges that are still under marks of this purge are removed, and counted, before it ends.
+        task.progress
+            .purged(count, relationships, next.after, next.is_last && !marked, now);
+        Ok(count)
+    }
+}
+
+/// The segment with the cursor of a task, looked for from this one on.
+async fn read_segment(session: &Session, source: u32, task: &TaskRow, from: i32) -> Attempt<OpenSegment> {
+    let sql = "SELECT number, first, count, operations, bodies FROM granary.segment \
+               WHERE bucket = $1 AND source = $2 AND ksuid = $3 AND number >= $4 AND first + count > $5 \
+               ORDER BY number LIMIT 1";
+    let of = params![
+        bucket_of(source),
+        int4(source),
+        task.progress.ksuid.as_slice(),
+        from,
+        int8(task.progress.cursor)
+    ];
+    let row = session.query_opt(sql, of).await?;
+    let row = row.ok_or_else(|| damaged("operations of a task are missing"))?;
+    Ok(open_segment(&row)?)
+}
+
+fn open_segment(row: &Row) -> Result<OpenSegment> {
+    let missing = || damaged("bodies of a task are missing");
+    let operations = read_operations(row.get(3))?;
+    if operations.len() as u64 != u64::from(uint4(row.get(2))) {
+        return Err(damaged("operations of a task are missing"));
+    }
+    let raw = unpack(
+        row.get::<_, Option<&[u8]>>(4).ok_or_else(missing)?,
+        "bodies of a task",
+    )?;
+    let (ends, bodies) = raw.split_at_checked(operations.len() * 4).ok_or_else(missing)?;
+    let body_ends: Vec<usize> = ends
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|end| u32::from_le_bytes(*end) as usize)
+        .collect();
+    if !body_ends.is_sorted() || body_ends.last().is_some_and(|end| *end != bodies.len()) {
+        return Err(missing());
+    }
+    Ok(OpenSegment {
+        number: row.get(0),
+        first: uint8(row.get(1)),
+        batch: CheckedBatch {
+            operations,
+            bodies: bodies.to_vec(),
+            body_ends,
+        },
+    })
+}
+
+/// The bodies of a segment: where each ends u32, then all of them.
+pub(crate) fn pack_bodies(batch: &CheckedBatch) -> Vec<u8> {
+    let mut raw = Vec::with_capacity(batch.body_ends.len() * 4 + batch.bodies.len());
+    for end in &batch.body_ends {
+        raw.extend((*end as u32).to_le_bytes());
+    }
+    raw.extend_from_slice(&batch.bodies);
+    pack(&raw)
+}
+
+impl Inner {
+    /// Notes that this process tries the next operation of a lane alone; how many have ended at it, `None` where the lane
+    /// is another's.
+    async fn try_alone(&self, lane: &Lane) -> Result<Option<i32>> {
+        let source = lane.source.number;
+        self.transact(Rules::DURABLE, |session: Arc<Session>| async move {
+            let session = &*session;
+            // Whoever tried before and has neither got on nor said that it lives, has ended.
+            let sql = "UPDATE granary.lane SET trier = $4, \
+                       deaths = CASE WHEN trier IS NULL OR trier = $4 THEN deaths ELSE deaths + 1 END \
+                       WHERE bucket = $1 AND source = $2 AND fence = $3 AND owner = $4 RETURNING deaths";
+            let of = params![
+                bucket_of(source),
+                int4(source),
+                int8(lane.fence),
+                self.owner.as_str()
+            ];
+            Ok(session.query_opt(sql, of).await?.map(|row| row.get(0)))
+        })
+        .await
+    }
+}

@@ -1,0 +1,115 @@
+//! Connections: the pool, its limits, and TLS.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use granary_store::{Result, StoreError};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::session::Session;
+use crate::{Inner, PostgresOptions};
+
+/// How long a connection may take to come up, unless the URL says so with `connect_timeout`.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a call waits for a connection of the pool.
+const POOL_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long sent bytes may stay unacknowledged, unless the URL says so with `tcp_user_timeout`.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(10);
+
+/// The pool for this URL. Nothing is connected yet.
+pub(crate) fn pool(options: &PostgresOptions) -> Result<Pool> {
+    let config = config(&options.url)?;
+    let of_pool = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
+    let manager = match config.get_ssl_mode() {
+        SslMode::Disable => Manager::from_config(config, tokio_postgres::NoTls, of_pool),
+        _ => Manager::from_config(config, tls(options.root_certificate.as_deref())?, of_pool),
+    };
+    Pool::builder(manager)
+        .max_size(options.connections.max(2))
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(POOL_WAIT_MAX))
+        .create_timeout(Some(CONNECT_TIME_MAX * 2))
+        .recycle_timeout(Some(POOL_WAIT_MAX))
+        .build()
+        .map_err(|error| StoreError::Unavailable(error.to_string()))
+}
+
+pub(crate) fn config(url: &str) -> Result<Config> {
+    // The message of the parser does not quote the URL, which holds a password.
+    let mut config = Config::from_str(url).map_err(|error| {
+        StoreError::Unavailable(format!("the URL of the database cannot be read: {error}"))
+    })?;
+    if config.get_dbname().is_none() {
+        config.dbname("granary");
+    }
+    if config.get_application_name().is_none() {
+        config.application_name("granary");
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIME_MAX);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(UNACKNOWLEDGED_MAX);
+    }
+    if !url.contains("keepalives_idle") {
+        config.keepalives_idle(Duration::from_secs(10));
+        config.keepalives_interval(Duration::from_secs(5));
+        config.keepalives_retries(3);
+    }
+    Ok(config)
+}
+
+/// The certificate of the server is always checked: against this one, or against those of the machine.
+fn tls(root_certificate: Option<&Path>) -> Result<MakeRustlsConnect> {
+    let wrong = |what: String| StoreError::Unavailable(what);
+    let mut roots = rustls::RootCertStore::empty();
+    match root_certificate {
+        Some(path) => {
+            let unreadable = |error| {
+                wrong(format!(
+                    "cannot read certificates from {}: {error}",
+                    path.display()
+                ))
+            };
+            for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+                let certificate = certificate.map_err(unreadable)?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| wrong(format!("{}: {error}", path.display())))?;
+            }
+        }
+        None => {
+            // Those that cannot be read are not trusted; a server that needs them is refused by name.
+            let (_, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| wrong(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+impl Inner {
+    /// A connection of the pool.
+    pub(crate) async fn session(&self) -> Result<Session> {
+        let client = self.pool.get().await.map_err(|error| match error {
+            deadpool_postgres::PoolError::Timeout(_) => StoreError::Unavailable(
+                "no connection to PostgreSQL came free; see --postgres-connections".into(),
+            ),
+            error => StoreError::Unavailable(format!("PostgreSQL: {error}")),
+        })?;
+        Ok(Session::new(client, self.statements))
+    }
+}

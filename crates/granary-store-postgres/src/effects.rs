@@ -1,0 +1,516 @@
+//! What a decision writes: records, their identifiers, and what goes with a deleted resource.
+
+use std::collections::HashSet;
+
+use granary_core::decide::{Decision, Head, Identified, Plan, Put, RecordKey};
+use granary_core::keys::ResourceId;
+use granary_core::meta::Identifiers;
+use granary_core::operation::TypeNumber;
+use granary_store::{CheckedBatch, Result};
+
+use crate::current::{is_shown, parsed_id, place_of};
+use crate::session::{Attempt, Failure, Session, params};
+use crate::{bucket_of, damaged, int4, int8, uint4};
+
+/// Edges that the deletes of a single write or a bundle remove with their ends.
+pub(crate) const CASCADE_MAX: usize = 4_096;
+
+/// Where a decision is written.
+pub(crate) struct Place<'a> {
+    pub(crate) source: u32,
+    pub(crate) hash_key: &'a [u8; 16],
+    /// The sequence of the purge that decides.
+    pub(crate) purge: Option<u64>,
+    /// Edges that its deletes remove with their ends; resources past that are marked.
+    pub(crate) cascade_max: usize,
+}
+
+/// What went beside the records that a chunk names.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// Edges that were removed with their ends.
+    pub(crate) relationships: u64,
+    /// Resources were marked: their edges are still to be removed.
+    pub(crate) marked: bool,
+}
+
+/// Writes what was decided. `stored` are the rows of the plan's records, locked, those that marks hide included.
+pub(crate) async fn write_effects(
+    session: &Session,
+    place: &Place<'_>,
+    plan: &Plan<'_>,
+    mut stored: Vec<Option<Head>>,
+    decision: &Decision,
+    batch: &CheckedBatch,
+) -> Attempt<Effects> {
+    let effects = cascade(session, place, plan, decision, &mut stored).await?;
+    let writing = Writing {
+        session,
+        place,
+        plan,
+        stored: &stored,
+        batch,
+    };
+    // One after the other on one connection, without waiting in between.
+    futures::try_join!(
+        writing.delete_resources(decision),
+        writing.delete_edges(decision),
+        writing.insert_resources(&decision.puts),
+        writing.update_resources(&decision.puts),
+        writing.insert_edges(&decision.puts),
+        writing.update_edges(&decision.puts),
+        writing.identify(decision),
+    )?;
+    Ok(effects)
+}
+
+/// Columns of records to be written, one entry a record.
+#[derive(Default)]
+struct Columns<'a> {
+    numbers: Vec<i32>,
+    ids: Vec<&'a str>,
+    tos: Vec<&'a str>,
+    versions: Vec<i32>,
+    stamps: Vec<i64>,
+    created: Vec<i64>,
+    updated: Vec<i64>,
+    at_once: Vec<bool>,
+    hashes: Vec<&'a [u8]>,
+    identifiers_hashes: Vec<Option<&'a [u8]>>,
+    /// False where the identifiers stay as they are stored.
+    identified: Vec<bool>,
+    identifiers: Vec<Option<&'a str>>,
+    data: Vec<&'a str>,
+}
+
+struct Writing<'a> {
+    session: &'a Session,
+    place: &'a Place<'a>,
+    plan: &'a Plan<'a>,
+    stored: &'a [Option<Head>],
+    batch: &'a CheckedBatch,
+}
+
+impl<'a> Writing<'a> {
+    /// What an operation says of identifiers.
+    fn sent(&self, operation: usize) -> Result<&'a Identifiers> {
+        let meta = self.batch.operations[operation].meta.as_deref();
+        let sent = meta.and_then(|meta| meta.identifiers.as_ref());
+        sent.ok_or_else(|| damaged("an operation without the identifiers that it has sent"))
+    }
+
+    /// The records among these that are of a kind, and stored or not.
+    fn columns(&self, puts: &'a [Put], edges: bool, are_stored: bool) -> Result<Columns<'a>> {
+        let mut columns = Columns::default();
+        for put in puts {
+            let key = self.plan.records()[put.record];
+            if self.stored[put.record].is_some() != are_stored {
+                continue;
+            }
+            match key {
+                RecordKey::Resource { number, id } if !edges => {
+                    columns.numbers.push(int4(number));
+                    columns.ids.push(id.as_str());
+                }
+                RecordKey::Relationship { number, from, to } if edges => {
+                    columns.numbers.push(int4(number));
+                    columns.ids.push(from.as_str());
+                    columns.tos.push(to.as_str());
+                }
+                _ => continue,
+            }
+            let head = &put.head;
+            columns.versions.push(int4(head.version));
+            columns.stamps.push(int8(head.stamp));
+            columns.created.push(head.created_at.millis());
+            columns.updated.push(head.updated_at.millis());
+            columns.at_once.push(head.at_once);
+            columns.hashes.push(&head.hash.0);
+            let hash = head.identifiers.as_ref();
+            columns
+                .identifiers_hashes
+                .push(hash.map(|hash| hash.0.as_slice()));
+            // A row that a mark hides may have some that this record has not.
+            let stay = put.identifiers == Identified::AsStored && hash.is_some();
+            columns.identified.push(!stay);
+            columns.identifiers.push(match put.identifiers {
+                Identified::In(operation) => Some(&self.sent(operation)?.json),
+                Identified::AsStored | Identified::Nowhere => None,
+            });
+            let body = std::str::from_utf8(self.batch.body(put.operation));
+            columns
+                .data
+                .push(body.map_err(|_| damaged("a body that is not UTF-8"))?);
+        }
+        Ok(columns)
+    }
+
+    async fn insert_resources(&self, puts: &'a [Put]) -> Attempt<()> {
+        let new = self.columns(puts, false, false)?;
+        if new.ids.is_empty() {
+            return Ok(());
+        }
+        let sql = "INSERT INTO granary.resource (bucket, source, type, id, version, stamp, created_at, updated_at, \
+                   at_once, hash, identifiers_hash, identifiers, data) \
+                   SELECT $1, $2, u.* FROM unnest($3::int4[], $4::text[], $5::int4[], $6::int8[], $7::int8[], \
+                   $8::int8[], $9::bool[], $10::bytea[], $11::bytea[], $12::text[], $13::text[]) u \
+                   ON CONFLICT DO NOTHING";
+        let count = new.ids.len();
+        let of = params![
+            bucket_of(self.place.source),
+            int4(self.place.source),
+            new.numbers,
+            new.ids,
+            new.versions,
+            new.stamps,
+            new.created,
+            new.updated,
+            new.at_once,
+            new.hashes,
+            new.identifiers_hashes,
+            new.identifiers,
+            new.data,
+        ];
+        self.session.execute_on(count, sql, of).await
+    }
+
+    async fn update_resources(&self, puts: &'a [Put]) -> Attempt<()> {
+        let changed = self.columns(puts, false, true)?;
+        if changed.ids.is_empty() {
+            return Ok(());
+        }
+        let sql = "UPDATE granary.resource r SET version = u.version, stamp = u.stamp, created_at = u.created_at, \
+                   updated_at = u.updated_at, at_once = u.at_once, hash = u.hash, \
+                   identifiers_hash = u.identifiers_hash, \
+                   identifiers = CASE WHEN u.identified THEN u.identifiers ELSE r.identifiers END, data = u.data \
+                   FROM unnest($3::int4[], $4::text[], $5::int4[], $6::int8[], $7::int8[], $8::int8[], $9::bool[], \
+                   $10::bytea[], $11::bytea[], $12::bool[], $13::text[], $14::text[]) u (type, id, version, stamp, \
+                   created_at, updated_at, at_once, hash, identifiers_hash, identified, identifiers, data) \
+                   WHERE r.bucket = $1 AND r.source = $2 AND r.type = u.type AND r.id = u.id";
+        let count = changed.ids.len();
+        let of = params![
+            bucket_of(self.place.source),
+            int4(self.place.source),
+            changed.numbers,
+            changed.ids,
+            changed.versions,
+            changed.stamps,
+            changed.created,
+            changed.updated,
+            changed.at_once,
+            changed.hashes,
+            changed.identifiers_hashes,
+            changed.identified,
+            changed.identifiers,
+            changed.data,
+        ];
+        self.session.execute_on(count, sql, of).await
+    }
+
+    async fn insert_edges(&self, puts: &'a [Put]) -> Attempt<()> {
+        let new = self.columns(puts, true, false)?;
+        if new.ids.is_empty() {
+            return Ok(());
+        }
+        let sql = "INSERT INTO granary.edge (bucket, source, type, from_id, to_id, version, stamp, created_at, \
+                   updated_at, at_once, hash, identifiers_hash, identifiers, data) \
+                   SELECT $1, $2, u.* FROM unnest($3::int4[], $4::text[], $5::text[], $6::int4[], $7::int8[], \
+                   $8::int8[], $9::int8[], $10::bool[], $11::bytea[], $12::bytea[], $13::text[], $14::text[]) u \
+                   ON CONFLICT DO NOTHING";
+        let count = new.ids.len();
+        let of = params![
+            bucket_of(self.place.source),
+            int4(self.place.source),
+            new.numbers,
+            new.ids,
+            new.tos,
+            new.versions,
+            new.stamps,
+            new.created,
+            new.updated,
+            new.at_once,
+            new.hashes,
+            new.identifiers_hashes,
+            new.identifiers,
+            new.data,
+        ];
+        self.session.execute_on(count, sql, of).await
+    }
+
+    async fn update_edges(&self, puts: &'a [Put]) -> Attempt<()> {
+        let changed = self.columns(puts, true, true)?;
+        if changed.ids.is_empty() {
+            return Ok(());
+        }
+        let sql = "UPDATE granary.edge e SET version = u.version, stamp = u.stamp, created_at = u.created_at, \
+                   updated_at = u.updated_at, at_once = u.at_once, hash = u.hash, \
+                   identifiers_hash = u.identifiers_hash, \
+                   identifiers = CASE WHEN u.identified THEN u.identifiers ELSE e.identifiers END, data = u.data \
+                   FROM unnest($3::int4[], $4::text[], $5::text[], $6::int4[], $7::int8[], $8::int8[], $9::int8[], \
+                   $10::bool[], $11::bytea[], $12::bytea[], $13::bool[], $14::text[], $15::text[]) u (type, from_id, \
+                   to_id, version, stamp, created_at, updated_at, at_once, hash, identifiers_hash, identified, \
+                   identifiers, data) \
+                   WHERE e.bucket = $1 AND e.source = $2 AND e.type = u.type AND e.from_id = u.from_id \
+                   AND e.to_id = u.to_id";
+        let count = changed.ids.len();
+        let of = params![
+            bucket_of(self.place.source),
+            int4(self.place.source),
+            changed.numbers,
+            changed.ids,
+            changed.tos,
+            changed.versions,
+            changed.stamps,
+            changed.created,
+            changed.updated,
+            changed.at_once,
+            changed.hashes,
+            changed.identifiers_hashes,
+            changed.identified,
+            changed.identifiers,
+            changed.data,
+        ];
+        self.session.execute_on(count, sql, of).await
+    }
+
+    async fn delete_resources(&self, decision: &Decision) -> Attempt<()> {
+        let (mut numbers, mut ids) = (Vec::new(), Vec::new());
+        for record in &decision.deletes {
+            if let (RecordKey::Resource { number, id }, Some(_)) =
+                (self.plan.records()[*record], &self.stored[*record])
+            {
+                numbers.push(int4(number));
+                ids.push(id.as_str());
+            }
+        }
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let sql = "DELETE FROM granary.resource r USING unnest($3::int4[], $4::text[]) u (type, id) \
+                   WHERE r.bucket = $1 AND r.source = $2 AND r.type = u.type AND r.id = u.id";
+        let count = ids.len();
+        let of = params![
+            bucket_of(self.place.source),
+            int4(self.place.source),
+            numbers,
+            ids
+        ];
+        self.session.execute_on(count, sql, of).await
+    }
+
+    async fn delete_edges(&self, decision: &Decision) -> Attempt<()> {
+        let (mut numbers, mut froms, mut tos) = (Vec::new(), Vec::new(), Vec::new());
+        for record in &decision.deletes {
+            if let (RecordKey::Relationship { number, from, to }, Some(_)) =
+                (self.plan.records()[*record], &self.stored[*record])
+            {
+                numbers.push(int4(number));
+                froms.push(from.as_str());
+                tos.push(to.as_str());
+            }
+        }
+        match froms.len() {
+            0 => Ok(()),
+            count => match delete_edges(self.session, self.place.source, numbers, froms, tos).await? {
+                on if on == count as u64 => Ok(()),
+                _ => Err(Failure::Raced),
+            },
+        }
+    }
+
+    /// Moves what resources are found by to where their identifiers are now.
+    async fn identify(&self, decision: &Decision) -> Attempt<()> {
+        let (mut gone_numbers, mut gone_ids) = (Vec::new(), Vec::new());
+        let mut gone = |record: usize| {
+            let had_any = self.stored[record].is_some_and(|head| head.identifiers.is_some());
+            if let (RecordKey::Resource { number, id }, true) = (self.plan.records()[record], had_any) {
+                gone_numbers.push(int4(number));
+                gone_ids.push(id.as_str());
+            }
+        };
+        let (mut numbers, mut ids, mut digests) = (Vec::new(), Vec::new(), Vec::new());
+        decision.deletes.iter().for_each(|record| gone(*record));
+        for put in &decision.puts {
+            if put.identifiers == Identified::AsStored {
+                continue;
+            }
+            gone(put.record);
+            if let (RecordKey::Resource { number, id }, Identified::In(operation)) =
+                (self.plan.records()[put.record], put.identifiers)
+            {
+                for triple in &self.sent(operation)?.triples {
+                    numbers.push(int4(number));
+                    ids.push(id.as_str());
+                    digests.push(triple.digest(self.place.hash_key));
+                }
+            }
+        }
+        let (bucket, source) = (bucket_of(self.place.source), int4(self.place.source));
+        if !gone_ids.is_empty() {
+            let sql = "DELETE FROM granary.identifier i USING unnest($3::int4[], $4::text[]) u (type, id) \
+                       WHERE i.bucket = $1 AND i.source = $2 AND i.type = u.type AND i.id = u.id";
+            self.session
+                .execute(sql, params![bucket, source, gone_numbers, gone_ids])
+                .await?;
+        }
+        if !ids.is_empty() {
+            let sql = "INSERT INTO granary.identifier (bucket, source, type, id, digest) \
+                       SELECT $1, $2, u.* FROM unnest($3::int4[], $4::text[], $5::bytea[]) u";
+            let digests: Vec<&[u8]> = digests.iter().map(|digest| digest.as_slice()).collect();
+            let count = ids.len();
+            self.session
+                .execute_on(count, sql, params![bucket, source, numbers, ids, digests])
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// Deletes these edges; how many were there.
+pub(crate) async fn delete_edges(
+    session: &Session,
+    source: u32,
+    numbers: Vec<i32>,
+    froms: Vec<&str>,
+    tos: Vec<&str>,
+) -> Attempt<u64> {
+    let sql = "DELETE FROM granary.edge e USING unnest($3::int4[], $4::text[], $5::text[]) u (type, from_id, to_id) \
+               WHERE e.bucket = $1 AND e.source = $2 AND e.type = u.type AND e.from_id = u.from_id \
+               AND e.to_id = u.to_id";
+    session
+        .execute(sql, params![bucket_of(source), int4(source), numbers, froms, tos])
+        .await
+}
+
+/// The edges at deleted resources, by the place of the resource; at most so many of each, and of all.
+const EDGES_AT: &str = concat!(
+    "SELECT u.at, e.type, e.from_id, e.to_id FROM unnest($3::int4[], $4::text[]) WITH ORDINALITY u (type, id, at) \
+     JOIN granary.definition d ON d.bucket = $1 AND d.source = $2 \
+     CROSS JOIN LATERAL (\
+     (SELECT e.type, e.from_id, e.to_id FROM granary.edge e WHERE d.from_number = u.type AND e.bucket = $1 \
+     AND e.source = $2 AND e.type = d.number AND e.from_id = u.id AND ",
+    is_shown!("d.from_number", "d.to_number"),
+    " LIMIT $5) UNION \
+     (SELECT e.type, e.from_id, e.to_id FROM granary.edge e WHERE d.to_number = u.type AND e.bucket = $1 \
+     AND e.source = $2 AND e.type = d.number AND e.to_id = u.id AND ",
+    is_shown!("d.from_number", "d.to_number"),
+    " LIMIT $5)) e ORDER BY u.at LIMIT $5"
+);
+
+/// Removes the stored edges of deleted resources, or marks these where they are too many. Records of the plan that went
+/// are stored no more.
+async fn cascade(
+    session: &Session,
+    place: &Place<'_>,
+    plan: &Plan<'_>,
+    decision: &Decision,
+    stored: &mut [Option<Head>],
+) -> Attempt<Effects> {
+    let mut effects = Effects::default();
+    let mut resources = Vec::new();
+    for cascade in &decision.cascades {
+        // One that was made and deleted by this chunk alone has edges of this chunk alone.
+        if let (RecordKey::Resource { number, id }, Some(_)) =
+            (plan.records()[cascade.record], &stored[cascade.record])
+        {
+            resources.push((number, id, cascade.stamp));
+        }
+    }
+    if resources.is_empty() {
+        return Ok(effects);
+    }
+    // Behind an older mark there may be any number of edges that are gone: it is moved, and nothing is looked at.
+    let moved = mark(session, place, &resources, OnlyMarked::Yes).await?;
+    effects.marked = !moved.is_empty();
+    resources.retain(|(number, id, _)| !moved.iter().any(|(n, i)| n == number && i == *id));
+
+    let numbers: Vec<i32> = resources.iter().map(|(number, ..)| int4(*number)).collect();
+    let ids: Vec<&str> = resources.iter().map(|(_, id, _)| id.as_str()).collect();
+    let one_too_many = place.cascade_max as i64 + 1;
+    let of = params![
+        bucket_of(place.source),
+        int4(place.source),
+        numbers,
+        ids,
+        one_too_many
+    ];
+    let rows = session.query(EDGES_AT, of).await?;
+    let mut whole = resources.len();
+    if rows.len() > place.cascade_max {
+        // The edges of the one where it stopped, and of those behind it, were not all seen.
+        whole = rows.last().map(place_of).transpose()?.unwrap_or_default();
+        mark(session, place, &resources[whole..], OnlyMarked::No).await?;
+        effects.marked = true;
+    }
+    let mut gone = HashSet::new();
+    for row in &rows {
+        if place_of(row)? < whole {
+            let number: TypeNumber = uint4(row.get(1));
+            // Between two resources of one chunk it goes once.
+            gone.insert((number, row.get::<_, &str>(2), row.get::<_, &str>(3)));
+        }
+    }
+    if gone.is_empty() {
+        return Ok(effects);
+    }
+    let numbers = gone.iter().map(|(number, ..)| int4(*number)).collect();
+    let froms = gone.iter().map(|(_, from, _)| *from).collect();
+    let tos = gone.iter().map(|(.., to)| *to).collect();
+    effects.relationships = delete_edges(session, place.source, numbers, froms, tos).await?;
+    for (key, row) in plan.records().iter().zip(stored) {
+        if let RecordKey::Relationship { number, from, to } = *key
+            && gone.contains(&(number, from.as_str(), to.as_str()))
+        {
+            *row = None;
+        }
+    }
+    Ok(effects)
+}
+
+/// Which resources are marked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OnlyMarked {
+    /// Those that have a mark already.
+    Yes,
+    /// All.
+    No,
+}
+
+/// Marks these resources from their stamps on; which were.
+async fn mark(
+    session: &Session,
+    place: &Place<'_>,
+    resources: &[(TypeNumber, &ResourceId, u64)],
+    only_marked: OnlyMarked,
+) -> Attempt<Vec<(TypeNumber, ResourceId)>> {
+    let numbers: Vec<i32> = resources.iter().map(|(number, ..)| int4(*number)).collect();
+    let ids: Vec<&str> = resources.iter().map(|(_, id, _)| id.as_str()).collect();
+    let stamps: Vec<i64> = resources.iter().map(|(.., stamp)| int8(*stamp)).collect();
+    let purge = place.purge.map(int8);
+    // A purge that marked one before counts what is still there.
+    let sql = match only_marked {
+        OnlyMarked::Yes => {
+            "UPDATE granary.mark m SET stamp = u.stamp, purge = coalesce($6, m.purge) \
+             FROM unnest($3::int4[], $4::text[], $5::int8[]) u (type, id, stamp) \
+             WHERE m.bucket = $1 AND m.source = $2 AND m.type = u.type AND m.id = u.id RETURNING m.type, m.id"
+        }
+        OnlyMarked::No => {
+            "INSERT INTO granary.mark (bucket, source, type, id, stamp, purge) \
+             SELECT $1, $2, u.type, u.id, u.stamp, $6 \
+             FROM unnest($3::int4[], $4::text[], $5::int8[]) u (type, id, stamp) RETURNING type, id"
+        }
+    };
+    let of = params![
+        bucket_of(place.source),
+        int4(place.source),
+        numbers,
+        ids,
+        stamps,
+        purge
+    ];
+    let rows = session.query(sql, of).await?;
+    let marked = rows
+        .iter()
+        .map(|row| Ok((uint4(row.get(0)), parsed_id(row.get(1))?)));
+    marked.collect()
+}

@@ -1,0 +1,101 @@
+//! The schema of the database: numbered migrations, applied in their order by whichever node starts first.
+//!
+//! A migration only adds, so that nodes of the version before go on beside it; what it leaves behind is removed a version
+//! later. Each says the oldest schema whose nodes can still work with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use granary_store::{Result, StoreError};
+
+use crate::Inner;
+use crate::session::{Attempt, Ended, Failure, Rules, Session, Tries, params};
+
+/// One step of the schema.
+struct Migration {
+    version: i32,
+    /// Nodes that know this version and no later one can work with it.
+    works_from: i32,
+    sql: &'static str,
+}
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    works_from: 1,
+    sql: include_str!("../migrations/0001.sql"),
+}];
+
+/// The newest schema that this version knows.
+pub const SCHEMA_VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
+
+impl Inner {
+    /// Brings the schema up to date. Of many nodes that start at once one does, and the others wait for it.
+    pub(crate) async fn migrate(&self) -> Result<()> {
+        let rules = Rules {
+            lock_wait: Duration::from_secs(25),
+            ..Rules::DURABLE
+        };
+        let mut tries = Tries::default();
+        loop {
+            match self
+                .attempt(rules, |session: Arc<Session>| async move {
+                    let session = &*session;
+                    migrate(session).await
+                })
+                .await
+            {
+                Ended::Committed(()) => return Ok(()),
+                // Two that make the first table at once: one of them meets it in the making.
+                Ended::Failed(failure @ Failure::Database(_)) => tries.again(failure).await?,
+                Ended::Failed(failure) => return Err(failure.into()),
+                Ended::Unknown(..) => tries.again(Failure::Raced).await?,
+            }
+        }
+    }
+}
+
+async fn migrate(session: &Session) -> Attempt<()> {
+    let found = session
+        .query_one("SELECT to_regclass('granary.migration') IS NOT NULL", params![])
+        .await?;
+    if !found.get::<_, bool>(0) {
+        session
+            .batch(
+                "CREATE SCHEMA IF NOT EXISTS granary;
+                 CREATE TABLE granary.migration (
+                     version int4 PRIMARY KEY,
+                     works_from int4 NOT NULL,
+                     applied_at timestamptz NOT NULL DEFAULT now()
+                 )",
+            )
+            .await?;
+    }
+    let newest = "SELECT coalesce(max(version), 0), coalesce(max(works_from), 0) FROM granary.migration";
+    let row = session.query_one(newest, params![]).await?;
+    if row.get::<_, i32>(0) < SCHEMA_VERSION {
+        // Readers go on; of those who would migrate one gets in.
+        session
+            .batch("LOCK TABLE granary.migration IN SHARE ROW EXCLUSIVE MODE")
+            .await?;
+    }
+    let row = session.query_one(newest, params![]).await?;
+    let (version, works_from): (i32, i32) = (row.get(0), row.get(1));
+    if works_from > SCHEMA_VERSION {
+        return Err(StoreError::Unavailable(format!(
+            "the schema of the database is version {version}, which needs a granary that knows version {works_from}; \
+             this one knows {SCHEMA_VERSION}: start a newer granary"
+        ))
+        .into());
+    }
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version > version) {
+        session.batch(migration.sql).await?;
+        session
+            .execute_on(
+                1,
+                "INSERT INTO granary.migration (version, works_from) VALUES ($1, $2)",
+                params![migration.version, migration.works_from],
+            )
+            .await?;
+    }
+    Ok(())
+}

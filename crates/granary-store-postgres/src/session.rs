@@ -1,0 +1,449 @@
+//! One connection at work: statements with typed parameters, transactions that may always be tried again.
+//!
+//! Nothing is kept in a database session beyond a transaction, so a pooler may stand in between: what a transaction
+//! needs is set with `SET LOCAL`, and statements are either prepared or sent unnamed with the types of their parameters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use futures::TryStreamExt;
+use granary_core::ksuid::Ksuid;
+use granary_store::StoreError;
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::{Inner, Statements, bucket_of, int4};
+
+/// How often a transaction that met another is tried again.
+const TRIES_MAX: u32 = 12;
+/// What a call takes at the most before it counts as lost.
+pub(crate) const CALL_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Why a transaction did not come through.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The caller is told this.
+    Store(StoreError),
+    /// The database said no, or was lost.
+    Database(tokio_postgres::Error),
+    /// What it was decided on changed: the same again, on what is there now.
+    Raced,
+}
+
+pub(crate) type Attempt<T> = Result<T, Failure>;
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl Failure {
+    pub(crate) fn is_worth_another_try(&self) -> bool {
+        // One that failed before it in the same transaction; two nodes that make the same table at once.
+        const PASSING: [SqlState; 7] = [
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+            SqlState::LOCK_NOT_AVAILABLE,
+            SqlState::UNIQUE_VIOLATION,
+            SqlState::IN_FAILED_SQL_TRANSACTION,
+            SqlState::DUPLICATE_SCHEMA,
+            SqlState::DUPLICATE_TABLE,
+        ];
+        match self {
+            Self::Raced => true,
+            Self::Database(error) => error.code().is_some_and(|code| PASSING.contains(code)),
+            Self::Store(_) => false,
+        }
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Store(error) => error,
+            Failure::Raced => {
+                Self::Unavailable("others wrote the same at the same time, again and again".into())
+            }
+            Failure::Database(error) => unavailable(&error),
+        }
+    }
+}
+
+/// The database could not do it. Its messages may quote what was sent, so only the code and the kind are told.
+pub(crate) fn unavailable(error: &tokio_postgres::Error) -> StoreError {
+    match error.as_db_error() {
+        Some(said) => {
+            StoreError::Unavailable(format!("PostgreSQL: {} ({})", said.message(), said.code().code()))
+        }
+        None => StoreError::Unavailable(format!("PostgreSQL: {error}")),
+    }
+}
+
+/// A value that a statement takes, and its type there.
+pub(crate) trait Param: ToSql + Sync + Send {
+    /// What it is to the database.
+    const TYPE: Type;
+}
+
+macro_rules! params_of {
+    ($($rust:ty => $sql:ident),+ $(,)?) => {
+        $(impl Param for $rust {
+            const TYPE: Type = Type::$sql;
+        })+
+    };
+}
+
+params_of! {
+    bool => BOOL, i16 => INT2, i32 => INT4, i64 => INT8, f64 => FLOAT8, &str => TEXT, String => TEXT,
+    &[u8] => BYTEA, Vec<u8> => BYTEA,
+    Option<i16> => INT2, Option<i32> => INT4, Option<i64> => INT8, Option<&str> => TEXT, Option<Vec<u8>> => BYTEA,
+    Vec<bool> => BOOL_ARRAY, Vec<i32> => INT4_ARRAY, Vec<i64> => INT8_ARRAY, Vec<&str> => TEXT_ARRAY,
+    Vec<Option<&str>> => TEXT_ARRAY, Vec<Option<i64>> => INT8_ARRAY,
+    Vec<&[u8]> => BYTEA_ARRAY, Vec<Option<&[u8]>> => BYTEA_ARRAY,
+}
+
+/// The parameters of a statement with their types.
+pub(crate) type Params<'a> = Vec<(Arc<dyn ToSql + Sync + Send + 'a>, Type)>;
+
+pub(crate) fn param<'a, T: Param + 'a>(value: T) -> (Arc<dyn ToSql + Sync + Send + 'a>, Type) {
+    (Arc::new(value), T::TYPE)
+}
+
+/// The parameters of a statement, in their order.
+macro_rules! params {
+    ($($value:expr),* $(,)?) => { vec![$($crate::session::param($value)),*] };
+}
+pub(crate) use params;
+
+/// A connection, in a transaction or not.
+pub(crate) struct Session {
+    /// `None` once it is given back.
+    client: Option<Object>,
+    statements: Statements,
+    in_transaction: bool,
+}
+
+impl Session {
+    pub(crate) fn new(client: Object, statements: Statements) -> Self {
+        Self {
+            client: Some(client),
+            statements,
+            in_transaction: false,
+        }
+    }
+
+    fn client(&self) -> &Object {
+        self.client
+            .as_ref()
+            .expect("a session has its connection until it is dropped")
+    }
+
+    pub(crate) async fn begin(&mut self, settings: &str) -> Attempt<()> {
+        self.in_transaction = true;
+        self.client().batch_execute(settings).await?;
+        Ok(())
+    }
+
+    async fn commit(mut self) -> Attempt<()> {
+        self.client().batch_execute("COMMIT").await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Ends the transaction without a trace. Where that fails the connection goes, and with it the transaction.
+    async fn roll_back(mut self) {
+        if self.client().batch_execute("ROLLBACK").await.is_ok() {
+            self.in_transaction = false;
+        }
+    }
+
+    /// Runs statements without parameters.
+    pub(crate) async fn batch(&self, sql: &str) -> Attempt<()> {
+        Ok(self.client().batch_execute(sql).await?)
+    }
+
+    /// The rows of a statement, and how many it was on.
+    async fn run(&self, sql: &'static str, params: Params<'_>) -> Attempt<(Vec<Row>, u64)> {
+        let client = self.client();
+        let rows = match self.statements {
+            Statements::Prepared => {
+                let types: Vec<Type> = params.iter().map(|(_, of_type)| of_type.clone()).collect();
+                let statement = client.prepare_typed_cached(sql, &types).await?;
+                let values: Vec<&(dyn ToSql + Sync)> =
+                    params.iter().map(|(value, _)| &**value as _).collect();
+                client.query_raw(&statement, values).await?
+            }
+            Statements::Unnamed => {
+                let typed = params
+                    .iter()
+                    .map(|(value, of_type)| (&**value as _, of_type.clone()));
+                let values: Vec<(&(dyn ToSql + Sync), Type)> = typed.collect();
+                client.query_typed_raw(sql, values).await?
+            }
+        };
+        let mut rows = std::pin::pin!(rows);
+        let mut all = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            all.push(row);
+        }
+        Ok((all, rows.rows_affected().unwrap_or_default()))
+    }
+
+    /// The rows of a statement.
+    pub(crate) async fn query(&self, sql: &'static str, params: Params<'_>) -> Attempt<Vec<Row>> {
+        Ok(self.run(sql, params).await?.0)
+    }
+
+    /// The first row of a statement.
+    pub(crate) async fn query_opt(&self, sql: &'static str, params: Params<'_>) -> Attempt<Option<Row>> {
+        Ok(self.query(sql, params).await?.into_iter().next())
+    }
+
+    /// The one row of a statement that always has one.
+    pub(crate) async fn query_one(&self, sql: &'static str, params: Params<'_>) -> Attempt<Row> {
+        let found = self.query_opt(sql, params).await?;
+        found.ok_or_else(|| StoreError::Damaged("a row that is always there is missing".into()).into())
+    }
+
+    /// How many rows a statement was on.
+    pub(crate) async fn execute(&self, sql: &'static str, params: Params<'_>) -> Attempt<u64> {
+        Ok(self.run(sql, params).await?.1)
+    }
+
+    /// Runs a statement that must be on so many rows; on another number somebody else was there.
+    pub(crate) async fn execute_on(
+        &self,
+        count: usize,
+        sql: &'static str,
+        params: Params<'_>,
+    ) -> Attempt<()> {
+        match self.execute(sql, params).await? {
+            on if on == count as u64 => Ok(()),
+            _ => Err(Failure::Raced),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // A connection with a transaction that nobody will end is closed; the database ends it then.
+        if self.in_transaction
+            && let Some(client) = self.client.take()
+        {
+            drop(Object::take(client));
+        }
+    }
+}
+
+/// How a transaction is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Commit {
+    /// Durable when it has returned: all that anyone can see.
+    Durable,
+    /// Soon durable, and before any durable commit that follows it: what nobody sees yet.
+    Soon,
+}
+
+/// What is in force in one transaction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) commit: Commit,
+    /// How long it waits for a lock.
+    pub(crate) lock_wait: Duration,
+}
+
+impl Rules {
+    pub(crate) const DURABLE: Self = Self {
+        commit: Commit::Durable,
+        lock_wait: Duration::from_secs(10),
+    };
+    pub(crate) const SOON: Self = Self {
+        commit: Commit::Soon,
+        ..Self::DURABLE
+    };
+}
+
+/// How an attempt at a transaction ended.
+pub(crate) enum Ended<T> {
+    /// It is committed.
+    Committed(T),
+    /// It has left nothing.
+    Failed(Failure),
+    /// The connection was lost while it committed: it has, or it has not.
+    Unknown(T, tokio_postgres::Error),
+}
+
+impl Inner {
+    /// What begins a transaction. The plans of chunks must use the keys whatever the statistics say, also on tables that
+    /// were empty when they were last looked at: so joins that read a whole table are turned off.
+    fn begin_with(&self, rules: Rules) -> String {
+        let synchronous = match rules.commit {
+            // What the operator asks for beyond that stays, such as `remote_apply`.
+            Commit::Durable if self.database_is_synchronous => "",
+            Commit::Durable => "SET LOCAL synchronous_commit = on;",
+            Commit::Soon => "SET LOCAL synchronous_commit = off;",
+        };
+        format!(
+            "BEGIN; {synchronous} SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}; \
+             SET LOCAL jit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
+             SET LOCAL enable_mergejoin = off",
+            rules.lock_wait.as_millis(),
+            self.idle_max().as_millis(),
+        )
+    }
+
+    /// One attempt at a transaction.
+    pub(crate) async fn attempt<T, F>(&self, rules: Rules, work: impl FnOnce(Arc<Session>) -> F) -> Ended<T>
+    where
+        F: Future<Output = Attempt<T>> + Send,
+    {
+        let mut session = match self.session().await {
+            Ok(session) => session,
+            Err(error) => return Ended::Failed(Failure::Store(error)),
+        };
+        let working = async {
+            if let Err(failure) = session.begin(&self.begin_with(rules)).await {
+                return (Some(session), Err(failure));
+            }
+            let session = Arc::new(session);
+            let outcome = work(Arc::clone(&session)).await;
+            // The work has ended and let go of it.
+            (Arc::into_inner(session), outcome)
+        };
+        let (session, outcome) = match tokio::time::timeout(CALL_TIME_MAX, working).await {
+            Ok((Some(session), outcome)) => (session, outcome),
+            Ok((None, _)) | Err(_) => return Ended::Failed(Failure::Store(too_long())),
+        };
+        match outcome {
+            Err(failure) => {
+                let _ = tokio::time::timeout(CALL_TIME_MAX, session.roll_back()).await;
+                Ended::Failed(failure)
+            }
+            Ok(value) => match tokio::time::timeout(CALL_TIME_MAX, session.commit()).await {
+                Ok(Ok(())) => Ended::Committed(value),
+                Ok(Err(Failure::Database(error))) if error.code().is_none() || error.is_closed() => {
+                    Ended::Unknown(value, error)
+                }
+                Ok(Err(failure)) => Ended::Failed(failure),
+                Err(_) => Ended::Failed(Failure::Store(too_long())),
+            },
+        }
+    }
+
+    /// A transaction, tried again while it meets others.
+    pub(crate) async fn transact<T, F>(
+        &self,
+        rules: Rules,
+        work: impl Fn(Arc<Session>) -> F,
+    ) -> granary_store::Result<T>
+    where
+        F: Future<Output = Attempt<T>> + Send,
+    {
+        let mut tries = Tries::default();
+        loop {
+            match self.attempt(rules, &work).await {
+                Ended::Committed(value) => return Ok(value),
+                Ended::Failed(failure) => tries.again(failure).await?,
+                Ended::Unknown(_, error) => return Err(unavailable(&error)),
+            }
+        }
+    }
+
+    /// A transaction that writes the task with this id. Where the answer to its commit is lost, the task tells.
+    pub(crate) async fn transact_once<T, F>(
+        &self,
+        source: u32,
+        id: Ksuid,
+        work: impl Fn(Arc<Session>) -> F,
+    ) -> granary_store::Result<T>
+    where
+        F: Future<Output = Attempt<T>> + Send,
+    {
+        let mut tries = Tries::default();
+        loop {
+            match self.attempt(Rules::DURABLE, &work).await {
+                Ended::Committed(value) => return Ok(value),
+                Ended::Failed(failure) => tries.again(failure).await?,
+                Ended::Unknown(value, error) => match self.was_committed(source, id).await {
+                    Some(true) => return Ok(value),
+                    Some(false) => tries.again(Failure::Raced).await?,
+                    None => return Err(unavailable(&error)),
+                },
+            }
+        }
+    }
+
+    /// Whether the task with this id is there; `None` where that could not be learned.
+    async fn was_committed(&self, source: u32, id: Ksuid) -> Option<bool> {
+        const ASK_EVERY: Duration = Duration::from_millis(250);
+        const TRIES: u32 = 80;
+        for _ in 0..TRIES {
+            let ended = self.attempt(Rules::SOON, |session: Arc<Session>| async move {
+            let session = &*session;
+                // It waits for a transaction that would write it and has not ended.
+                let sql = "INSERT INTO granary.task (bucket, source, at_once, sequence, ksuid, kind, total, cursor, \
+                           failures, created_at, cancelled, types, type_numbers, bytes) \
+                           VALUES ($1, $2, true, 0, $3, 0, 0, 0, 0, 0, false, '', '{}', 0) \
+                           ON CONFLICT (bucket, source, ksuid) DO NOTHING";
+                let of = || params![bucket_of(source), int4(source), id.as_bytes().to_vec()];
+                let is_missing = session.execute(sql, of()).await? == 1;
+                if is_missing {
+                    let sql = "DELETE FROM granary.task WHERE bucket = $1 AND source = $2 AND ksuid = $3";
+                    session.execute(sql, of()).await?;
+                }
+                Ok(!is_missing)
+            });
+            if let Ended::Committed(is_there) = ended.await {
+                return Some(is_there);
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+        None
+    }
+
+    /// Statements of which each stands for itself.
+    pub(crate) async fn read<T, F>(&self, work: impl FnOnce(Arc<Session>) -> F) -> granary_store::Result<T>
+    where
+        F: Future<Output = Attempt<T>> + Send,
+    {
+        let session = Arc::new(self.session().await?);
+        match tokio::time::timeout(CALL_TIME_MAX, work(session)).await {
+            Ok(outcome) => Ok(outcome?),
+            Err(_) => Err(too_long()),
+        }
+    }
+}
+
+fn too_long() -> StoreError {
+    StoreError::Unavailable(format!(
+        "PostgreSQL did not answer within {} s",
+        CALL_TIME_MAX.as_secs()
+    ))
+}
+
+/// Counts the tries of one call.
+#[derive(Default)]
+pub(crate) struct Tries(u32);
+
+impl Tries {
+    /// Waits for the next try, or says why there is none.
+    pub(crate) async fn again(&mut self, failure: Failure) -> granary_store::Result<()> {
+        self.0 += 1;
+        if self.0 >= TRIES_MAX || !failure.is_worth_another_try() {
+            return Err(failure.into());
+        }
+        // Whoever else is there should be through; two that meet should not meet again.
+        let jitter = u64::from(getrandom::u32().unwrap_or_default() % 4);
+        tokio::time::sleep(Duration::from_millis((u64::from(self.0) * 2 + jitter).min(50))).await;
+        Ok(())
+    }
+}

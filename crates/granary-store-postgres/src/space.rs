@@ -1,0 +1,127 @@
+//! Freeing the space of what is gone: sources that were deleted, uploads that were cut off.
+
+use std::sync::Arc;
+
+use granary_store::Result;
+
+use crate::session::{Attempt, Rules, Session, params};
+use crate::tasks::ksuid_of;
+use crate::{Inner, int8, uint4};
+
+/// How rows of a table are found that are freed together: the rest of its key.
+struct Table {
+    delete: &'static str,
+}
+
+macro_rules! table {
+    ($name:literal, $key:literal, $joined:literal) => {
+        Table {
+            delete: concat!(
+                "DELETE FROM granary.",
+                $name,
+                " g USING (SELECT ",
+                $key,
+                " FROM granary.",
+                $name,
+                " WHERE bucket = $1 AND source = $2 ORDER BY ",
+                $key,
+                " LIMIT $3) d WHERE g.bucket = $1 AND g.source = $2 AND ",
+                $joined
+            ),
+        }
+    };
+}
+
+/// Everything that belongs to a source, but for its row, which goes last.
+const TABLES: [Table; 11] = [
+    table!("resource", "type, id", "g.type = d.type AND g.id = d.id"),
+    table!(
+        "edge",
+        "type, from_id, to_id",
+        "g.type = d.type AND g.from_id = d.from_id AND g.to_id = d.to_id"
+    ),
+    table!(
+        "identifier",
+        "type, id, digest",
+        "g.type = d.type AND g.id = d.id AND g.digest = d.digest"
+    ),
+    table!("mark", "type, id", "g.type = d.type AND g.id = d.id"),
+    table!(
+        "segment",
+        "ksuid, number",
+        "g.ksuid = d.ksuid AND g.number = d.number"
+    ),
+    table!(
+        "receipts",
+        "ksuid, first",
+        "g.ksuid = d.ksuid AND g.first = d.first"
+    ),
+    table!(
+        "task",
+        "at_once, sequence",
+        "g.at_once = d.at_once AND g.sequence = d.sequence"
+    ),
+    table!("upload", "ksuid", "g.ksuid = d.ksuid"),
+    table!("definition", "kind, key", "g.kind = d.kind AND g.key = d.key"),
+    table!("lane", "source", "g.source = d.source"),
+    table!("intake", "source", "g.source = d.source"),
+];
+
+impl Inner {
+    pub(crate) async fn free_space(&self, rows: usize) -> Result<bool> {
+        self.check_open()?;
+        Ok(self.sweep_uploads().await? || self.free_source(rows).await?)
+    }
+
+    /// Removes a part of an upload whose node is gone; false where there is none.
+    async fn sweep_uploads(&self) -> Result<bool> {
+        let swept = self.transact(Rules::SOON, |session: Arc<Session>| async move {
+            let session = &*session;
+            // The row first: from here on it cannot be accepted.
+            let sql = "UPDATE granary.upload SET abandoned = true WHERE expires_at < now() AND NOT abandoned";
+            session.execute(sql, params![]).await?;
+            let sql = "SELECT source, ksuid FROM granary.upload WHERE abandoned LIMIT 1";
+            let row = session.query_opt(sql, params![]).await?;
+            row.map(|row| Ok((uint4(row.get(0)), ksuid_of(row.get(1))?)))
+                .transpose()
+        });
+        let Some((source, id)) = swept.await? else {
+            return Ok(false);
+        };
+        self.remove_abandoned(source, id).await?;
+        Ok(true)
+    }
+
+    /// Removes so many rows of a source that was deleted; false where there is none.
+    async fn free_source(&self, rows: usize) -> Result<bool> {
+        self.transact(Rules::SOON, |session: Arc<Session>| async move {
+            let session = &*session;
+            let sql = "SELECT bucket, source FROM granary.source WHERE dead ORDER BY bucket, source LIMIT 1";
+            let Some(row) = session.query_opt(sql, params![]).await? else {
+                return Ok(false);
+            };
+            let (bucket, source): (i16, i32) = (row.get(0), row.get(1));
+            let left = free_rows(session, bucket, source, rows.max(1) as u64).await?;
+            if left > 0 {
+                let sql = "DELETE FROM granary.source WHERE bucket = $1 AND source = $2 AND dead";
+                session.execute(sql, params![bucket, source]).await?;
+            }
+            Ok(true)
+        })
+        .await
+    }
+}
+
+/// Removes so many rows of a source; how many more it could have been.
+async fn free_rows(session: &Session, bucket: i16, source: i32, rows: u64) -> Attempt<u64> {
+    let mut left = rows;
+    for table in &TABLES {
+        left -= session
+            .execute(table.delete, params![bucket, source, int8(left)])
+            .await?;
+        if left == 0 {
+            break;
+        }
+    }
+    Ok(left)
+}

@@ -1,0 +1,16 @@
+//! The behaviours of every store, shown by PostgreSQL, and what is its own.
+
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
+
+mod world;
+
+use granary_store::suite::history::histories;
+
+use world::InPostgres;
+
+granary_store::behaviours!(InPostgres::default());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_agree_with_the_reference_and_with_decide_alone() {
+    histories(&InPostgres::default(), 0..100).await;
+}
