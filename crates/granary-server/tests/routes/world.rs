@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use granary_core::limits::Limits;
 use granary_core::time::Timestamp;
 use granary_engine::{Clock, Engine, EngineOptions, HandClock};
+use granary_server::{Calls, Stop};
 use granary_store::memory::MemoryStore;
 use granary_store::{Store, StoreLimits};
 use reqwest::header::{ACCEPT, ALLOW, CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER};
@@ -14,7 +15,6 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 pub(crate) const NDJSON: &str = "application/x-ndjson";
 
@@ -28,7 +28,7 @@ pub(crate) const EDGES: &str = "/sources/clinics/v1/relationships/refersTo";
 pub(crate) struct World {
     pub(crate) url: String,
     pub(crate) client: Client,
-    pub(crate) stop: CancellationToken,
+    pub(crate) stop: Stop,
     pub(crate) serving: JoinHandle<std::io::Result<()>>,
     pub(crate) engine: Engine,
 }
@@ -37,6 +37,11 @@ impl World {
     /// A server that has nothing yet.
     pub(crate) async fn empty() -> Self {
         Self::with(Limits::default(), 2).await
+    }
+
+    /// A server that only carries out tasks.
+    pub(crate) async fn that_takes_nothing_in() -> Self {
+        Self::that_answers(Calls::Health, Limits::default(), 2).await
     }
 
     /// A server with the source `clinics`, which has providers that refer to each other.
@@ -59,6 +64,10 @@ impl World {
     }
 
     async fn with(limits: Limits, workers: usize) -> Self {
+        Self::that_answers(Calls::All, limits, workers).await
+    }
+
+    async fn that_answers(calls: Calls, limits: Limits, workers: usize) -> Self {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(StoreLimits::from(&limits)));
         let clock: Arc<dyn Clock> =
             Arc::new(HandClock::new(Timestamp::parse("2026-01-31T08:00:00Z").unwrap()));
@@ -70,8 +79,13 @@ impl World {
         let engine = Engine::start(store, clock, limits, options);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let stop = CancellationToken::new();
-        let serving = tokio::spawn(granary_server::serve(listener, engine.clone(), stop.clone()));
+        let stop = Stop::default();
+        let serving = tokio::spawn(granary_server::serve(
+            listener,
+            engine.clone(),
+            calls,
+            stop.clone(),
+        ));
         let client = Client::new();
         Self {
             url,
