@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use granary_core::limits::Limits;
@@ -10,11 +11,14 @@ use granary_engine::{Clock, Engine, EngineOptions, HandClock};
 use granary_server::{Calls, Stop};
 use granary_store::memory::MemoryStore;
 use granary_store::{Store, StoreLimits};
+use granary_store_postgres::{PostgresOptions, PostgresStore, Statements};
+use granary_test_postgres::Cluster;
 use reqwest::header::{ACCEPT, ALLOW, CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::sync::OnceCell;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 pub(crate) const NDJSON: &str = "application/x-ndjson";
 
@@ -31,6 +35,50 @@ pub(crate) struct World {
     pub(crate) stop: Stop,
     pub(crate) serving: JoinHandle<std::io::Result<()>>,
     pub(crate) engine: Engine,
+}
+
+/// A store that has nothing yet. `GRANARY_TEST_STORE` says which: `memory`, or `postgres`.
+async fn store(limits: StoreLimits) -> Arc<dyn Store> {
+    match std::env::var("GRANARY_TEST_STORE").as_deref() {
+        Err(_) | Ok("memory") => Arc::new(MemoryStore::new(limits)),
+        Ok("postgres") => Arc::new(in_postgres(limits).await),
+        Ok(other) => panic!("GRANARY_TEST_STORE is '{other}', which is no store"),
+    }
+}
+
+/// A database of its own, as a copy of one that has all its tables.
+async fn in_postgres(limits: StoreLimits) -> PostgresStore {
+    const TEMPLATE: &str = "routes";
+    static TABLES: OnceCell<()> = OnceCell::const_new();
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let cluster = spawn_blocking(Cluster::shared).await.unwrap();
+    let open = async |database: &str| {
+        let options = PostgresOptions {
+            url: cluster.url(database),
+            connections: 8,
+            statements: Statements::Prepared,
+            root_certificate: None,
+            lease: Duration::from_secs(1),
+            limits,
+        };
+        PostgresStore::open(options).await.unwrap()
+    };
+    // Beside the runtime, or what it does for other stores would stand still, the end of their connections with it.
+    let create = async |name: String, template: Option<&'static str>| {
+        let creating = spawn_blocking(move || {
+            cluster.create_database(&name, template);
+            name
+        });
+        creating.await.unwrap()
+    };
+    let make = async || {
+        let name = create(TEMPLATE.to_owned(), None).await;
+        open(&name).await.close().await.unwrap();
+    };
+    TABLES.get_or_init(make).await;
+    let database = format!("{TEMPLATE}_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let database = create(database, Some(TEMPLATE)).await;
+    open(&database).await
 }
 
 impl World {
@@ -68,7 +116,7 @@ impl World {
     }
 
     async fn that_answers(calls: Calls, limits: Limits, workers: usize) -> Self {
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(StoreLimits::from(&limits)));
+        let store = store(StoreLimits::from(&limits)).await;
         let clock: Arc<dyn Clock> =
             Arc::new(HandClock::new(Timestamp::parse("2026-01-31T08:00:00Z").unwrap()));
         let options = EngineOptions {
