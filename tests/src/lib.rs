@@ -5,4 +5,4 @@ pub mod cases;
 pub mod crash;
 mod server;
 
-pub use server::{Server, binary};
+pub use server::{Place, Server, binary, on_postgres};

@@ -1,16 +1,55 @@
 //! A `granary serve` process.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use granary_client::Client;
+use granary_test_postgres::Cluster;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 /// How long a server may take to start, or to do anything that is waited for. Generous: it only bounds a hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Where a server has its store.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// The embedded store, in this folder.
+    Folder(PathBuf),
+    /// PostgreSQL, at this URL.
+    Database(String),
+}
+
+impl Place {
+    /// The folder itself, or the database that stands for it, where `GRANARY_TEST_STORE` is `postgres`.
+    fn of(data: &Path) -> Result<Self> {
+        static DATABASES: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
+        if !on_postgres()? {
+            return Ok(Self::Folder(data.to_owned()));
+        }
+        let cluster = Cluster::shared();
+        let mut databases = DATABASES.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = format!("granary_{}", databases.len());
+        let name = databases.entry(data.to_owned()).or_insert_with(|| {
+            cluster.create_database(&next, None);
+            next
+        });
+        Ok(Self::Database(cluster.url(name)))
+    }
+}
+
+/// True where `GRANARY_TEST_STORE` is `postgres`: servers then have their stores there, and not in folders.
+pub fn on_postgres() -> Result<bool> {
+    match std::env::var("GRANARY_TEST_STORE").as_deref() {
+        Err(_) | Ok("folder") => Ok(false),
+        Ok("postgres") => Ok(true),
+        Ok(other) => bail!("GRANARY_TEST_STORE is '{other}', which is no store"),
+    }
+}
 
 /// A server in a process of its own; killed when it is dropped.
 #[derive(Debug)]
@@ -18,7 +57,7 @@ pub struct Server {
     child: Child,
     /// Held open, so that the server can go on writing.
     _stdout: Lines<BufReader<ChildStdout>>,
-    data: PathBuf,
+    place: Place,
     environment: Vec<(String, String)>,
     /// Where it answers.
     pub url: String,
@@ -32,14 +71,24 @@ impl Server {
 
     /// The same, with these variables in its environment.
     pub async fn start_with(data: &Path, environment: &[(&str, &str)]) -> Result<Self> {
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Self::spawn(data.to_owned(), environment.iter().map(owned).collect()).await
+        Self::start_at(Place::of(data)?, environment).await
     }
 
-    async fn spawn(data: PathBuf, environment: Vec<(String, String)>) -> Result<Self> {
-        let mut child = Command::new(binary()?)
-            .args(["serve", "--json", "--listen", "127.0.0.1:0", "--data"])
-            .arg(&data)
+    /// The same, on the store at this place.
+    pub async fn start_at(place: Place, environment: &[(&str, &str)]) -> Result<Self> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self::spawn(place, environment.iter().map(owned).collect()).await
+    }
+
+    async fn spawn(place: Place, environment: Vec<(String, String)>) -> Result<Self> {
+        let mut command = Command::new(binary()?);
+        command.args(["serve", "--json", "--listen", "127.0.0.1:0"]);
+        match &place {
+            Place::Folder(data) => command.arg("--data").arg(data),
+            // No balancer needs time to notice that it stops.
+            Place::Database(url) => command.args(["--store", url, "--drain", "0"]),
+        };
+        let mut child = command
             .env("GRANARY_LOG", "warn")
             .envs(environment.iter().cloned())
             .stdout(Stdio::piped())
@@ -61,7 +110,7 @@ impl Server {
         Ok(Self {
             child,
             _stdout: stdout,
-            data,
+            place,
             environment,
             url,
         })
@@ -99,11 +148,11 @@ impl Server {
             .map_err(Into::into)
     }
 
-    /// Starts another process on the same folder, once this one has ended.
+    /// Starts another process on the same store, once this one has ended.
     pub async fn restart(self) -> Result<Self> {
-        let (data, environment) = (self.data.clone(), self.environment.clone());
+        let (place, environment) = (self.place.clone(), self.environment.clone());
         drop(self);
-        Self::spawn(data, environment).await
+        Self::spawn(place, environment).await
     }
 }
 

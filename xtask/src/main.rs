@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 const USAGE: &str = "\
 cargo xtask test              build, lint and test everything; what CI runs
 cargo xtask docs [--check]    write the generated pages of docs/, or fail where one is stale
-cargo xtask crash ARGS…       kill a server many times over: --deaths N --seed S --minutes M
+cargo xtask crash ARGS…       kill a server many times over: --deaths N --seed S --minutes M --store folder|postgres
 cargo xtask bench ARGS…       measure; see `cargo xtask bench --help`";
 
 fn main() -> Result<()> {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{HOST, ORIGIN};
+use axum::http::header::{CONNECTION, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -14,11 +14,11 @@ use futures::FutureExt;
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::ksuid::Ksuid;
 
-use crate::App;
 use crate::linger::lingering;
 use crate::reply::Failure;
 use crate::request::shortened;
 use crate::routes;
+use crate::{App, Calls};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_LEN_MAX: usize = 128;
@@ -37,7 +37,12 @@ pub(crate) fn around(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App
         .layer(middleware::from_fn_with_state(Arc::clone(app), each_call))
 }
 
-async fn no_such_path(request: Request) -> Failure {
+async fn no_such_path(State(app): State<Arc<App>>, request: Request) -> Failure {
+    if app.calls == Calls::Health {
+        let message =
+            "this server only carries out tasks (its role is worker); send the call to one that takes it in";
+        return Failure(ErrorObject::new(ErrorType::Unavailable, message));
+    }
     Failure(ErrorObject::not_found(format!(
         "there is no path '{}'",
         shortened(request.uri().path())
@@ -63,10 +68,19 @@ async fn each_call(State(app): State<Arc<App>>, request: Request, next: Next) ->
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
     let request = lingering(request);
-    let mut response = match refused(&method, route.as_deref(), request.headers()) {
+    // What is not taken in here at all is not looked at.
+    let looked_at = app.calls == Calls::All || route.is_some();
+    let refused = looked_at.then(|| refused(&method, route.as_deref(), request.headers()));
+    let mut response = match refused.flatten() {
         Some(error) => Failure(error).into_response(),
         None => run(request, next).await,
     };
+    if app.stop.begun() {
+        // The next call goes where it is taken.
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     let (status, route) = (response.status().as_u16(), route.as_deref().unwrap_or("-"));
     let elapsed_ms = started.elapsed().as_millis() as u64;
     let request_id = id.to_str().unwrap_or("-");

@@ -27,20 +27,46 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) engine: Engine,
-    pub(crate) stop: CancellationToken,
+    pub(crate) calls: Calls,
+    pub(crate) stop: Stop,
+}
+
+/// Which calls a server answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Calls {
+    /// All of them.
+    #[default]
+    All,
+    /// Only whether it is alive and ready: it carries out tasks, and takes in nothing.
+    Health,
+}
+
+/// How a server is stopped, in two steps.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    /// Cancelled first: `/readyz` says that the server stops, and each answer ends its connection. All else is served as
+    /// before, until those who send calls here have noticed.
+    pub announced: CancellationToken,
+    /// Cancelled then, or alone: no new connections, and what has begun is finished.
+    pub now: CancellationToken,
+}
+
+impl Stop {
+    /// True from the first step on.
+    pub(crate) fn begun(&self) -> bool {
+        self.announced.is_cancelled() || self.now.is_cancelled()
+    }
 }
 
 /// How long calls that are under way may go on when the server stops.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
 
-/// Serves until `stop` is cancelled; then takes no new connections, and returns when the calls under way have ended
+/// Serves until `stop.now` is cancelled; then takes no new connections, and returns when the calls under way have ended
 /// or the time for it is over. The engine is the caller's to stop.
-pub async fn serve(listener: TcpListener, engine: Engine, stop: CancellationToken) -> io::Result<()> {
-    let app = App {
-        engine,
-        stop: stop.clone(),
-    };
-    let stopping = stop.clone();
+pub async fn serve(listener: TcpListener, engine: Engine, calls: Calls, stop: Stop) -> io::Result<()> {
+    let now = stop.now.clone();
+    let app = App { engine, calls, stop };
+    let stopping = now.clone();
     // An answer of several pieces must not wait for the client to acknowledge the first.
     let listener = listener.tap_io(|connection| {
         if let Err(error) = connection.set_nodelay(true) {
@@ -51,7 +77,7 @@ pub async fn serve(listener: TcpListener, engine: Engine, stop: CancellationToke
         .with_graceful_shutdown(async move { stopping.cancelled().await })
         .into_future();
     let out_of_time = async move {
-        stop.cancelled().await;
+        now.cancelled().await;
         tokio::time::sleep(DRAIN_MAX).await;
     };
     tokio::select! {
@@ -73,5 +99,9 @@ pub fn calls() -> impl Iterator<Item = (String, &'static str)> {
 
 fn router(app: App) -> Router {
     let shared = Arc::new(app);
-    layers::around(routes::all(), &shared).with_state(shared)
+    let routes = match shared.calls {
+        Calls::All => routes::all(),
+        Calls::Health => routes::health(),
+    };
+    layers::around(routes, &shared).with_state(shared)
 }

@@ -6,6 +6,7 @@ mod input;
 mod output;
 mod progress;
 mod start;
+mod store;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -52,6 +53,7 @@ Environment:
 Examples:
   granary demo                                               see it all, on real data
   granary serve --data ./data                                start a server
+  granary serve --store postgres://ada@db.example/granary    one of several that share a store
   granary source apply library
   granary profile apply --source library -f book.json
   granary bulk books.ndjson --source library --type book --wait

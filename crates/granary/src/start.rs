@@ -1,27 +1,50 @@
-//! The only place that starts a server, for `serve` and `demo`: it alone knows which store runs.
+//! The only place that starts a server, for `serve` and `demo`.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use granary_core::limits::Limits;
-use granary_engine::{Engine, EngineOptions, SystemClock};
-use granary_store::{Store, StoreLimits};
-use granary_store_embedded::EmbeddedStore;
+use granary_engine::{Engine, SystemClock};
+use granary_server::{Calls, Stop};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+
+use crate::store::{self, Opened, PostgresSettings, StoreAt};
+
+/// What a server is there for, where several share a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Role {
+    /// Answer calls and carry out tasks
+    #[default]
+    All,
+    /// Answer calls, and leave the tasks to others
+    Api,
+    /// Carry out tasks; of calls only /healthz and /readyz are answered
+    Worker,
+}
+
+/// How to start a server.
+#[derive(Debug)]
+pub(crate) struct ServerOptions {
+    /// Where its store is.
+    pub(crate) store: StoreAt,
+    /// How it works with PostgreSQL.
+    pub(crate) postgres: PostgresSettings,
+    /// Where it listens.
+    pub(crate) listen: SocketAddr,
+    /// What it is there for.
+    pub(crate) role: Role,
+}
 
 /// A server that runs in this process.
 #[derive(Debug)]
 pub(crate) struct Running {
     /// Where it listens.
     pub(crate) addr: SocketAddr,
-    /// Cancelled: it refuses new work, finishes what it has begun and closes its store.
-    pub(crate) stopping: CancellationToken,
+    stop: Stop,
     /// Ends when it has stopped, asked or not.
-    pub(crate) server: JoinHandle<anyhow::Result<()>>,
+    server: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Running {
@@ -35,51 +58,69 @@ impl Running {
         (&mut self.server).await?
     }
 
-    /// Stops it, and waits until its store is closed.
+    /// Has it say that it will stop; it serves as before.
+    pub(crate) fn announce_stop(&self) {
+        self.stop.announced.cancel();
+    }
+
+    /// Stops it: it refuses new work, finishes what it has begun and closes its store. Waits for that.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        self.stopping.cancel();
+        self.stop.now.cancel();
         self.server.await?
     }
 }
 
-/// Opens the store in the folder `data` and serves it at `listen`. Returns once it takes requests.
-pub(crate) async fn start_server(data: &Path, listen: SocketAddr) -> anyhow::Result<Running> {
+/// Opens a store and serves it. Returns once requests are taken.
+pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Running> {
+    let ServerOptions {
+        store: at,
+        postgres,
+        listen,
+        role,
+    } = options;
     ensure!(
         listen.ip().is_loopback(),
         "no API key is configured, so only this machine may be served: listen at 127.0.0.1 or [::1]"
+    );
+    ensure!(
+        role == Role::All || matches!(at, StoreAt::Postgres(_)),
+        "only one process works with a folder, so it must do all: leave --role off, or share a store with others by \
+         --store postgres://…"
     );
     let listener = TcpListener::bind(listen).await.with_context(|| {
         format!("cannot listen at {listen}; stop what listens there, or name another port with --listen")
     })?;
     let addr = listener.local_addr()?;
     let limits = limits()?;
-    let (folder, store_limits) = (data.to_owned(), StoreLimits::from(&limits));
-    let store = tokio::task::spawn_blocking(move || EmbeddedStore::open(&folder, store_limits)).await??;
-    let store: Arc<dyn Store> = Arc::new(store);
-    let options = EngineOptions {
-        scratch_dir: data.to_owned(),
-        ..EngineOptions::default()
-    };
+    let Opened {
+        store,
+        engine: mut engine_options,
+        scratch,
+    } = store::open(&at, postgres, &limits).await?;
+    if role == Role::Api {
+        engine_options.workers = 0;
+    }
     let engine = Engine::start(
         Arc::clone(&store),
         Arc::new(SystemClock::default()),
         limits,
-        options,
+        engine_options,
     );
-    let stopping = CancellationToken::new();
-    let serving = granary_server::serve(listener, engine.clone(), stopping.clone());
+    let calls = match role {
+        Role::All | Role::Api => Calls::All,
+        Role::Worker => Calls::Health,
+    };
+    let stop = Stop::default();
+    let serving = granary_server::serve(listener, engine.clone(), calls, stop.clone());
     let server = tokio::spawn(async move {
         let outcome = serving.await;
         // First the workers give their lanes back, then the store makes all durable: the same order whatever ended it.
         engine.stop().await;
         store.close().await?;
+        drop(scratch);
         Ok(outcome?)
     });
-    Ok(Running {
-        addr,
-        stopping,
-        server,
-    })
+    Ok(Running { addr, stop, server })
 }
 
 /// The limits in force: those of the contract, but for what `GRANARY_LIMIT_…` says.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use clap::Parser;
-use granary_tests::crash::CrashRun;
+use granary_tests::crash::{CrashRun, CrashStore};
 
 /// Kill a server under load, many times over
 #[derive(Parser)]
@@ -22,6 +22,9 @@ struct Arguments {
     /// Operations of one bulk request
     #[arg(long, default_value_t = 20_000)]
     operations: usize,
+    /// Where the store is
+    #[arg(long, value_enum, default_value = "folder")]
+    store: CrashStore,
 }
 
 #[tokio::main]
@@ -31,12 +34,14 @@ async fn main() -> anyhow::Result<()> {
         minutes,
         seed,
         operations,
+        store,
     } = Arguments::parse();
     let run = CrashRun {
         deaths,
         at_least: Duration::from_secs(60 * minutes),
         seed,
         operations,
+        store,
     };
     println!("{run:?}");
     println!("{:#?}", run.run().await?);

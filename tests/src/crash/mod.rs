@@ -12,10 +12,11 @@ mod verify;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use granary_test_postgres::{Cluster, Durability};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::Server;
+use crate::{Place, Server, on_postgres};
 use load::Load;
 
 /// How a crash run goes.
@@ -29,7 +30,32 @@ pub struct CrashRun {
     pub seed: u64,
     /// Operations of one bulk request.
     pub operations: usize,
+    /// Where the store is.
+    pub store: CrashStore,
 }
+
+/// Where the store of a crash run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum CrashStore {
+    /// In a folder
+    Folder,
+    /// In a PostgreSQL that forces to the disk what is committed
+    Postgres,
+}
+
+impl CrashStore {
+    /// Where tests have their stores.
+    pub fn of_tests() -> Result<Self> {
+        Ok(if on_postgres()? {
+            Self::Postgres
+        } else {
+            Self::Folder
+        })
+    }
+}
+
+/// After so many seconds without a sign of life another server goes on with what a dead one held.
+const LEASE_SECONDS: &str = "1";
 
 /// What a crash run saw.
 #[derive(Clone, Debug, Default)]
@@ -56,16 +82,34 @@ impl CrashRun {
     /// Runs it. An error says what did not hold; with the same seed the same requests are sent.
     pub async fn run(&self) -> Result<Summary> {
         let data = tempfile::tempdir()?;
+        let (cluster, place, longest);
+        match self.store {
+            CrashStore::Folder => {
+                place = Place::Folder(data.path().to_owned());
+                longest = 250;
+            }
+            CrashStore::Postgres => {
+                cluster = Cluster::start(Durability::On)?;
+                cluster.create_database("crash", None);
+                place = Place::Database(cluster.url("crash"));
+                // Long enough to see the lease of the dead end, and much of what comes then.
+                longest = 2_500;
+            }
+        }
+        let environment: &[_] = match self.store {
+            CrashStore::Folder => &[],
+            CrashStore::Postgres => &[("GRANARY_LEASE", LEASE_SECONDS)],
+        };
         let mut rng = StdRng::seed_from_u64(self.seed);
         let mut load = Load::new(self.seed, self.operations);
         let mut summary = Summary::default();
-        let mut server = Server::start(data.path()).await?;
+        let mut server = Server::start_at(place, environment).await?;
         load::define(&server.client()?).await?;
         let mut deaths = Vec::new();
         let started = std::time::Instant::now();
         while summary.deaths < self.deaths || started.elapsed() < self.at_least {
             let inside_a_task = rng.random_bool(0.7);
-            let moment = Duration::from_millis(rng.random_range(0..250));
+            let moment = Duration::from_millis(rng.random_range(0..longest));
             let seen = load.until_killed(&mut server, inside_a_task, moment).await?;
             summary.deaths += 1;
             summary.deaths_inside_an_upload += u32::from(seen.inside_an_upload);

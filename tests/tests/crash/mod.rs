@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use granary_tests::Server;
-use granary_tests::crash::CrashRun;
+use granary_tests::crash::{CrashRun, CrashStore};
 
 #[tokio::test]
 async fn killed_at_random_moments_it_ends_as_if_it_never_had_been() {
@@ -12,6 +12,7 @@ async fn killed_at_random_moments_it_ends_as_if_it_never_had_been() {
         at_least: Duration::ZERO,
         seed: 20_261,
         operations: 20_000,
+        store: CrashStore::of_tests().unwrap(),
     };
     let summary = run
         .run()

@@ -22,7 +22,7 @@ pub(super) async fn alive() -> Reply {
 
 /// Ready for new work: not while the server is stopping, nor once the store takes no writes.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Reply {
-    if app.stop.is_cancelled() || app.engine.stopping() {
+    if app.stop.begun() || app.engine.stopping() {
         return Ok(json(
             StatusCode::SERVICE_UNAVAILABLE,
             &health(HealthStatus::Stopping),

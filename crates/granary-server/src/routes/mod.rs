@@ -125,6 +125,13 @@ routes! {
     "/" { get not_yet }
 }
 
+/// The paths of a server that takes in nothing.
+pub(crate) fn health() -> Router<Arc<App>> {
+    Router::new()
+        .route("/healthz", MethodRouter::new().get(health::alive))
+        .route("/readyz", MethodRouter::new().get(health::ready))
+}
+
 /// True where writes of a routed path honour `If-Match` and `If-None-Match`.
 pub(crate) fn conditional(path: &str) -> bool {
     TABLE.iter().any(|route| route.conditional && route.path == path)

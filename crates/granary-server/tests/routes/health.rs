@@ -53,9 +53,52 @@ async fn every_limit_is_shown_by_its_name() {
 #[tokio::test]
 async fn a_server_that_is_told_to_stop_ends() {
     let world = World::new().await;
-    world.stop.cancel();
+    world.stop.now.cancel();
     world.serving.await.unwrap().unwrap();
     assert!(world.client.get(&world.url).send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_server_that_says_it_will_stop_serves_until_it_does() {
+    let world = World::new().await;
+    world.stop.announced.cancel();
+    insta::assert_snapshot!(world.get("/readyz").await, @r#"
+    503
+    {"status":"STOPPING","version":"0.1.0"}
+    "#);
+    let body = serde_json::json!({"data": {"name": "Ada"}});
+    let path = format!("{}/ada", crate::world::PROVIDERS);
+    assert!(world.put(&path, &body).await.starts_with("201"));
+    let answer = world
+        .client
+        .get(format!("{}{path}", world.url))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["connection"], "close");
+    world.stop.now.cancel();
+    world.serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_only_carries_out_tasks_takes_in_nothing() {
+    let world = World::that_takes_nothing_in().await;
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(
+            world.get(path).await,
+            "200\n{\"status\":\"OK\",\"version\":\"0.1.0\"}"
+        );
+    }
+    let body = serde_json::json!({});
+    insta::assert_snapshot!(world.post(crate::world::BULK, &body).await, @r#"
+    503
+    retry-after: 1
+    {"code":503,"type":"UNAVAILABLE","message":"this server only carries out tasks (its role is worker); send the call to one that takes it in"}
+    "#);
+    let send = world.client.put(format!("{}/a", world.url));
+    let sent = crate::world::shown(send.header("idempotency-key", "1")).await;
+    assert!(sent.starts_with("503"), "{sent}");
 }
 
 #[tokio::test]

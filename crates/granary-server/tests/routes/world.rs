@@ -2,19 +2,23 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use granary_core::limits::Limits;
 use granary_core::time::Timestamp;
 use granary_engine::{Clock, Engine, EngineOptions, HandClock};
+use granary_server::{Calls, Stop};
 use granary_store::memory::MemoryStore;
 use granary_store::{Store, StoreLimits};
+use granary_store_postgres::{PostgresOptions, PostgresStore, Statements};
+use granary_test_postgres::Cluster;
 use reqwest::header::{ACCEPT, ALLOW, CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::OnceCell;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 pub(crate) const NDJSON: &str = "application/x-ndjson";
 
@@ -28,15 +32,64 @@ pub(crate) const EDGES: &str = "/sources/clinics/v1/relationships/refersTo";
 pub(crate) struct World {
     pub(crate) url: String,
     pub(crate) client: Client,
-    pub(crate) stop: CancellationToken,
+    pub(crate) stop: Stop,
     pub(crate) serving: JoinHandle<std::io::Result<()>>,
     pub(crate) engine: Engine,
+}
+
+/// A store that has nothing yet. `GRANARY_TEST_STORE` says which: `memory`, or `postgres`.
+async fn store(limits: StoreLimits) -> Arc<dyn Store> {
+    match std::env::var("GRANARY_TEST_STORE").as_deref() {
+        Err(_) | Ok("memory") => Arc::new(MemoryStore::new(limits)),
+        Ok("postgres") => Arc::new(in_postgres(limits).await),
+        Ok(other) => panic!("GRANARY_TEST_STORE is '{other}', which is no store"),
+    }
+}
+
+/// A database of its own, as a copy of one that has all its tables.
+async fn in_postgres(limits: StoreLimits) -> PostgresStore {
+    const TEMPLATE: &str = "routes";
+    static TABLES: OnceCell<()> = OnceCell::const_new();
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let cluster = spawn_blocking(Cluster::shared).await.unwrap();
+    let open = async |database: &str| {
+        let options = PostgresOptions {
+            url: cluster.url(database),
+            connections: 8,
+            statements: Statements::Prepared,
+            root_certificate: None,
+            lease: Duration::from_secs(1),
+            limits,
+        };
+        PostgresStore::open(options).await.unwrap()
+    };
+    // Beside the runtime, or what it does for other stores would stand still, the end of their connections with it.
+    let create = async |name: String, template: Option<&'static str>| {
+        let creating = spawn_blocking(move || {
+            cluster.create_database(&name, template);
+            name
+        });
+        creating.await.unwrap()
+    };
+    let make = async || {
+        let name = create(TEMPLATE.to_owned(), None).await;
+        open(&name).await.close().await.unwrap();
+    };
+    TABLES.get_or_init(make).await;
+    let database = format!("{TEMPLATE}_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let database = create(database, Some(TEMPLATE)).await;
+    open(&database).await
 }
 
 impl World {
     /// A server that has nothing yet.
     pub(crate) async fn empty() -> Self {
         Self::with(Limits::default(), 2).await
+    }
+
+    /// A server that only carries out tasks.
+    pub(crate) async fn that_takes_nothing_in() -> Self {
+        Self::that_answers(Calls::Health, Limits::default(), 2).await
     }
 
     /// A server with the source `clinics`, which has providers that refer to each other.
@@ -59,7 +112,11 @@ impl World {
     }
 
     async fn with(limits: Limits, workers: usize) -> Self {
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(StoreLimits::from(&limits)));
+        Self::that_answers(Calls::All, limits, workers).await
+    }
+
+    async fn that_answers(calls: Calls, limits: Limits, workers: usize) -> Self {
+        let store = store(StoreLimits::from(&limits)).await;
         let clock: Arc<dyn Clock> =
             Arc::new(HandClock::new(Timestamp::parse("2026-01-31T08:00:00Z").unwrap()));
         let options = EngineOptions {
@@ -70,8 +127,13 @@ impl World {
         let engine = Engine::start(store, clock, limits, options);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let stop = CancellationToken::new();
-        let serving = tokio::spawn(granary_server::serve(listener, engine.clone(), stop.clone()));
+        let stop = Stop::default();
+        let serving = tokio::spawn(granary_server::serve(
+            listener,
+            engine.clone(),
+            calls,
+            stop.clone(),
+        ));
         let client = Client::new();
         Self {
             url,

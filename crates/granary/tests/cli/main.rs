@@ -1,8 +1,11 @@
 //! The command line as people and scripts meet it: the real binary against a real server.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod bulk;
 mod demo;
 mod help;
+mod postgres;
 mod schema;
 mod serve;
 mod tasks;
@@ -144,9 +147,14 @@ impl Drop for Server {
 
 /// Starts a server and waits until it says where it is.
 fn serve(data: &Path) -> (Child, String) {
-    let mut command = granary(&["serve", "--listen", "127.0.0.1:0", "--json", "--data"]);
+    serve_with(&["--data", data.to_str().expect("a path is text")])
+}
+
+/// The same with these arguments.
+fn serve_with(args: &[&str]) -> (Child, String) {
+    let mut command = granary(&["serve", "--listen", "127.0.0.1:0", "--json"]);
     let child = command
-        .arg(data)
+        .args(args)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn();

@@ -1,8 +1,33 @@
 //! `serve`: start, stop, start again.
 
-use std::process::Command;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command};
 
-use super::{Server, serve};
+use super::{Server, granary, run, serve, serve_with};
+
+/// Sends a signal.
+pub(super) fn signal(child: &Child, name: &str) {
+    let (name, pid) = (format!("-{name}"), child.id().to_string());
+    assert!(Command::new("kill").args([name, pid]).status().unwrap().success());
+}
+
+/// What a GET is answered.
+pub(super) fn get(url: &str, path: &str) -> String {
+    let host = url.strip_prefix("http://").unwrap();
+    let mut connection = TcpStream::connect(host).unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    connection.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// The status that it is answered with.
+pub(super) fn status(url: &str, path: &str) -> u16 {
+    get(url, path).split(' ').nth(1).unwrap().parse().unwrap()
+}
 
 #[test]
 fn a_server_that_is_told_to_stop_keeps_what_it_has() {
@@ -38,4 +63,122 @@ fn an_address_that_is_taken_is_named() {
         .granary(&["serve", "--listen", &address, "--data", data.to_str().unwrap()])
         .ends(1);
     assert!(taken.stderr.contains(&address), "{}", taken.stderr);
+}
+
+#[test]
+fn a_server_that_is_not_ready_any_more_serves_until_its_drain_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let (mut server, url) = serve_with(&["--data", data, "--drain", "600"]);
+    assert_eq!(status(&url, "/readyz"), 200);
+    signal(&server, "TERM");
+    while status(&url, "/readyz") != 503 {}
+    assert_eq!(status(&url, "/catalog/v1/sources"), 200);
+    // It need not be waited for,
+    signal(&server, "TERM");
+    assert_eq!(server.wait().unwrap().code(), Some(1));
+    // ends by itself,
+    let (mut server, _) = serve_with(&["--data", data, "--drain", "0.2"]);
+    signal(&server, "TERM");
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+    // and is not for Ctrl-C.
+    let (mut server, _) = serve_with(&["--data", data, "--drain", "600"]);
+    signal(&server, "INT");
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_folder_is_a_store_by_its_path_and_by_its_url() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    for store in [data.to_owned(), format!("file:{data}"), format!("file://{data}")] {
+        let (mut server, url) = serve_with(&["--store", &store, "--role", "all"]);
+        assert_eq!(status(&url, "/readyz"), 200);
+        signal(&server, "TERM");
+        assert_eq!(server.wait().unwrap().code(), Some(0));
+    }
+    assert!(folder.path().join("FORMAT").exists());
+}
+
+#[test]
+fn a_store_and_options_that_do_not_fit_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let data = data.to_str().unwrap();
+    let postgres = "postgres://ada:secret@127.0.0.1:1/db";
+    for (args, hint) in [
+        (&["--data", data, "--store", postgres][..], "'--data <DIR>'"),
+        (&["--store", "postgres://ada:sec@ret@host/db"], "%40"),
+        (
+            &["--store", "mysql://ada:secret@host/db"],
+            "postgres://user:password@host",
+        ),
+        (&["--store", ""], "empty"),
+        (
+            &["--data", data, "--lease", "5"],
+            "--lease is for a store in PostgreSQL",
+        ),
+        (
+            &["--store", data, "--postgres-connections", "5"],
+            "--postgres-connections is",
+        ),
+        (
+            &["--data", data, "--postgres-statements", "unnamed"],
+            "--postgres-statements is",
+        ),
+        (
+            &["--data", data, "--postgres-root-certificate", "ca.pem"],
+            "--postgres-root-certificate is",
+        ),
+        (&["--data", data, "--role", "api"], "--store postgres://"),
+        (&["--data", data, "--role", "worker"], "--store postgres://"),
+        (&["--store", postgres, "--role", "boss"], "worker"),
+        (&["--store", postgres, "--lease", "0"], "seconds from 0.1"),
+        (&["--store", postgres, "--lease", "soon"], "such as 15 or 0.5"),
+        (&["--store", postgres, "--drain", "NaN"], "seconds from 0"),
+        (&["--store", postgres, "--postgres-connections", "1"], "2.."),
+        (
+            &["--store", postgres, "--postgres-statements", "named"],
+            "unnamed",
+        ),
+        (&["--store", postgres, "--listen", "0.0.0.0:0"], "no API key"),
+        // Nobody listens there.
+        (
+            &["--store", postgres],
+            "cannot serve postgres://127.0.0.1:1/db at",
+        ),
+    ] {
+        let mut command = granary(&["serve"]);
+        command.args(args).env("GRANARY_LISTEN", "127.0.0.1:0");
+        let wrong = run(command, "").ends(1);
+        assert!(wrong.stderr.contains(hint), "{args:?}: {}", wrong.stderr);
+        for part in ["sec@", "secret"] {
+            assert!(!wrong.stderr.contains(part), "{}", wrong.stderr);
+        }
+        assert_eq!(wrong.stdout, "");
+    }
+    assert!(!Path::new(data).exists());
+}
+
+#[test]
+fn the_password_of_a_store_is_not_shown() {
+    let url = "postgres://ada:secret@127.0.0.1:1/db";
+    let data = tempfile::tempdir().unwrap();
+    let both = ["serve", "--data", data.path().to_str().unwrap()];
+    for (args, code) in [
+        (&["serve", "--help"][..], 0),
+        (&["serve", "-h"], 0),
+        (&["serve"], 1),
+        (&["serve", "--json"], 1),
+        (&["serve", "--lease", "x"], 1),
+        (&both, 1),
+    ] {
+        let mut command = granary(args);
+        command
+            .env("GRANARY_STORE", url)
+            .env("GRANARY_LISTEN", "127.0.0.1:0")
+            .env("GRANARY_LOG", "trace");
+        let run = run(command, "").ends(code);
+        assert!(!format!("{run:?}").contains("secret"), "{run:#?}");
+    }
 }

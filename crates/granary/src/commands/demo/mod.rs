@@ -20,7 +20,8 @@ use super::serve::stop_signal;
 use super::switch;
 use crate::exit::Ended;
 use crate::output::{BAD, BOLD, GOOD, NAME, Output, counted};
-use crate::start::start_server;
+use crate::start::{Role, ServerOptions, start_server};
+use crate::store::{PostgresSettings, StoreAt};
 use show::{Seen, Show};
 
 /// See it all on real data: the airports of the world
@@ -80,15 +81,19 @@ impl Demo {
         };
         let mut stop = pin!(stop_signal()?.fuse());
         let start = Instant::now();
-        let mut running = start_server(data, self.listen)
-            .await
-            .context("cannot start the server")?;
+        let options = ServerOptions {
+            store: StoreAt::Folder(data.to_owned()),
+            postgres: PostgresSettings::default(),
+            listen: self.listen,
+            role: Role::All,
+        };
+        let mut running = start_server(options).await.context("cannot start the server")?;
         let url = running.url();
         let mut ended = tokio::select! {
             ended = self.show(&url, data, start.elapsed(), output) => ended,
             died = running.ended() => return stopped_by_itself(died),
             // Called off before all was shown.
-            signal = &mut stop => signal.map(|()| Ended::Badly),
+            signal = &mut stop => signal.map(|_| Ended::Badly),
         };
         if ended.is_ok() && !self.exit && !stop.is_terminated() {
             output.note(format_args!(
