@@ -8,6 +8,7 @@
 mod machine;
 mod process;
 mod providers;
+mod shared;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -35,6 +36,9 @@ struct Arguments {
     /// Where to put the server's folder and the request; a temporary folder unless said
     #[arg(long)]
     folder: Option<PathBuf>,
+    /// Measure the chunk path on PostgreSQL, with one and two nodes, beside COPY
+    #[arg(long)]
+    shared: bool,
     /// Write the report to this file as JSON
     #[arg(long)]
     report: Option<PathBuf>,
@@ -61,6 +65,8 @@ struct Report {
     cores: usize,
     fsyncs_per_second: f64,
     rounds: Vec<Round>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shared: Vec<shared::Shared>,
 }
 
 #[tokio::main]
@@ -74,11 +80,19 @@ async fn main() -> Result<()> {
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         fsyncs_per_second: machine::fsyncs_per_second(folder)?,
         rounds: Vec::new(),
+        shared: Vec::new(),
     };
     println!(
         "{} cores, {:.0} fsyncs a second",
         report.cores, report.fsyncs_per_second
     );
+    if arguments.shared {
+        report.shared = shared::measure(folder, arguments.operations).await?;
+        for measured in &report.shared {
+            println!("{}", serde_json::to_string(measured)?);
+        }
+        return write_report(&report, arguments.report.as_deref());
+    }
     for number in 1..=arguments.rounds {
         let data = tempfile::tempdir_in(folder)?;
         let round = round(data.path(), &request, arguments.operations).await?;
@@ -104,8 +118,12 @@ async fn main() -> Result<()> {
         .collect();
     rates.sort_by(f64::total_cmp);
     println!("median: {:.0} operations a second", rates[rates.len() / 2]);
-    if let Some(path) = &arguments.report {
-        std::fs::write(path, serde_json::to_string_pretty(&report)?)?;
+    write_report(&report, arguments.report.as_deref())
+}
+
+fn write_report(report: &Report, path: Option<&Path>) -> Result<()> {
+    if let Some(path) = path {
+        std::fs::write(path, serde_json::to_string_pretty(report)?)?;
     }
     Ok(())
 }

@@ -16,8 +16,24 @@ pub(crate) fn memory_bytes(pid: u32, line: &str) -> Result<u64> {
     Ok(kilobytes.trim().parse::<u64>()? * 1024)
 }
 
+/// The CPU time that a process and its children have taken, those included that have ended.
+pub(crate) fn family_cpu_seconds(pid: u32) -> Result<f64> {
+    let mut seconds = ticks(pid, &[11, 12, 13, 14])?;
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    for child in children.split_ascii_whitespace() {
+        // One that has ended meanwhile counts among those of its parent the next time.
+        seconds += child.parse().map(cpu_seconds)?.unwrap_or_default();
+    }
+    Ok(seconds)
+}
+
 /// The CPU time that a process has taken, user and system.
 pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
+    ticks(pid, &[11, 12])
+}
+
+/// The sum of these fields of its `stat`, which are times, in seconds.
+fn ticks(pid: u32, fields_of_time: &[usize]) -> Result<f64> {
     // In hundredths of a second on Linux; the name of the process may hold blanks, and ends with `)`.
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let fields: Vec<&str> = stat
@@ -26,6 +42,9 @@ pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
         .unwrap_or_default()
         .split_ascii_whitespace()
         .collect();
-    let ticks = |at: usize| -> Result<f64> { Ok(fields.get(at).context("a short stat")?.parse::<f64>()?) };
-    Ok((ticks(11)? + ticks(12)?) / 100.0)
+    let mut ticks = 0.0;
+    for at in fields_of_time {
+        ticks += fields.get(*at).context("a short stat")?.parse::<f64>()?;
+    }
+    Ok(ticks / 100.0)
 }

@@ -67,14 +67,31 @@ pub(crate) fn write_request(path: &Path, operations: u64) -> Result<()> {
         if number > 0 {
             out.write_all(b",\n")?;
         }
-        write_create(&mut out, &mut rng, number)?;
+        let (id, data) = provider(&mut rng, number);
+        write!(
+            out,
+            r#"{{"action":"CREATE","create":{{"id":"{id}","type":"provider","data":{data}}}}}"#
+        )?;
     }
     out.write_all(b"]}")?;
     out.flush()?;
     Ok(())
 }
 
-fn write_create(out: &mut impl Write, rng: &mut StdRng, number: u64) -> std::io::Result<()> {
+/// The same providers, each as its id and its data.
+pub(crate) fn for_each(
+    operations: u64,
+    mut provider_is: impl FnMut(&str, &str) -> std::io::Result<()>,
+) -> Result<()> {
+    let mut rng = StdRng::seed_from_u64(SEED);
+    for number in 0..operations {
+        let (id, data) = provider(&mut rng, number);
+        provider_is(&id, &data)?;
+    }
+    Ok(())
+}
+
+fn provider(rng: &mut StdRng, number: u64) -> (String, String) {
     fn one<'a>(rng: &mut StdRng, of: &[&'a str]) -> &'a str {
         of[rng.random_range(0..of.len())]
     }
@@ -94,11 +111,11 @@ fn write_create(out: &mut impl Write, rng: &mut StdRng, number: u64) -> std::io:
         rng.random_range(1..9_999),
         rng.random_range(10_000..99_999),
     );
-    write!(
-        out,
-        r#"{{"action":"CREATE","create":{{"id":"{id}","type":"provider","data":{{"name":"{first} {last}","practiceNumber":{practice},"specialities":["{one_speciality}","{another}"],"active":{active},"licensedSince":"{year}-{month:02}-15","rating":{}.{}0,"email":"provider{number}@clinic{street}.example","address":{{"line":"{street} Rue de la Grande Fontaine","city":"{city}","postalCode":"{postal}","country":"{country}"}}}}}}}}"#,
+    let data = format!(
+        r#"{{"name":"{first} {last}","practiceNumber":{practice},"specialities":["{one_speciality}","{another}"],"active":{active},"licensedSince":"{year}-{month:02}-15","rating":{}.{}0,"email":"provider{number}@clinic{street}.example","address":{{"line":"{street} Rue de la Grande Fontaine","city":"{city}","postalCode":"{postal}","country":"{country}"}}}}"#,
         rating / 10,
         rating % 10,
         practice = number + 1,
-    )
+    );
+    (id, data)
 }
