@@ -88,7 +88,7 @@ macro_rules! put_resources {
             "INSERT INTO granary.resource (bucket, source, type, id, version, stamp, created_at, updated_at, at_once, \
              hash, identifiers_hash, identifiers, data) \
              SELECT $1, $2, u.* FROM unnest($3::int4[], $4::text[], $5::int4[], $6::int8[], $7::int8[], $8::int8[], \
-             $9::bool[], $10::bytea[], $11::bytea[], $12::text[], $13::text[]) u ON CONFLICT ",
+             $9::bool[], $10::bytea[], $11::bytea[], $12::text[], $13::text[]) u ",
             $conflict
         )
     };
@@ -100,7 +100,7 @@ macro_rules! put_edges {
             "INSERT INTO granary.edge (bucket, source, type, from_id, to_id, version, stamp, created_at, updated_at, \
              at_once, hash, identifiers_hash, identifiers, data) \
              SELECT $1, $2, u.* FROM unnest($3::int4[], $4::text[], $5::text[], $6::int4[], $7::int8[], $8::int8[], \
-             $9::int8[], $10::bool[], $11::bytea[], $12::bytea[], $13::text[], $14::text[]) u ON CONFLICT ",
+             $9::int8[], $10::bool[], $11::bytea[], $12::bytea[], $13::text[], $14::text[]) u ",
             $conflict
         )
     };
@@ -110,6 +110,7 @@ macro_rules! put_edges {
 macro_rules! replaces {
     ($table:literal, $key:literal) => {
         concat!(
+            "ON CONFLICT ",
             $key,
             " DO UPDATE SET version = excluded.version, stamp = excluded.stamp, created_at = excluded.created_at, \
              updated_at = excluded.updated_at, at_once = excluded.at_once, hash = excluded.hash, \
@@ -184,7 +185,8 @@ impl<'a> Writing<'a> {
     }
 
     async fn put_resources(&self, puts: &'a [Put], are_stored: bool) -> Attempt<()> {
-        const NEW: &str = put_resources!("DO NOTHING");
+        // One that somebody else puts there meanwhile is a unique violation, and all is decided again.
+        const NEW: &str = put_resources!("");
         const CHANGED: &str = put_resources!(replaces!("resource", "(bucket, source, type, id)"));
         let columns = self.columns(puts, false, are_stored)?;
         let count = columns.ids.len();
@@ -211,7 +213,7 @@ impl<'a> Writing<'a> {
     }
 
     async fn put_edges(&self, puts: &'a [Put], are_stored: bool) -> Attempt<()> {
-        const NEW: &str = put_edges!("DO NOTHING");
+        const NEW: &str = put_edges!("");
         const CHANGED: &str = put_edges!(replaces!("edge", "(bucket, source, type, from_id, to_id)"));
         let columns = self.columns(puts, true, are_stored)?;
         let count = columns.ids.len();

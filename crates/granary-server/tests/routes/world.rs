@@ -1,4 +1,4 @@
-//! A server to call, and its answers as text: generated ids and cursors are shown as `[id]` and `[cursor]`.
+//! A server to call, and its answers as text: generated ids, cursors and tags are shown as `[id]`, `[cursor]` and `[tag]`.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -17,7 +17,6 @@ use reqwest::header::{ACCEPT, ALLOW, CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_A
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::OnceCell;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 pub(crate) const NDJSON: &str = "application/x-ndjson";
@@ -46,39 +45,25 @@ async fn store(limits: StoreLimits) -> Arc<dyn Store> {
     }
 }
 
-/// A database of its own, as a copy of one that has all its tables.
+/// A database of its own.
 async fn in_postgres(limits: StoreLimits) -> PostgresStore {
-    const TEMPLATE: &str = "routes";
-    static TABLES: OnceCell<()> = OnceCell::const_new();
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let cluster = spawn_blocking(Cluster::shared).await.unwrap();
-    let open = async |database: &str| {
-        let options = PostgresOptions {
-            url: cluster.url(database),
-            connections: 8,
-            statements: Statements::Prepared,
-            root_certificate: None,
-            lease: Duration::from_secs(1),
-            limits,
-        };
-        PostgresStore::open(options).await.unwrap()
-    };
     // Beside the runtime, or what it does for other stores would stand still, the end of their connections with it.
-    let create = async |name: String, template: Option<&'static str>| {
-        let creating = spawn_blocking(move || {
-            cluster.create_database(&name, template);
-            name
-        });
-        creating.await.unwrap()
+    let creating = spawn_blocking(|| {
+        let cluster = Cluster::shared();
+        let database = format!("routes_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        cluster.create_database(&database, None);
+        cluster.url(&database)
+    });
+    let options = PostgresOptions {
+        url: creating.await.unwrap(),
+        connections: 8,
+        statements: Statements::Prepared,
+        root_certificate: None,
+        lease: Duration::from_secs(1),
+        limits,
     };
-    let make = async || {
-        let name = create(TEMPLATE.to_owned(), None).await;
-        open(&name).await.close().await.unwrap();
-    };
-    TABLES.get_or_init(make).await;
-    let database = format!("{TEMPLATE}_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-    let database = create(database, Some(TEMPLATE)).await;
-    open(&database).await
+    PostgresStore::open(options).await.unwrap()
 }
 
 impl World {
@@ -303,7 +288,14 @@ pub(crate) async fn shown(request: RequestBuilder) -> String {
         let Some(value) = headers.get(&name).map(|value| value.to_str().unwrap()) else {
             continue;
         };
-        if value != "application/json" {
+        if name == ETAG {
+            // What is in it is the store's own affair; what it is good for is in `conditions`.
+            assert!(
+                value.len() > 2 && value.starts_with('"') && value.ends_with('"'),
+                "{value}"
+            );
+            let _ = write!(text, "\n{name}: \"[tag]\"");
+        } else if value != "application/json" {
             let _ = write!(text, "\n{name}: {value}");
         }
     }

@@ -163,7 +163,7 @@ impl SourceState {
 
     pub(super) fn in_use(&self, number: TypeNumber) -> Option<String> {
         if self.records.keys().any(|(of_type, _)| *of_type == number) {
-            return Some("records of it exist".into());
+            return Some("records of it exist; delete them first".into());
         }
         let waiting = self.queue.iter().map(|sequence| &self.tasks[*sequence as usize]);
         let names = |task: &TaskState| {
@@ -178,7 +178,7 @@ impl SourceState {
             }
         };
         let task = { waiting }.find(|task| names(task))?;
-        Some(format!("task {} has not ended", task.progress.id()))
+        Some(format!("task {} has not ended; wait for it", task.progress.id()))
     }
 
     /// The next chunk of the task at the head of the queue; how many operations were applied, and the bytes that no

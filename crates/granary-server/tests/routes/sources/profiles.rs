@@ -15,17 +15,17 @@ async fn a_profile_is_created_replaced_and_read_as_it_was_sent() {
     };
     insta::assert_snapshot!(put(ward.to_owned()).await, @r#"
     201
-    etag: "1-3-1"
+    etag: "[tag]"
     {"key":"ward","revision":1,"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","properties":{"beds":{"type":"integer","rules":[{"min":1}]},"area":{"type":"decimal","rules":[{"max":1.10}]}}}
     "#);
     insta::assert_snapshot!(put(ward.replace("1.10", "1.20")).await, @r#"
     200
-    etag: "1-3-2"
+    etag: "[tag]"
     {"key":"ward","revision":2,"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","properties":{"beds":{"type":"integer","rules":[{"min":1}]},"area":{"type":"decimal","rules":[{"max":1.20}]}}}
     "#);
     insta::assert_snapshot!(world.get(&format!("{PROFILES}/ward")).await, @r#"
     200
-    etag: "1-3-2"
+    etag: "[tag]"
     {"key":"ward","revision":2,"createdAt":"2026-01-31T08:00:00.000Z","updatedAt":"2026-01-31T08:00:00.000Z","properties":{"beds":{"type":"integer","rules":[{"min":1}]},"area":{"type":"decimal","rules":[{"max":1.20}]}}}
     "#);
     insta::assert_snapshot!(world.get(PROFILES).await, @r#"
@@ -165,7 +165,7 @@ async fn a_profile_in_use_is_not_deleted() {
     world.carried_out(BULK, json!([create("ada", "Ada")])).await;
     insta::assert_snapshot!(world.delete(&format!("{PROFILES}/provider")).await, @r#"
     400
-    {"code":400,"type":"FAILED_PRECONDITION","message":"'provider' is in use: records of it exist"}
+    {"code":400,"type":"FAILED_PRECONDITION","message":"'provider' is in use: records of it exist; delete them first"}
     "#);
     world.delete("/sources/clinics/v1/resources/provider/ada").await;
     insta::assert_snapshot!(world.delete(&format!("{PROFILES}/provider")).await, @r#"
@@ -187,7 +187,7 @@ async fn a_profile_that_a_waiting_task_names_is_in_use() {
     world.accepted(BULK, json!([create("ada", "Ada")])).await;
     insta::assert_snapshot!(world.delete(&format!("{PROFILES}/provider")).await, @r#"
     400
-    {"code":400,"type":"FAILED_PRECONDITION","message":"'provider' is in use: task bk_[id] has not ended"}
+    {"code":400,"type":"FAILED_PRECONDITION","message":"'provider' is in use: task bk_[id] has not ended; wait for it"}
     "#);
 }
 
