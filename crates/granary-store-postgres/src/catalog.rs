@@ -13,7 +13,7 @@ use granary_core::time::Timestamp;
 use granary_store::{Definitions, Result, Source, StoreError, Stored};
 use tokio_postgres::Row;
 
-use crate::session::{Attempt, Ended, Failure, Rules, Session, params, unavailable};
+use crate::session::{Attempt, Ended, Failure, Rules, Session, params};
 use crate::tasks::ksuid_of;
 use crate::{BUCKETS, Inner, bucket_of, bucket_of_key, damaged, int4, int8, uint4, uint8};
 
@@ -130,7 +130,7 @@ impl Inner {
             Ended::Committed(value) => return Ok(value),
             Ended::Failed(failure) if failure.is_worth_another_try() => {}
             Ended::Failed(failure) => return Err(failure.into()),
-            Ended::Unknown(_, error) => return Err(unavailable(&error)),
+            Ended::Unknown(_, error) => return Err(error),
         }
         let reserve = async |until: &'static str| {
             self.transact(Rules::SOON, |session: Arc<Session>| async move {
@@ -406,6 +406,10 @@ fn ends_of(definitions: &Definitions, number: TypeNumber) -> Attempt<Option<[i32
 /// one waits for that.
 async fn in_use(session: &Session, source: &Source, number: TypeNumber) -> Attempt<Option<String>> {
     let of = || params![bucket_of(source.number), int4(source.number), int4(number)];
+    // Tasks first: one that ends meanwhile has left its records to be found.
+    let sql = "SELECT ksuid, kind FROM granary.task WHERE bucket = $1 AND source = $2 AND completed_at IS NULL \
+               AND $3 = ANY (type_numbers) ORDER BY sequence LIMIT 1";
+    let task = session.query_opt(sql, of()).await?;
     let sql = "SELECT EXISTS (SELECT FROM granary.resource WHERE bucket = $1 AND source = $2 AND type = $3), \
                EXISTS (SELECT FROM granary.edge WHERE bucket = $1 AND source = $2 AND type = $3), \
                EXISTS (SELECT FROM granary.mark WHERE bucket = $1 AND source = $2)";
@@ -418,9 +422,7 @@ async fn in_use(session: &Session, source: &Source, number: TypeNumber) -> Attem
         // They may be gone already, with a resource that had very many.
         return Ok(Some("edges are being removed; try again in a moment".into()));
     }
-    let sql = "SELECT ksuid, kind FROM granary.task WHERE bucket = $1 AND source = $2 AND completed_at IS NULL \
-               AND $3 = ANY (type_numbers) ORDER BY sequence LIMIT 1";
-    let Some(row) = session.query_opt(sql, of()).await? else {
+    let Some(row) = task else {
         return Ok(None);
     };
     let kind = TaskKind::ALL.get(row.get::<_, i16>(1) as usize);

@@ -9,11 +9,11 @@ use granary_core::time::Timestamp;
 use granary_store::{Budget, CheckedBatch, Lane, ReceiptsChunk, Result, Step};
 use tokio_postgres::Row;
 
-use crate::current::{STAMPS, lock_ground};
+use crate::current::{STAMPS, lock_ground, see_absent};
 use crate::effects::{Effects, Place, write_effects};
 use crate::lanes::hold_lane;
 use crate::packed::{pack, unpack};
-use crate::session::{Attempt, Ended, Rules, Session, Tries, params, unavailable};
+use crate::session::{Attempt, Ended, Rules, Session, Tries, params};
 use crate::tasks::{
     TaskRow, insert_receipts, read_operations, read_types, task_columns, task_row, update_task,
 };
@@ -70,8 +70,8 @@ impl Inner {
             }
         }
         let outcome = self.step(lane, budget, now, None).await;
-        if alone && outcome.is_err() {
-            // It failed, and the process lives: that is no death.
+        if alone && !matches!(outcome, Ok(Step::Applied(_) | Step::Tidied)) {
+            // It did not get on, and the process lives: that is no death.
             self.survived(lane);
         }
         outcome
@@ -109,7 +109,7 @@ impl Inner {
             match attempt.await {
                 Ended::Committed(step) => return Ok(step),
                 // Whether it was committed shows in the cursor, from which the next call goes on.
-                Ended::Unknown(_, lost) => return Err(unavailable(&lost)),
+                Ended::Unknown(_, lost) => return Err(lost),
                 Ended::Failed(failure) => {
                     tries.again(failure).await?;
                     // Fewer operations meet fewer others.
@@ -234,6 +234,7 @@ impl Inner {
         let plan = Plan::of(&chunk.operations, types);
         let ground = lock_ground(session, source, &plan, &chunk.operations, types).await?;
         let decision = plan.decide(ground.current, now, ground.stamp);
+        see_absent(session, source, &plan, &ground.stored, &decision).await?;
         let place = self.place(source, None, chunk.operations.len());
         write_effects(session, &place, &plan, ground.stored, &decision, chunk).await?;
         Ok(decision)

@@ -4,16 +4,17 @@
 //! edges of bounded ends. What is written is locked against all; a resource at the end of an edge is only kept from
 //! going, unless it may have one edge: then it is locked against others who would add one. A resource that is deleted is
 //! locked before its edges are read, and whoever adds an edge to it holds it, so none is missed. What is not there cannot
-//! be locked: where somebody else puts it there first, the insert meets it and all is decided again.
+//! be locked: where somebody else puts it there first, the insert meets it and all is decided again; what is not there
+//! and stays so is looked for once more when all is locked.
 
-use granary_core::decide::{Current, Direction, Head, Plan, RecordKey};
+use granary_core::decide::{Current, Decision, Direction, Head, Plan, RecordKey};
 use granary_core::keys::ResourceId;
 use granary_core::operation::{Action, ContentHash, EdgeEnds, Operation, RecordId, TypeNumber, TypeRef};
 use granary_core::time::Timestamp;
 use granary_store::Result;
 use tokio_postgres::Row;
 
-use crate::session::{Attempt, Session, params};
+use crate::session::{Attempt, Failure, Session, params};
 use crate::{bucket_of, damaged, int4, uint8};
 
 /// How many stamps a run has: what the sequence `granary.stamp` moves by.
@@ -206,6 +207,56 @@ pub(crate) async fn lock_ground(
         stored,
         stamp,
     })
+}
+
+/// Sees that what was absent, and is not put there, still is: while the others were waited for, somebody may have put it
+/// there together with them, and the decision would be on what never was at one time.
+pub(crate) async fn see_absent(
+    session: &Session,
+    source: u32,
+    plan: &Plan<'_>,
+    stored: &[Option<Head>],
+    decision: &Decision,
+) -> Attempt<()> {
+    if stored.len() == 1 {
+        return Ok(());
+    }
+    let mut absent: Vec<bool> = stored.iter().map(Option::is_none).collect();
+    decision.puts.iter().for_each(|put| absent[put.record] = false);
+    let (mut types, mut ids) = (Vec::new(), Vec::new());
+    let (mut edge_types, mut froms, mut tos) = (Vec::new(), Vec::new(), Vec::new());
+    for (key, _) in plan.records().iter().zip(absent).filter(|(_, absent)| *absent) {
+        match *key {
+            RecordKey::Resource { number, id } => {
+                types.push(int4(number));
+                ids.push(id.as_str());
+            }
+            RecordKey::Relationship { number, from, to } => {
+                edge_types.push(int4(number));
+                froms.push(from.as_str());
+                tos.push(to.as_str());
+            }
+        }
+    }
+    if !ids.is_empty() {
+        let sql = "SELECT 1 FROM unnest($3::int4[], $4::text[]) u (type, id) \
+                   CROSS JOIN LATERAL (SELECT FROM granary.resource r WHERE r.bucket = $1 AND r.source = $2 \
+                   AND r.type = u.type AND r.id = u.id OFFSET 0) r LIMIT 1";
+        let of = params![bucket_of(source), int4(source), types, ids];
+        if session.query_opt(sql, of).await?.is_some() {
+            return Err(Failure::Raced);
+        }
+    }
+    if !froms.is_empty() {
+        let sql = "SELECT 1 FROM unnest($3::int4[], $4::text[], $5::text[]) u (type, from_id, to_id) \
+                   CROSS JOIN LATERAL (SELECT FROM granary.edge e WHERE e.bucket = $1 AND e.source = $2 \
+                   AND e.type = u.type AND e.from_id = u.from_id AND e.to_id = u.to_id OFFSET 0) e LIMIT 1";
+        let of = params![bucket_of(source), int4(source), edge_types, froms, tos];
+        if session.query_opt(sql, of).await?.is_some() {
+            return Err(Failure::Raced);
+        }
+    }
+    Ok(())
 }
 
 /// The first stamp of a run of [`STAMPS`] that are larger than any before.

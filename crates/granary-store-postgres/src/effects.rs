@@ -143,6 +143,7 @@ impl<'a> Writing<'a> {
     fn columns(&self, puts: &'a [Put], edges: bool, are_stored: bool) -> Result<Columns<'a>> {
         let mut columns = Columns::default();
         let mut puts: Vec<&Put> = puts.iter().collect();
+        // All put new records there in one order, so that no two wait for each other.
         puts.sort_unstable_by_key(|put| self.plan.records()[put.record]);
         for put in puts {
             let key = self.plan.records()[put.record];

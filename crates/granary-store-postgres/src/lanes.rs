@@ -83,7 +83,7 @@ impl Inner {
                 Ended::Committed(None) | Ended::Failed(Failure::Raced) => {}
                 Ended::Failed(failure @ Failure::Database(_)) if failure.is_worth_another_try() => {}
                 Ended::Failed(failure) => return Err(failure.into()),
-                Ended::Unknown(_, error) => return Err(Failure::Database(error).into()),
+                Ended::Unknown(_, error) => return Err(error),
             }
         }
         Ok(None)

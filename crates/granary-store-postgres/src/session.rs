@@ -3,15 +3,17 @@
 //! Nothing is kept in a database session beyond a transaction, so a pooler may stand in between: what a transaction
 //! needs is set with `SET LOCAL`, and statements are either prepared or sent unnamed with the types of their parameters.
 
+use std::error::Error as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::Object;
 use futures::TryStreamExt;
 use granary_core::ksuid::Ksuid;
 use granary_store::StoreError;
 use tokio_postgres::Row;
-use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::{Inner, Statements, bucket_of, int4};
@@ -62,7 +64,10 @@ impl Failure {
         ];
         match self {
             Self::Raced => true,
-            Self::Database(error) => error.code().is_some_and(|code| PASSING.contains(code)),
+            // Where the connection went before the end of the transaction was asked for, it has left nothing.
+            Self::Database(error) => {
+                is_lost(error) || error.code().is_some_and(|code| PASSING.contains(code))
+            }
             Self::Store(_) => false,
         }
     }
@@ -77,6 +82,16 @@ impl From<Failure> for StoreError {
             }
             Failure::Database(error) => unavailable(&error),
         }
+    }
+}
+
+/// The connection is gone: it was cut, or the database ended it, as it does with one that was idle in a transaction for
+/// too long, or when it stops.
+fn is_lost(error: &tokio_postgres::Error) -> bool {
+    let is_last = |said: &DbError| matches!(said.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
+    match error.as_db_error() {
+        Some(said) => is_last(said),
+        None => error.is_closed() || error.source().is_some_and(|cause| cause.is::<std::io::Error>()),
     }
 }
 
@@ -132,6 +147,11 @@ pub(crate) struct Session {
     client: Option<Object>,
     statements: Statements,
     in_transaction: bool,
+    /// Held while a statement is prepared: those that are sent without waiting for each other reach the database in the
+    /// order in which they were begun, also where some of them were prepared before and others were not.
+    turn: tokio::sync::Mutex<()>,
+    /// Statements that were begun and not answered.
+    unanswered: AtomicU32,
 }
 
 impl Session {
@@ -140,6 +160,8 @@ impl Session {
             client: Some(client),
             statements,
             in_transaction: false,
+            turn: tokio::sync::Mutex::default(),
+            unanswered: AtomicU32::new(0),
         }
     }
 
@@ -157,15 +179,21 @@ impl Session {
 
     async fn commit(mut self) -> Attempt<()> {
         self.client().batch_execute("COMMIT").await?;
-        self.in_transaction = false;
+        self.ended();
         Ok(())
     }
 
     /// Ends the transaction without a trace. Where that fails the connection goes, and with it the transaction.
     async fn roll_back(mut self) {
         if self.client().batch_execute("ROLLBACK").await.is_ok() {
-            self.in_transaction = false;
+            self.ended();
         }
+    }
+
+    /// The end of the transaction was answered, and so was all before it.
+    fn ended(&mut self) {
+        self.in_transaction = false;
+        *self.unanswered.get_mut() = 0;
     }
 
     /// Runs statements without parameters.
@@ -175,11 +203,21 @@ impl Session {
 
     /// The rows of a statement, and how many it was on.
     async fn run(&self, sql: &'static str, params: Params<'_>) -> Attempt<(Vec<Row>, u64)> {
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+        let answer = self.send(sql, params).await;
+        self.unanswered.fetch_sub(1, Ordering::Relaxed);
+        answer
+    }
+
+    async fn send(&self, sql: &'static str, params: Params<'_>) -> Attempt<(Vec<Row>, u64)> {
         let client = self.client();
         let rows = match self.statements {
             Statements::Prepared => {
                 let types: Vec<Type> = params.iter().map(|(_, of_type)| of_type.clone()).collect();
-                let statement = client.prepare_typed_cached(sql, &types).await?;
+                let statement = {
+                    let _turn = self.turn.lock().await;
+                    client.prepare_typed_cached(sql, &types).await?
+                };
                 let values: Vec<&(dyn ToSql + Sync)> =
                     params.iter().map(|(value, _)| &**value as _).collect();
                 client.query_raw(&statement, values).await?
@@ -237,8 +275,9 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // A connection with a transaction that nobody will end is closed; the database ends it then.
-        if self.in_transaction
+        // A connection with a transaction that nobody will end is closed; the database ends it then. So is one that was
+        // not waited for to the end: who knows whether it still answers.
+        if (self.in_transaction || *self.unanswered.get_mut() > 0)
             && let Some(client) = self.client.take()
         {
             drop(Object::take(client));
@@ -288,7 +327,7 @@ pub(crate) enum Ended<T> {
     /// It has left nothing.
     Failed(Failure),
     /// The connection was lost while it committed: it has, or it has not.
-    Unknown(T, tokio_postgres::Error),
+    Unknown(T, StoreError),
 }
 
 impl Inner {
@@ -344,9 +383,11 @@ impl Inner {
             }
             Ok(value) => match tokio::time::timeout(CALL_TIME_MAX, session.commit()).await {
                 Ok(Ok(())) => Ended::Committed(value),
-                Ok(Err(Failure::Database(error))) if !said_no(&error) => Ended::Unknown(value, error),
+                Ok(Err(Failure::Database(error))) if !said_no(&error) => {
+                    Ended::Unknown(value, unavailable(&error))
+                }
                 Ok(Err(failure)) => Ended::Failed(failure),
-                Err(_) => Ended::Failed(Failure::Store(too_long())),
+                Err(_) => Ended::Unknown(value, too_long()),
             },
         }
     }
@@ -365,7 +406,7 @@ impl Inner {
             match self.attempt(rules, &work).await {
                 Ended::Committed(value) => return Ok(value),
                 Ended::Failed(failure) => tries.again(failure).await?,
-                Ended::Unknown(_, error) => return Err(unavailable(&error)),
+                Ended::Unknown(_, error) => return Err(error),
             }
         }
     }
@@ -388,7 +429,7 @@ impl Inner {
                 Ended::Unknown(value, error) => match self.was_committed(source, id).await {
                     Some(true) => return Ok(value),
                     Some(false) => tries.again(Failure::Raced).await?,
-                    None => return Err(unavailable(&error)),
+                    None => return Err(error),
                 },
             }
         }
@@ -397,8 +438,8 @@ impl Inner {
     /// Whether the task with this id is there; `None` where that could not be learned.
     async fn was_committed(&self, source: u32, id: Ksuid) -> Option<bool> {
         const ASK_EVERY: Duration = Duration::from_millis(250);
-        const TRIES: u32 = 80;
-        for _ in 0..TRIES {
+        let since = Instant::now();
+        while since.elapsed() < CALL_TIME_MAX {
             let ended = self.attempt(Rules::SOON, |session: Arc<Session>| async move {
             let session = &*session;
                 // It waits for a transaction that would write it and has not ended.

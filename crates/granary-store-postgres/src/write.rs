@@ -11,7 +11,7 @@ use granary_store::{
 };
 
 use crate::catalog::share_source;
-use crate::current::lock_ground;
+use crate::current::{lock_ground, see_absent};
 use crate::effects::{CASCADE_MAX, write_effects};
 use crate::lanes::{lock_intake, wake_lane};
 use crate::packed::{encode, pack};
@@ -44,6 +44,7 @@ impl Inner {
         let ground = lock_ground(session, source, &plan, &batch.operations, &write.types).await?;
         let sequence = ground.stamp;
         let decision = plan.decide(ground.current, now, ground.stamp);
+        see_absent(session, source, &plan, &ground.stored, &decision).await?;
         if decision.failure_count() > 0 {
             return Ok(Written::Refused(decision.verdicts));
         }

@@ -2,14 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
 
+mod definitions;
 mod hint;
+mod races;
 mod world;
 
 use granary_store::suite::history::histories;
 
 use world::InPostgres;
 
-granary_store::behaviours!(InPostgres::default());
+mod behaviours {
+    granary_store::behaviours!(crate::world::InPostgres::default());
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn histories_agree_with_the_reference_and_with_decide_alone() {

@@ -1,12 +1,14 @@
 //! Stores in databases of their own, on a cluster of the tests.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use granary_core::limits::Limits;
 use granary_store::suite::Fixture;
+use granary_store::suite::world::World;
 use granary_store::{Store as _, StoreLimits};
 use granary_store_postgres::{PostgresOptions, PostgresStore, Statements};
 use granary_test_postgres::Cluster;
@@ -34,6 +36,71 @@ pub(crate) fn new_database(cluster: &Cluster) -> String {
     let name = format!("granary_{}", COUNT.fetch_add(1, Ordering::Relaxed));
     cluster.create_database(&name, None);
     name
+}
+
+/// A node that works with the database at this URL.
+pub(crate) async fn node(url: String) -> PostgresStore {
+    PostgresStore::open(options(url, limits())).await.unwrap()
+}
+
+/// A database of its own on the cluster that the tests share, and what nodes there know.
+pub(crate) struct Database {
+    pub(crate) cluster: &'static Cluster,
+    pub(crate) name: String,
+}
+
+impl Database {
+    pub(crate) fn new() -> Self {
+        let cluster = Cluster::shared();
+        let name = new_database(cluster);
+        Self { cluster, name }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.cluster.url(&self.name)
+    }
+
+    /// One more node, with its own connections.
+    pub(crate) async fn node(&self) -> PostgresStore {
+        node(self.url()).await
+    }
+
+    /// A node that works in a source that another has made.
+    pub(crate) async fn joins(&self, world: &World<impl Sized>) -> World<PostgresStore> {
+        World::at(world, self.node().await)
+    }
+
+    #[track_caller]
+    pub(crate) fn sql(&self, text: &str) -> String {
+        self.cluster.sql(&self.name, text)
+    }
+
+    /// The number that a statement answers.
+    #[track_caller]
+    pub(crate) fn count(&self, text: &str) -> u64 {
+        self.sql(text).parse().unwrap()
+    }
+}
+
+/// Sees that a call ends: no wait is for ever.
+pub(crate) async fn ends<T>(call: impl Future<Output = T>) -> T {
+    let patience = Duration::from_secs(120);
+    tokio::time::timeout(patience, call)
+        .await
+        .expect("a call ends in some answer")
+}
+
+/// Waits until something holds.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let patience = Duration::from_secs(60);
+    if tokio::time::timeout(patience, waiting).await.is_err() {
+        panic!("waited in vain until {what}");
+    }
 }
 
 /// Stores in databases. The database of a store is found again by its secret key.

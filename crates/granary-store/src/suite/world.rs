@@ -228,6 +228,22 @@ pub struct World<S> {
 }
 
 impl<S> World<S> {
+    /// Another worker and client of the same source, with a store of its own.
+    pub fn at(world: &World<impl Sized>, store: S) -> Self {
+        // Ids that no other one gives.
+        static WORLDS: AtomicU64 = AtomicU64::new(1);
+        let World { serial, .. } = world.without_store();
+        let serial = serial.into_inner() | WORLDS.fetch_add(1, Ordering::Relaxed) << 48;
+        Self {
+            store,
+            serial: AtomicU64::new(serial),
+            source: world.source.clone(),
+            types: Arc::clone(&world.types),
+            revision: world.revision,
+            clock: AtomicI64::new(world.clock.load(Ordering::Relaxed)),
+        }
+    }
+
     /// What is known of the source, to go on with another.
     pub fn without_store(&self) -> World<()> {
         World {
