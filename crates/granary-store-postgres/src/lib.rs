@@ -122,6 +122,9 @@ struct Held {
     open: Option<Arc<chunk::OpenTask>>,
 }
 
+/// However short a lease is, a busy node has so long to send its next statement.
+const IDLE_MIN: Duration = Duration::from_secs(1);
+
 /// Buckets over which sources and vocabularies are spread; fixed for ever.
 const BUCKETS: u32 = 1_024;
 
@@ -171,7 +174,7 @@ impl Inner {
 
     /// How long a transaction may stand idle: a node that is stopped must not keep the lock of its lane past its lease.
     fn idle_max(&self) -> Duration {
-        (self.lease / 3).max(Duration::from_millis(200))
+        (self.lease / 3).max(IDLE_MIN)
     }
 }
 

@@ -93,6 +93,11 @@ fn is_lost(error: &tokio_postgres::Error) -> bool {
     }
 }
 
+/// The database ended the transaction because nothing came for too long: it had not heard of the commit.
+fn was_idle(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT)
+}
+
 /// The database could not do it. Its messages may quote what was sent, so only the code and the kind are told.
 pub(crate) fn unavailable(error: &tokio_postgres::Error) -> StoreError {
     match error.as_db_error() {
@@ -369,7 +374,9 @@ impl Inner {
             }
             Ok(value) => match tokio::time::timeout(CALL_TIME_MAX, session.commit()).await {
                 Ok(Ok(())) => Ended::Committed(value),
-                Ok(Err(Failure::Database(error))) if error.code().is_none() || is_lost(&error) => {
+                Ok(Err(Failure::Database(error)))
+                    if (error.code().is_none() || is_lost(&error)) && !was_idle(&error) =>
+                {
                     Ended::Unknown(value, unavailable(&error))
                 }
                 Ok(Err(failure)) => Ended::Failed(failure),
