@@ -3,7 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
 
 mod definitions;
+mod lanes;
+mod lost;
+mod migrations;
+mod pooler;
 mod races;
+mod uploads;
 mod world;
 
 use granary_store::suite::history::histories;
