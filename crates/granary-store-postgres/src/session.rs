@@ -20,6 +20,8 @@ use crate::{Inner, Statements, bucket_of, int4};
 
 /// How often a transaction that met another is tried again.
 const TRIES_MAX: u32 = 40;
+/// However short a lease is, a busy node has so long to send its next statement.
+const IDLE_MIN: Duration = Duration::from_secs(1);
 /// How long a transaction may stand idle before the database ends it: its node is stopped, or cut off.
 const IDLE_MAX: Duration = Duration::from_secs(5);
 /// What a call takes at the most before it counts as lost.
@@ -93,6 +95,11 @@ fn is_lost(error: &tokio_postgres::Error) -> bool {
         Some(said) => is_last(said),
         None => error.is_closed() || error.source().is_some_and(|cause| cause.is::<std::io::Error>()),
     }
+}
+
+/// The database ended the transaction because nothing came for too long: it had not heard of the commit.
+fn was_idle(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT)
 }
 
 /// The database could not do it. Its messages may quote what was sent, so only the code and the kind are told.
@@ -340,17 +347,15 @@ impl Inner {
             Commit::Durable => "SET LOCAL synchronous_commit = on;",
             Commit::Soon => "SET LOCAL synchronous_commit = off;",
         };
+        let idle = match rules.holds_lane {
+            true => (self.lease / 3).max(IDLE_MIN),
+            false => IDLE_MAX,
+        };
         format!(
             "BEGIN; {synchronous} SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}; \
              SET LOCAL jit = off; SET LOCAL enable_seqscan = off",
             rules.lock_wait.as_millis(),
-            if rules.holds_lane {
-                self.lease / 3
-            } else {
-                IDLE_MAX
-            }
-            .as_millis()
-            .max(200),
+            idle.as_millis(),
         )
     }
 
@@ -383,7 +388,7 @@ impl Inner {
             }
             Ok(value) => match tokio::time::timeout(CALL_TIME_MAX, session.commit()).await {
                 Ok(Ok(())) => Ended::Committed(value),
-                Ok(Err(Failure::Database(error))) if !said_no(&error) => {
+                Ok(Err(Failure::Database(error))) if !said_no(&error) && !was_idle(&error) => {
                     Ended::Unknown(value, unavailable(&error))
                 }
                 Ok(Err(failure)) => Ended::Failed(failure),

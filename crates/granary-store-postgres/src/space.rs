@@ -34,6 +34,8 @@ macro_rules! table {
 
 /// Everything that belongs to a source, but for its row, which goes last.
 const TABLES: [Table; 11] = [
+    // Before the segments: without its row an upload writes no more of them.
+    table!("upload", "ksuid", "g.ksuid = d.ksuid"),
     table!("resource", "type, id", "g.type = d.type AND g.id = d.id"),
     table!(
         "edge",
@@ -61,7 +63,6 @@ const TABLES: [Table; 11] = [
         "at_once, sequence",
         "g.at_once = d.at_once AND g.sequence = d.sequence"
     ),
-    table!("upload", "ksuid", "g.ksuid = d.ksuid"),
     table!("definition", "kind, key", "g.kind = d.kind AND g.key = d.key"),
     table!("lane", "source", "g.source = d.source"),
     table!("intake", "source", "g.source = d.source"),

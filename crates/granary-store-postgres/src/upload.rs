@@ -392,6 +392,12 @@ impl Inner {
         let of = move || params![bucket_of(source), int4(source), id.as_bytes().to_vec()];
         self.transact(Rules::SOON, |session: Arc<Session>| async move {
             let session = &*session;
+            // The row says whose they are: without it, or with one that is not abandoned, they are those of a task.
+            let sql = "SELECT 1 FROM granary.upload WHERE bucket = $1 AND source = $2 AND ksuid = $3 AND abandoned \
+                       FOR UPDATE";
+            if session.query_opt(sql, of()).await?.is_none() {
+                return Ok(false);
+            }
             let sql = "DELETE FROM granary.segment g USING (SELECT number FROM granary.segment \
                        WHERE bucket = $1 AND source = $2 AND ksuid = $3 ORDER BY number LIMIT $4) d \
                        WHERE g.bucket = $1 AND g.source = $2 AND g.ksuid = $3 AND g.number = d.number";

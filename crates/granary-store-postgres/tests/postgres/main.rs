@@ -4,7 +4,13 @@
 
 mod definitions;
 mod hint;
+mod lanes;
+mod lost;
+mod migrations;
+mod pooler;
 mod races;
+mod sharing;
+mod uploads;
 mod world;
 
 use granary_store::suite::history::histories;
