@@ -3,6 +3,7 @@
 
 mod agree;
 pub mod cases;
+pub mod cluster;
 pub mod crash;
 mod model;
 mod requests;
