@@ -1,6 +1,7 @@
 //! A `granary serve` process.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -57,10 +58,20 @@ pub struct Server {
     child: Child,
     /// Held open, so that the server can go on writing.
     _stdout: Lines<BufReader<ChildStdout>>,
-    place: Place,
-    environment: Vec<(String, String)>,
+    start: Start,
     /// Where it answers.
     pub url: String,
+}
+
+/// How a server is started.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Where it has its store.
+    pub place: Place,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
+    /// The file that its log is added to; without one it goes where ours goes.
+    pub log: Option<PathBuf>,
 }
 
 impl Server {
@@ -77,20 +88,31 @@ impl Server {
     /// The same, on the store at this place.
     pub async fn start_at(place: Place, environment: &[(&str, &str)]) -> Result<Self> {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Self::spawn(place, environment.iter().map(owned).collect()).await
+        let environment = environment.iter().map(owned).collect();
+        Self::spawn(Start {
+            place,
+            environment,
+            log: None,
+        })
+        .await
     }
 
-    async fn spawn(place: Place, environment: Vec<(String, String)>) -> Result<Self> {
+    /// Starts a server and waits until it serves.
+    pub async fn spawn(start: Start) -> Result<Self> {
         let mut command = Command::new(binary()?);
         command.args(["serve", "--json", "--listen", "127.0.0.1:0"]);
-        match &place {
+        match &start.place {
             Place::Folder(data) => command.arg("--data").arg(data),
-            // No balancer needs time to notice that it stops.
-            Place::Database(url) => command.args(["--store", url, "--drain", "0"]),
+            Place::Database(url) => command.args(["--store", url]),
         };
+        if let Some(log) = &start.log {
+            command.stderr(File::options().create(true).append(true).open(log)?);
+        }
         let mut child = command
             .env("GRANARY_LOG", "warn")
-            .envs(environment.iter().cloned())
+            // No balancer needs time to notice that it stops.
+            .env("GRANARY_DRAIN", "0")
+            .envs(start.environment.iter().cloned())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
@@ -110,8 +132,7 @@ impl Server {
         Ok(Self {
             child,
             _stdout: stdout,
-            place,
-            environment,
+            start,
             url,
         })
     }
@@ -131,17 +152,18 @@ impl Server {
         Ok(self.child.kill().await?)
     }
 
+    /// Sends it a signal.
+    pub async fn signal(&self, name: &str) -> Result<()> {
+        let pid = self.pid().context("it has ended already")?.to_string();
+        let signal = format!("-{name}");
+        let sent = Command::new("kill").args([&signal, &pid]).status().await?;
+        ensure!(sent.success(), "cannot send SIG{name}");
+        Ok(())
+    }
+
     /// Asks it to stop with SIGTERM, and waits until it has.
     pub async fn stop(&mut self) -> Result<ExitStatus> {
-        let pid = self.pid().context("it has ended already")?.to_string();
-        ensure!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .await?
-                .success(),
-            "cannot send SIGTERM"
-        );
+        self.signal("TERM").await?;
         tokio::time::timeout(PATIENCE, self.child.wait())
             .await
             .context("it does not stop")?
@@ -150,9 +172,9 @@ impl Server {
 
     /// Starts another process on the same store, once this one has ended.
     pub async fn restart(self) -> Result<Self> {
-        let (place, environment) = (self.place.clone(), self.environment.clone());
+        let start = self.start.clone();
         drop(self);
-        Self::spawn(place, environment).await
+        Self::spawn(start).await
     }
 }
 

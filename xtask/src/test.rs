@@ -19,6 +19,8 @@ pub(crate) fn everything() -> Result<()> {
     outcome
 }
 
+const OUTSIDE: [&str; 6] = ["test", "--release", "--workspace", "--test", "outside", "--"];
+
 fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
     let mut part = |name: &'static str, run: &dyn Fn() -> Result<()>| -> Result<()> {
         println!("\n== {name}");
@@ -50,8 +52,10 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
         cargo(&["test", "--release", "--workspace", "--exclude", "granary-tests"])
     })?;
     part("conformance and crash", &|| {
-        cargo(&["test", "--release", "--workspace", "--test", "outside"])
+        cargo(&[&OUTSIDE[..], &["--skip", "cluster::"]].concat())
     })?;
+    // Apart from the others: servers that have no time look like ones that are gone.
+    part("cluster", &|| cargo(&[&OUTSIDE[..], &["cluster::"]].concat()))?;
     part("demo", &|| binary("granary", &["demo", "--exit"]))?;
     part("bench, small", &|| {
         binary("granary-bench", &["--operations", "20000"])
@@ -62,6 +66,12 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
 pub(crate) fn crash(arguments: &[&str]) -> Result<()> {
     build()?;
     binary("crash", arguments)
+}
+
+/// Has what the arguments say go wrong in a cluster.
+pub(crate) fn cluster(arguments: &[&str]) -> Result<()> {
+    build()?;
+    binary("cluster", arguments)
 }
 
 /// Measures.

@@ -16,6 +16,11 @@ type Wanted = Box<dyn FnMut(&[u8]) -> bool + Send>;
 /// is missed.
 const OVERLAP: usize = 64;
 
+/// So much of a transaction is shown to who waits for its commit.
+const TRANSACTION_MAX: usize = 1 << 20;
+const BEGIN: &[u8] = b"BEGIN;";
+const COMMIT: &[u8] = b"COMMIT\0";
+
 /// Stands between clients and a server, at one address for as long as it lives.
 pub struct Proxy {
     addr: SocketAddr,
@@ -38,6 +43,8 @@ struct State {
     /// Connections there have been.
     count: u64,
     trap: Option<Wanted>,
+    /// The same for a transaction, when it commits.
+    commit_trap: Option<Wanted>,
     /// Traps that were set; tells which bytes came after the last of them.
     traps: u64,
     replies_dropped: u64,
@@ -114,7 +121,10 @@ impl Proxy {
     /// All is well from now on, whatever was done before.
     pub fn heal(&self) -> Result<()> {
         self.thaw();
-        self.shared.state().trap = None;
+        {
+            let mut state = self.shared.state();
+            (state.trap, state.commit_trap) = (None, None);
+        }
         self.accept()
     }
 
@@ -124,6 +134,13 @@ impl Proxy {
         let mut state = self.shared.state();
         state.trap = Some(Box::new(wanted));
         state.traps += 1;
+    }
+
+    /// The next transaction of which `wanted` is true reaches its commit, and the answer to that does not come back. It
+    /// is shown from its `BEGIN;` on, at most 1 MiB of it, as it was sent: parameters are in it, and the text of
+    /// statements only where they are not prepared.
+    pub fn drop_next_reply_to_commit_of(&self, wanted: impl FnMut(&[u8]) -> bool + Send + 'static) {
+        self.shared.state().commit_trap = Some(Box::new(wanted));
     }
 
     /// How many answers were dropped.
@@ -219,6 +236,7 @@ impl Up {
     fn run(mut self) {
         let mut buffer = vec![0; 64 * 1024];
         let (mut before, mut before_traps) = (Vec::new(), 0);
+        let mut transaction = Transaction::default();
         loop {
             let read = match self.client.read(&mut buffer) {
                 Ok(0) | Err(_) => break,
@@ -236,7 +254,16 @@ impl Up {
                     state.trap = None;
                 }
                 before.drain(..before.len().saturating_sub(OVERLAP));
-                caught
+                let commits = transaction.goes_on(read);
+                let lost = commits
+                    && state
+                        .commit_trap
+                        .as_mut()
+                        .is_some_and(|wanted| wanted(&transaction.sent));
+                if lost {
+                    state.commit_trap = None;
+                }
+                caught || lost
             };
             if caught {
                 *self.muted.lock().unwrap_or_else(PoisonError::into_inner) = true;
@@ -247,6 +274,36 @@ impl Up {
         }
         // The server reads what it was sent, and then that there is no more.
         let _ = self.server.shutdown(Shutdown::Write);
+    }
+}
+
+/// What a client sent since it began a transaction. It waits for the answers to `BEGIN` and before `COMMIT`, so the one
+/// begins what it sends at a time and the other ends it.
+#[derive(Default)]
+struct Transaction {
+    sent: Vec<u8>,
+    /// The last bytes, in which a word may have begun.
+    last: Vec<u8>,
+}
+
+impl Transaction {
+    /// Takes what came next; true where that commits it.
+    fn goes_on(&mut self, read: &[u8]) -> bool {
+        /// What may stand before `BEGIN`: what was kept, and the head of its message.
+        const BEGINS_WITHIN: usize = 16;
+        self.last.extend_from_slice(read);
+        let start = &self.last[..self.last.len().min(BEGINS_WITHIN + BEGIN.len())];
+        if let Some(began) = start.windows(BEGIN.len()).rposition(|word| word == BEGIN) {
+            self.sent.clear();
+            self.sent.extend_from_slice(&self.last[began..]);
+        } else {
+            let room = TRANSACTION_MAX.saturating_sub(self.sent.len());
+            self.sent.extend_from_slice(&read[..read.len().min(room)]);
+        }
+        let commits = self.last.ends_with(COMMIT);
+        let keep = if commits { 0 } else { COMMIT.len() - 1 };
+        self.last.drain(..self.last.len().saturating_sub(keep));
+        commits
     }
 }
 

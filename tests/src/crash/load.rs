@@ -4,47 +4,25 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use futures::stream;
-use granary_api::bulk::BulkQuery;
 use granary_api::resources::ResourceWrite;
-use granary_client::{BulkBody, BulkReply, Client, DefinitionKind, SourceClient};
-use granary_core::operation::TargetType;
+use granary_client::{Client, SourceClient};
 use granary_core::time::Timestamp;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::value::to_raw_value;
 
-use super::model::{Operation, Request};
 use crate::Server;
+use crate::requests::{Requests, send};
 
 pub(super) const SOURCE: &str = "crash";
 /// Ids of the bulk requests: few, so that operations meet each other.
 const IDS: u32 = 400;
 
-/// Defines what the requests need.
-pub(super) async fn define(client: &Client) -> Result<()> {
-    client.put_source(SOURCE).await?;
-    let source = client.source(SOURCE);
-    let place =
-        r#"{"properties":{"n":{"type":"integer","rules":[{"required":true}]},"text":{"type":"symbol"}}}"#;
-    source
-        .put_definition(DefinitionKind::Profile, "place", place)
-        .await?;
-    let near = r#"{"from":{"profileKey":"place","includeKey":"near","includeCardinality":"0:*"},
-        "to":{"profileKey":"place","includeKey":"nearBy","includeCardinality":"0:*"},
-        "properties":{"n":{"type":"integer"}}}"#;
-    source
-        .put_definition(DefinitionKind::RelationshipDefinition, "near", near)
-        .await?;
-    Ok(())
-}
-
 /// The load of a crash run and what is known of it.
 pub(super) struct Load {
     rng: StdRng,
     operations: usize,
-    /// Every request that was sent, in order.
-    pub(super) sent: Vec<Sent>,
+    pub(super) requests: Requests,
     /// For each id of the single writer the value that it was last told is stored, and those on their way since.
     pub(super) singles: HashMap<String, Single>,
     next_single: u64,
@@ -52,12 +30,6 @@ pub(super) struct Load {
     shown: HashMap<String, u64>,
     /// How often a task was seen with some of its operations decided and some not.
     pub(super) shown_in_the_middle: u32,
-}
-
-pub(super) struct Sent {
-    pub(super) request: Request,
-    /// The id of its task, if the answer came.
-    pub(super) task: Option<String>,
 }
 
 #[derive(Default)]
@@ -86,7 +58,7 @@ impl Load {
         Self {
             rng: StdRng::seed_from_u64(seed ^ 0x5eed),
             operations,
-            sent: Vec::new(),
+            requests: Requests::new(seed ^ 0x0bd5, IDS),
             singles: HashMap::new(),
             next_single: 0,
             shown: HashMap::new(),
@@ -105,12 +77,11 @@ impl Load {
         let source = server.client()?.source(SOURCE);
         if inside_a_task {
             for _ in 0..self.rng.random_range(1..4) {
-                let target = self.some_target();
-                let sent = self.next_request(target);
-                let task = send(&source, &self.sent[sent].request)
+                let sent = self.next_request();
+                let task = send(&source, &self.requests.sent[sent].request)
                     .await
                     .context("nothing was in its way")?;
-                self.sent[sent].task = Some(task);
+                self.requests.sent[sent].task = Some(task);
             }
             // Reads all the while, so that much was shown when the server dies.
             let deadline = tokio::time::Instant::now() + moment;
@@ -130,11 +101,10 @@ impl Load {
         while tokio::time::Instant::now() < deadline {
             uploading = self.rng.random_bool(0.5);
             if uploading {
-                let target = self.some_target();
-                let sent = self.next_request(target);
-                let sending = send(&source, &self.sent[sent].request);
+                let sent = self.next_request();
+                let sending = send(&source, &self.requests.sent[sent].request);
                 match tokio::time::timeout_at(deadline, sending).await {
-                    Ok(task) => self.sent[sent].task = Some(task?),
+                    Ok(task) => self.requests.sent[sent].task = Some(task?),
                     Err(_) => break,
                 }
             } else if !self.write_single(&source, deadline).await? {
@@ -153,6 +123,7 @@ impl Load {
     /// Looks how far the last tasks are.
     async fn look(&mut self, source: &SourceClient) -> Result<()> {
         for id in self
+            .requests
             .sent
             .iter()
             .rev()
@@ -166,22 +137,14 @@ impl Load {
         Ok(())
     }
 
-    fn some_target(&mut self) -> TargetType {
-        if self.rng.random_bool(0.5) {
-            TargetType::Resource
-        } else {
-            TargetType::Relationship
-        }
-    }
-
     fn last_task(&self) -> Option<String> {
-        self.sent.iter().rev().find_map(|sent| sent.task.clone())
+        self.requests.sent.iter().rev().find_map(|sent| sent.task.clone())
     }
 
     /// Tasks that were seen are there, at least as far as they were seen; single writes that were answered hold.
     pub(super) async fn nothing_shown_is_taken_back(&mut self, client: &Client) -> Result<()> {
         let source = client.source(SOURCE);
-        for sent in &self.sent {
+        for sent in &self.requests.sent {
             let Some(id) = &sent.task else { continue };
             let task = source
                 .task(id)
@@ -230,32 +193,13 @@ impl Load {
         }
     }
 
-    /// Makes the next request and returns its place in `sent`. Each has a length of its own, by which its task is
-    /// known even if the answer never came.
-    fn next_request(&mut self, target: TargetType) -> usize {
-        let length = self.operations + self.sent.len();
-        let operations = (0..length).map(|_| self.next_operation(target)).collect();
-        self.sent.push(Sent {
-            request: Request { target, operations },
-            task: None,
-        });
-        self.sent.len() - 1
-    }
-
-    fn next_operation(&mut self, target: TargetType) -> Operation {
-        let mut id = || format!("id-{}", self.rng.random_range(0..IDS));
-        let (from, to) = (id(), id());
-        // Few values, so that equal upserts occur.
-        let n = self.rng.random_range(0..3);
-        let name = match target {
-            TargetType::Resource => (from, None),
-            TargetType::Relationship => (from, Some(to)),
-        };
-        match self.rng.random_range(0..10) {
-            0..4 => Operation::Create(name, n),
-            4..8 => Operation::Upsert(name, n),
-            _ => Operation::Delete(name),
-        }
+    /// Makes the next request and returns its place among those sent.
+    fn next_request(&mut self) -> usize {
+        let moment = self.requests.sent.len() as u64;
+        let place = self.requests.next(self.operations, moment);
+        // One is sent after the other, and with the server that dies all is over that it has not accepted.
+        self.requests.sent[place].over = Some(moment);
+        place
     }
 }
 
@@ -278,18 +222,4 @@ pub(super) async fn single_holds(source: &SourceClient, id: &str, single: &Singl
         single.acknowledged
     );
     Ok(())
-}
-
-/// Sends a request and returns the id of its task.
-async fn send(source: &SourceClient, request: &Request) -> Result<String> {
-    let body = request.to_json();
-    let length = body.len() as u64;
-    let body = BulkBody::json(stream::iter([Ok(body.into())])).with_length(length);
-    match source
-        .send_bulk(request.target, &BulkQuery::default(), body)
-        .await?
-    {
-        BulkReply::Accepted(accepted) => Ok(accepted.task_id.to_string()),
-        _ => anyhow::bail!("a request that is right was not accepted"),
-    }
 }

@@ -6,7 +6,6 @@
 //! server's code, replays the accepted requests in order, and every receipt and every record must be equal to it.
 
 mod load;
-mod model;
 mod verify;
 
 use std::time::Duration;
@@ -16,6 +15,7 @@ use granary_test_postgres::{Cluster, Durability};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::requests::define;
 use crate::{Place, Server, on_postgres};
 use load::Load;
 
@@ -104,7 +104,7 @@ impl CrashRun {
         let mut load = Load::new(self.seed, self.operations);
         let mut summary = Summary::default();
         let mut server = Server::start_at(place, environment).await?;
-        load::define(&server.client()?).await?;
+        define(&server.client()?, load::SOURCE).await?;
         let mut deaths = Vec::new();
         let started = std::time::Instant::now();
         while summary.deaths < self.deaths || started.elapsed() < self.at_least {

@@ -128,3 +128,23 @@ fn a_commit_whose_answer_is_lost_took_effect() {
     assert_eq!(proxy.replies_dropped(), 1);
     assert_eq!(cluster.sql("lost_answer", "SELECT n FROM t"), "7");
 }
+
+#[test]
+fn a_transaction_is_known_by_what_was_sent_in_it() {
+    let cluster = Cluster::shared();
+    cluster.create_database("lost_answer_of", None);
+    cluster.sql("lost_answer_of", "CREATE TABLE t (n int)");
+    let proxy = Proxy::start(cluster.addr()).unwrap();
+    let url = Cluster::url_at(proxy.addr(), "lost_answer_of");
+    proxy.drop_next_reply_to_commit_of(|sent| sent.windows(10).any(|window| window == b"VALUES (2)"));
+    let insert = |n: u32| {
+        let output = Command::new("psql")
+            .args(["-XqAt", &url, "-c", "BEGIN;", "-c", "SELECT 1", "-c"])
+            .args([&format!("INSERT INTO t VALUES ({n})"), "-c", "COMMIT"])
+            .output();
+        output.unwrap().status.success()
+    };
+    assert_eq!([insert(1), insert(2), insert(2)], [true, false, true]);
+    assert_eq!(proxy.replies_dropped(), 1);
+    assert_eq!(cluster.sql("lost_answer_of", "SELECT count(*) FROM t"), "3");
+}

@@ -6,23 +6,23 @@ use std::fmt::Write;
 use granary_core::operation::TargetType;
 
 /// The id of a resource, or both ends of an edge.
-pub(super) type Name = (String, Option<String>);
+pub(crate) type Name = (String, Option<String>);
 
 #[derive(Clone, Debug)]
-pub(super) enum Operation {
+pub(crate) enum Operation {
     Create(Name, u8),
     Upsert(Name, u8),
     Delete(Name),
 }
 
 /// A bulk request.
-pub(super) struct Request {
-    pub(super) target: TargetType,
-    pub(super) operations: Vec<Operation>,
+pub(crate) struct Request {
+    pub(crate) target: TargetType,
+    pub(crate) operations: Vec<Operation>,
 }
 
 impl Request {
-    pub(super) fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         let mut json = r#"{"operations":["#.to_owned();
         for (index, operation) in self.operations.iter().enumerate() {
             if index > 0 {
@@ -52,7 +52,7 @@ impl Request {
 }
 
 /// The data of a record with this value; some of it long enough that a request takes several blocks.
-pub(super) fn data(name: &Name, n: u8) -> String {
+pub(crate) fn data(name: &Name, n: u8) -> String {
     match name {
         (id, None) => format!(r#"{{"n":{n},"text":"{}"}}"#, id.repeat(8)),
         (_, Some(_)) => format!(r#"{{"n":{n}}}"#),
@@ -60,17 +60,17 @@ pub(super) fn data(name: &Name, n: u8) -> String {
 }
 
 /// What became of an operation: 200, 304 for an equal upsert, 404, 409.
-pub(super) type Code = u16;
+pub(crate) type Code = u16;
 
 /// Records as they should stand: for each its version and value.
 #[derive(Default)]
-pub(super) struct Model {
-    pub(super) records: BTreeMap<Name, (u64, u8)>,
+pub(crate) struct Model {
+    pub(crate) records: BTreeMap<Name, (u64, u8)>,
 }
 
 impl Model {
     /// Does one operation.
-    pub(super) fn apply(&mut self, operation: &Operation) -> Code {
+    pub(crate) fn apply(&mut self, operation: &Operation) -> Code {
         match operation {
             Operation::Create(name, _) if self.records.contains_key(name) => 409,
             Operation::Delete(name) => match self.records.remove(name) {
