@@ -56,6 +56,21 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
     })?;
     // Apart from the others: servers that have no time look like ones that are gone.
     part("cluster", &|| cargo(&[&OUTSIDE[..], &["cluster::"]].concat()))?;
+    part("routes, conformance and crash on PostgreSQL", &|| {
+        let outside = [
+            "test",
+            "--release",
+            "--workspace",
+            "--test",
+            "routes",
+            "--test",
+            "outside",
+        ];
+        // What a folder is refused for, no database is.
+        let all = [&outside[..], &["--", "--skip", "folder", "--skip", "cluster::"]].concat();
+        let mut command = cargo_command(&all);
+        finish(command.env("GRANARY_TEST_STORE", "postgres"))
+    })?;
     part("demo", &|| binary("granary", &["demo", "--exit"]))?;
     part("bench, small", &|| {
         binary("granary-bench", &["--operations", "20000"])
@@ -90,16 +105,38 @@ fn binary(name: &str, arguments: &[&str]) -> Result<()> {
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    run(cargo.as_ref(), arguments)
+    finish(&mut cargo_command(arguments))
+}
+
+fn cargo_command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments);
+    command
 }
 
 fn run(program: &Path, arguments: &[&str]) -> Result<()> {
-    let name = program.file_name().unwrap_or_default().to_string_lossy();
-    println!("$ {name} {}", arguments.join(" "));
-    let status = Command::new(program).args(arguments).status()?;
+    finish(Command::new(program).args(arguments))
+}
+
+/// Shows what is run, and runs it to its end.
+fn finish(command: &mut Command) -> Result<()> {
+    let program = Path::new(command.get_program());
+    let mut line = program
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    for (name, value) in command.get_envs() {
+        let value = value.unwrap_or_default().to_string_lossy();
+        line = format!("{}={value} {line}", name.to_string_lossy());
+    }
+    for argument in command.get_args() {
+        line = format!("{line} {}", argument.to_string_lossy());
+    }
+    println!("$ {line}");
+    let status = command.status()?;
     if !status.success() {
-        bail!("`{name} {}` ended with {status}", arguments.join(" "));
+        bail!("`{line}` ended with {status}");
     }
     Ok(())
 }

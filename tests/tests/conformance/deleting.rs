@@ -147,7 +147,7 @@ async fn a_purge_goes_on_after_the_server_was_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_deleted_with_its_data_gives_its_space_back_over_a_restart() {
+async fn a_source_deleted_with_its_data_gives_the_space_in_the_folder_back_over_a_restart() {
     let registry = Registry::start().await;
     load(
         &registry,
