@@ -73,7 +73,8 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
     })?;
     part("demo", &|| binary("granary", &["demo", "--exit"]))?;
     part("bench, small", &|| {
-        binary("granary-bench", &["--operations", "20000"])
+        binary("granary-bench", &["--operations", "20000"])?;
+        binary("granary-bench", &["--shared", "--operations", "20000"])
     })
 }
 

@@ -30,16 +30,31 @@ impl Inner {
         if !writer.marks.is_empty() {
             return self.sweep(&state, &mut writer, budget.operations);
         }
+        let step = self.apply_next(&state, &mut writer, budget, now);
+        writer.trying = None;
+        step
+    }
+
+    /// Applies the next operations of the task at the head of a lane.
+    fn apply_next(
+        &self,
+        state: &SourceState,
+        writer: &mut Writer,
+        budget: Budget,
+        now: Timestamp,
+    ) -> Result<Step> {
         let Some(sequence) = writer.queue.front().copied() else {
             return Ok(Step::Idle);
         };
         let place = state.lane_task(sequence);
         let latest = self.db.snapshot();
         let mut task = self.task_row(&latest, &place)?;
+        writer.trying = Some((sequence, task.cursor));
+        let source = state.source.number;
         let spec = self.spec(&latest, &place)?;
         let (purged, chunk) = match &task.purge {
             Some(purge) => {
-                let next = self.next_purged(&latest, lane.source.number, &spec.types[0], purge, budget)?;
+                let next = self.next_purged(&latest, source, &spec.types[0], purge, budget)?;
                 (Some((next.after, next.is_last)), Chunk::Held(next.deletes))
             }
             None => (None, self.next_operations(&latest, &place, &task, &spec, budget)?),
@@ -49,7 +64,7 @@ impl Inner {
         let plan = Plan::of(chunk.operations(), &spec.types);
         let edge_types = state.edge_types();
         let ground = Ground {
-            source: lane.source.number,
+            source,
             edge_types: &edge_types,
             marks: &writer.marks,
             purge: purged.is_some().then_some(sequence),
@@ -75,7 +90,7 @@ impl Inner {
                 task.advance(count, decision.failure_count(), now);
             }
         }
-        self.commit_chunk(batch, &mut writer, &place, &task, spec.bytes, decision.stamp_next)?;
+        self.commit_chunk(batch, writer, &place, &task, spec.bytes, decision.stamp_next)?;
         writer.mark(effects);
         Ok(Step::Applied(count))
     }
@@ -97,7 +112,9 @@ impl Inner {
         let latest = self.db.snapshot();
         let mut task = self.task_row(&latest, &place)?;
         let spec = self.spec(&latest, &place)?;
-        if task.purge.is_some() {
+        // Where the task that it was tried of was cancelled meanwhile, what comes now is another.
+        let is_another = { writer.trying.take() }.is_some_and(|tried| tried != (sequence, task.cursor));
+        if task.purge.is_some() || is_another {
             return Ok(Step::Applied(0));
         }
         let mut batch = self.db.batch();

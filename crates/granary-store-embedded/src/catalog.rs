@@ -84,6 +84,8 @@ pub(crate) struct Writer {
     pub(crate) marks: Marks,
     /// How far the removal under the first of them is.
     pub(crate) sweep: Option<Sweep>,
+    /// The task and the cursor of a chunk that was begun and has neither ended nor failed: it panicked.
+    pub(crate) trying: Option<(u64, u64)>,
     /// The source was deleted while somebody waited for this lock.
     pub(crate) deleted: bool,
 }
@@ -105,6 +107,7 @@ impl SourceState {
             queue: VecDeque::new(),
             marks: Marks::default(),
             sweep: None,
+            trying: None,
             deleted: false,
             row,
             lane,

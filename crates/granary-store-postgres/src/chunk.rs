@@ -70,6 +70,7 @@ impl Inner {
             }
         }
         let outcome = self.step(lane, budget, now, None).await;
+        self.tries(lane, None);
         if alone && !matches!(outcome, Ok(Step::Applied(_) | Step::Tidied)) {
             // It did not get on, and the process lives: that is no death.
             self.survived(lane);
@@ -144,6 +145,9 @@ impl Inner {
         if !held {
             return Ok(Step::Lost);
         }
+        if marked.get(0) && error.is_some() {
+            return Ok(Step::Applied(0));
+        }
         if marked.get(0) {
             self.sweep(session, source, budget.operations).await?;
             self.renew(session, lane).await?;
@@ -152,6 +156,12 @@ impl Inner {
         let Some(mut task) = task.as_ref().map(task_row).transpose()? else {
             return Ok(Step::Idle);
         };
+        let here = (task.sequence, task.progress.cursor);
+        let before = self.tries(lane, error.is_none().then_some(here));
+        if error.is_some() && before.is_some_and(|tried| tried != here) {
+            // The task that it was tried of was cancelled meanwhile: what comes now is another.
+            return Ok(Step::Applied(0));
+        }
         let count = match task.progress.purge {
             Some(_) if error.is_some() => return Ok(Step::Applied(0)),
             Some(_) => self.purge_next(session, source, &mut task, budget, now).await?,
@@ -162,6 +172,13 @@ impl Inner {
         };
         futures::try_join!(update_task(session, source, &task), self.renew(session, lane))?;
         Ok(Step::Applied(count))
+    }
+
+    /// Notes what is tried in a lane that this node holds; what was before, if it came to no end.
+    fn tries(&self, lane: &Lane, trying: Option<(u64, u64)>) -> Option<(u64, u64)> {
+        let mut held = lock(&self.held);
+        let held = held.get_mut(&lane.source.number)?;
+        std::mem::replace(&mut held.trying, trying)
     }
 
     /// Applies the next operations of a task; how many.

@@ -75,6 +75,7 @@ impl Inner {
                     let held = Held {
                         fence: lane.fence,
                         open: None,
+                        trying: None,
                     };
                     lock(&self.held).insert(source, held);
                     return Ok(Some(lane));

@@ -126,6 +126,8 @@ pub(crate) struct Inner {
 struct Held {
     fence: u64,
     open: Option<Arc<chunk::OpenTask>>,
+    /// The task and the cursor of a chunk that was begun and has neither ended nor failed: it panicked.
+    trying: Option<(u64, u64)>,
 }
 
 /// Buckets over which sources and vocabularies are spread; fixed for ever.

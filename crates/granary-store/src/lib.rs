@@ -286,7 +286,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Gives the next operation of the lane the receipt of a failure with this error, without trying it, and moves the
     /// cursor over it. A purge has no operations and stays as it is: `Step::Applied(0)`. So does a lane that is still to
-    /// remove edges of deleted resources ([`Step::Tidied`]): what comes next there is no operation.
+    /// remove edges of deleted resources ([`Step::Tidied`]), where what comes next is no operation, and one whose next
+    /// operation is not the one that the last chunk panicked at: its task was cancelled since.
     async fn fail_operation(&self, lane: &Lane, error: ErrorObject, now: Timestamp) -> Result<Step>;
 
     /// Applies a write at once, between two chunks of its source, and returns when it is durable.
