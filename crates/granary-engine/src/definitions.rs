@@ -6,7 +6,7 @@ use granary_core::keys::Key;
 use granary_core::schema::{self, DefinitionKind, StoredDefinition};
 use granary_store::{Definitions, StoreError, Stored};
 
-use crate::engine::{CHANGED_TRIES_MAX, Engine};
+use crate::engine::{CHANGED_TRIES_MAX, DEFINING, Engine};
 use crate::error::{error_object, internal};
 use crate::expected::{Expected, tag_of_definition};
 
@@ -34,6 +34,9 @@ impl Engine {
         let (engine, source, key) = (self.clone(), source.clone(), key.clone());
         self.to_its_end(async move {
             let source = engine.source(&source).await?;
+            let _alone = engine.inner.defining[source.number as usize % DEFINING]
+                .lock()
+                .await;
             let store = engine.store();
             for _ in 0..CHANGED_TRIES_MAX {
                 let seen = store.definitions(&source).await.map_err(error_object)?;
@@ -79,6 +82,9 @@ impl Engine {
         let (engine, source, key) = (self.clone(), source.clone(), key.clone());
         self.to_its_end(async move {
             let source = engine.source(&source).await?;
+            let _alone = engine.inner.defining[source.number as usize % DEFINING]
+                .lock()
+                .await;
             let store = engine.store();
             for _ in 0..CHANGED_TRIES_MAX {
                 let seen = store.definitions(&source).await.map_err(error_object)?;

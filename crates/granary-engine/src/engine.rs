@@ -24,6 +24,9 @@ use crate::schemas::{CompiledSchema, Schemas, compile};
 /// How often a write is tried again because the definitions changed under it.
 pub(crate) const CHANGED_TRIES_MAX: u32 = 10;
 
+/// Sources are spread over so many locks of those that change their definitions.
+pub(crate) const DEFINING: usize = 16;
+
 /// How an engine runs. What a client can meet is in [`Limits`].
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
@@ -83,6 +86,9 @@ pub(crate) struct Inner {
     pub(crate) writes: TaskTracker,
     pub(crate) hash_key: [u8; 16],
     pub(crate) schemas: Schemas,
+    /// Held while definitions of a source are changed, by its number: of changes that are sent together none has to be
+    /// judged again because of another of this process.
+    pub(crate) defining: [tokio::sync::Mutex<()>; DEFINING],
     pub(crate) codes: KeptCodes,
     pub(crate) no_vocabularies: Arc<Vocabularies>,
     /// Places for checks that run at once.
@@ -118,6 +124,7 @@ impl Engine {
         let inner = Inner {
             hash_key: store.hash_key(),
             schemas: Schemas::default(),
+            defining: Default::default(),
             codes: KeptCodes::new(limits.concept_code_bytes),
             no_vocabularies: Arc::default(),
             checks: Semaphore::new(options.checks.max(1)),

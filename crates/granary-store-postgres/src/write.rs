@@ -38,10 +38,13 @@ impl Inner {
         let source = write.source.number;
         let batch = &write.batch;
         let plan = Plan::of(&batch.operations, &write.types).at_once(write.guard.as_ref());
-        if share_source(session, &write.source).await? != write.definitions_revision {
+        let (revision, ground) = futures::try_join!(
+            share_source(session, &write.source),
+            lock_ground(session, source, &plan, &batch.operations, &write.types),
+        )?;
+        if revision != write.definitions_revision {
             return Err(StoreError::DefinitionsChanged.into());
         }
-        let ground = lock_ground(session, source, &plan, &batch.operations, &write.types).await?;
         let sequence = ground.stamp;
         let decision = plan.decide(ground.current, now, ground.stamp);
         see_absent(session, source, &plan, &ground.stored, &decision).await?;

@@ -39,7 +39,7 @@ async fn a_profile_that_is_named_cannot_be_deleted_until_nothing_names_it() {
 async fn definitions_changed_at_the_same_time_are_all_stored() {
     let world = World::at_rest(Limits::default()).await;
     let (source, profile) = (key("clinics"), json!({"properties": {}}));
-    let puts = (0..8).map(|n| {
+    let puts = (0..40).map(|n| {
         let (world, source, profile) = (&world, &source, &profile);
         async move { world.define(source, Profile, &format!("p{n}"), profile).await }
     });
@@ -47,7 +47,7 @@ async fn definitions_changed_at_the_same_time_are_all_stored() {
         done.unwrap();
     }
     let source = world.engine.source(&source).await.unwrap();
-    assert_eq!(world.store.definitions(&source).await.unwrap().list.len(), 11);
+    assert_eq!(world.store.definitions(&source).await.unwrap().list.len(), 43);
 }
 
 #[tokio::test]

@@ -31,8 +31,8 @@ pub(crate) struct Serve {
     data: Option<PathBuf>,
     /// The store: postgres://user:password@host/database, or a folder
     ///
-    /// The user must be allowed to create tables. The connection is encrypted where the server can, and always with
-    /// ?sslmode=require. On a command line others can read the password; in GRANARY_STORE they cannot.
+    /// The user must be allowed to create tables. The connection is encrypted where the server can; with
+    /// ?sslmode=require it always is, and the server's certificate is checked. On a command line others can read the password; in GRANARY_STORE they cannot.
     #[arg(long, env = "GRANARY_STORE", value_name = "URL", hide_env_values = true)]
     store: Option<String>,
     /// Where to listen; port 0 takes a free one
