@@ -56,7 +56,8 @@ pub(crate) async fn lock_intake(session: &Session, source: u32) -> Attempt<()> {
 impl Inner {
     pub(crate) async fn claim_lane(&self) -> Result<Option<Lane>> {
         self.check_open()?;
-        let candidates = self.read(|session: Arc<Session>| async move {
+        // In a transaction, for what that says of plans: lanes without work may be very many.
+        let candidates = self.transact(CLAIM, |session: Arc<Session>| async move {
             let session = &*session;
             let sql = "SELECT source, fence FROM granary.lane WHERE runnable AND lease_until < now() \
                        ORDER BY ready_at LIMIT $1";

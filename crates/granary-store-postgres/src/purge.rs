@@ -251,15 +251,16 @@ impl Inner {
     }
 }
 
-/// Edges that went with one of their ends, each once, with the purge that counts it and how often it was seen.
+/// Edges that went with one of their ends, each once, with the purge that counts it and how often it was seen. `OFFSET 0`
+/// keeps the planner from going the other way, from all edges of the source to the marks.
 const UNDER_MARKS: &str = "SELECT type, from_id, to_id, stamp, max(purge), count(*) FROM (\
      SELECT e.type, e.from_id, e.to_id, e.stamp, m.purge FROM granary.mark m \
      JOIN granary.definition d ON d.bucket = $1 AND d.source = $2 AND d.from_number = m.type \
-     JOIN granary.edge e ON e.bucket = $1 AND e.source = $2 AND e.type = d.number AND e.from_id = m.id \
-     AND e.stamp < m.stamp WHERE m.bucket = $1 AND m.source = $2 \
+     CROSS JOIN LATERAL (SELECT * FROM granary.edge e WHERE e.bucket = $1 AND e.source = $2 AND e.type = d.number \
+     AND e.from_id = m.id AND e.stamp < m.stamp OFFSET 0) e WHERE m.bucket = $1 AND m.source = $2 \
      UNION ALL \
      SELECT e.type, e.from_id, e.to_id, e.stamp, m.purge FROM granary.mark m \
      JOIN granary.definition d ON d.bucket = $1 AND d.source = $2 AND d.to_number = m.type \
-     JOIN granary.edge e ON e.bucket = $1 AND e.source = $2 AND e.type = d.number AND e.to_id = m.id \
-     AND e.stamp < m.stamp WHERE m.bucket = $1 AND m.source = $2 \
+     CROSS JOIN LATERAL (SELECT * FROM granary.edge e WHERE e.bucket = $1 AND e.source = $2 AND e.type = d.number \
+     AND e.to_id = m.id AND e.stamp < m.stamp OFFSET 0) e WHERE m.bucket = $1 AND m.source = $2 \
      LIMIT $3) e GROUP BY type, from_id, to_id, stamp";

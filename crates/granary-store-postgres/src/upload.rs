@@ -343,7 +343,8 @@ impl Inner {
     pub(crate) async fn spooled_bytes(&self) -> Result<u64> {
         self.clear_abandoned().await;
         let held = self.held_bytes.load(Ordering::Relaxed);
-        self.read(|session: Arc<Session>| async move {
+        // In a transaction, for what that says of plans: there may be very many tasks that have ended.
+        self.transact(Rules::SOON, |session: Arc<Session>| async move {
             let session = &*session;
             let sql = "SELECT (SELECT coalesce(sum(bytes), 0) FROM granary.upload WHERE NOT abandoned)::int8 \
                        + (SELECT coalesce(sum(bytes), 0) FROM granary.task WHERE completed_at IS NULL)::int8";
