@@ -12,7 +12,7 @@ use granary_store::{Definitions, Result, Step, Store, StoreError, Terminology, W
 use granary_store_postgres::PostgresStore;
 use granary_test_postgres::{Cluster, Proxy};
 
-use crate::world::{Database, ends, node};
+use crate::world::{Database, claimed, ends, node};
 
 /// Two nodes in a source, and one more type in each round.
 struct Race {
@@ -164,7 +164,7 @@ async fn the_end_of_a_type_against_the_chunk_that_ends_its_last_task() {
         race.define(&name).await;
         let [left, right] = &race.nodes;
         right.accept(&[create(&name, "aa", 0)]).await;
-        let lane = right.claim().await.unwrap();
+        let lane = claimed(right).await;
         let (gone, step) = ends(async {
             tokio::join!(
                 async {
@@ -195,7 +195,7 @@ async fn a_task_that_ends_while_its_type_is_looked_for_leaves_its_records_to_be_
     left.define(DefinitionKind::Profile, "person", PROFILE).await;
     let right = World::at(&left, node(url(&proxies[1])).await);
     right.accept(&persons_of(1)).await;
-    let lane = right.claim().await.unwrap();
+    let lane = claimed(&right).await;
 
     let (looking, when_looking) = mpsc::channel();
     let (committed, when_committed) = mpsc::channel::<()>();
@@ -368,7 +368,7 @@ async fn the_end_of_a_source_against_all_that_is_done_in_it() {
         let ops = persons_of(2);
         let upload = other.upload(&ops).await.unwrap();
         let waiting = other.accept(&[create("person", "waiting", 0)]).await;
-        let lane = other.claim().await.unwrap();
+        let lane = claimed(&other).await;
         let (gone, outcomes) = ends(async {
             tokio::join!(
                 async {

@@ -10,19 +10,7 @@ use granary_store::suite::world::*;
 use granary_store::{Lane, Step, Store};
 use granary_store_postgres::{PostgresOptions, PostgresStore};
 
-use crate::world::{Database, ends, limits, options, until};
-
-async fn claimed(world: &World<PostgresStore>) -> Lane {
-    let found = Mutex::new(None);
-    until("the lane can be claimed", async || {
-        let lane = world.claim().await;
-        let is_there = lane.is_some();
-        *found.lock().unwrap() = lane;
-        is_there
-    })
-    .await;
-    found.into_inner().unwrap().unwrap()
-}
+use crate::world::{Database, claimed, ends, limits, options, until};
 
 fn persons(count: usize) -> Vec<Op> {
     (0..count)

@@ -7,6 +7,7 @@ mod hint;
 mod lanes;
 mod lost;
 mod migrations;
+mod plans;
 mod pooler;
 mod races;
 mod sharing;

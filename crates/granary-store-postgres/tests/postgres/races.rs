@@ -11,7 +11,7 @@ use granary_store::suite::world::*;
 use granary_store::{Step, Store, Written};
 use granary_store_postgres::PostgresStore;
 
-use crate::world::{Database, ends, limits, until};
+use crate::world::{Database, claimed, ends, limits, until};
 
 const RESOURCES: [&str; 2] = ["person", "place"];
 const EDGES: [&str; 3] = ["livesIn", "partner", "knows"];
@@ -224,7 +224,7 @@ async fn run<S: Store>(
             }
         }
         (Bulk(_), Some(task)) => {
-            let lane = world.claim().await.expect("the lane has work");
+            let lane = claimed(world).await;
             tokio::time::sleep(wait).await;
             let mut chunks = Vec::new();
             loop {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use granary_core::limits::Limits;
 use granary_store::suite::Fixture;
 use granary_store::suite::world::World;
-use granary_store::{Store as _, StoreLimits};
+use granary_store::{Lane, Store, StoreLimits};
 use granary_store_postgres::{PostgresOptions, PostgresStore, Statements};
 use granary_test_postgres::Cluster;
 
@@ -101,6 +101,19 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     if tokio::time::timeout(patience, waiting).await.is_err() {
         panic!("waited in vain until {what}");
     }
+}
+
+/// Claims the lane that has work. On a busy machine a claim, or what gave the lane back, may not have come through.
+pub(crate) async fn claimed<S: Store>(world: &World<S>) -> Lane {
+    let found = Mutex::new(None);
+    until("the lane can be claimed", async || {
+        let lane = world.claim().await;
+        let is_there = lane.is_some();
+        *found.lock().unwrap() = lane;
+        is_there
+    })
+    .await;
+    found.into_inner().unwrap().unwrap()
 }
 
 /// Stores in databases. The database of a store is found again by its secret key.
