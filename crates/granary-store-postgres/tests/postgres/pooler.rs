@@ -122,14 +122,19 @@ async fn a_connection_is_encrypted_and_the_certificate_checked() {
     };
     let store = PostgresStore::open(with("require", true)).await.unwrap();
     store.check_writable().await.unwrap();
-    let encrypted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
-                     WHERE ssl AND application_name = 'granary'";
-    assert_ne!(cluster.sql("postgres", encrypted), "0");
+    let encrypted = |name: &str| {
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND application_name = '{name}'"
+        );
+        cluster.sql("postgres", &sql)
+    };
+    assert_ne!(encrypted("granary"), "0");
     drop(store);
     // Where plain text would do, too, any certificate does; it is encrypted all the same.
-    let store = PostgresStore::open(with("prefer", false)).await.unwrap();
-    assert_ne!(cluster.sql("postgres", encrypted), "0");
-    drop(store);
+    let preferring = PostgresStore::open(with("prefer&application_name=preferring", false)).await;
+    let preferring = preferring.unwrap();
+    preferring.check_writable().await.unwrap();
+    assert_ne!(encrypted("preferring"), "0");
     match PostgresStore::open(with("require", false)).await {
         Err(StoreError::Unavailable(_)) => {}
         Err(other) => panic!("{other:?}"),
