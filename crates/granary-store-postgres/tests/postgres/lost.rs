@@ -245,3 +245,25 @@ async fn a_frozen_connection_is_given_up_and_not_used_again() {
     let record = behind.world.record("person", &resource("heron")).await.unwrap();
     assert_eq!(record.head.version, 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_were_not_waited_for_are_not_used_again() {
+    let behind = Behind::new().await;
+    let (database, store) = (&behind.database, &behind.world.store);
+    let connected = "SELECT coalesce(array_agg(pid), '{}') FROM pg_stat_activity \
+                     WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let before = database.sql(connected);
+    assert_ne!(before, "{}");
+    behind.proxy.freeze();
+    // As many as there may be connections: none of them stays in the pool.
+    let probes = (0..8).map(|_| store.check_writable());
+    let probed = ends(futures::future::join_all(probes)).await;
+    assert!(probed.iter().all(Result::is_err), "{probed:?}");
+    behind.proxy.thaw();
+    let still = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY ('{before}')");
+    until("those from before are gone", async || {
+        store.check_writable().await.unwrap();
+        database.count(&still) == 0
+    })
+    .await;
+}

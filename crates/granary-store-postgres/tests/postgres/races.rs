@@ -352,6 +352,12 @@ async fn an_equal_upsert_against_one_with_other_content() {
         [Write(equal), Write(vec![upsert("person", "aa", 1)])],
     )
     .await;
+    // With another record, which the two write one after the other.
+    let before = persons(&["aa", "bb"]);
+    let equal = vec![upsert("person", "aa", 0), upsert("person", "bb", 1)];
+    let other = vec![upsert("person", "aa", 1), upsert("person", "bb", 2)];
+    races(50, &before, [Bulk(equal.clone()), Write(other.clone())]).await;
+    races(50, &before, [Bulk(other), Write(equal)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -44,6 +44,18 @@ async fn an_upload_that_was_not_renewed_is_swept_and_not_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_is_being_swept_is_not_accepted() {
+    let database = Database::new();
+    let world = World::new(database.node().await).await;
+    let upload = world.upload(&persons(4_096)).await.unwrap();
+    // As the sweep leaves it before it removes what was spooled.
+    database.sql("UPDATE granary.upload SET abandoned = true");
+    let why = unavailable(upload.accept(world.revision, world.now()).await);
+    assert!(why.contains("send the request again"), "{why}");
+    assert_eq!(database.count("SELECT count(*) FROM granary.task"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_that_lost_a_segment_is_not_accepted() {
     let database = Database::new();
     let world = World::new(database.node().await).await;
