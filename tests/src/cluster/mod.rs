@@ -10,6 +10,7 @@ mod http;
 mod load;
 mod nodes;
 mod register;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
