@@ -11,7 +11,7 @@ use granary_core::receipt::{Receipt, ReceiptStatus};
 use granary_core::task::{TaskKind, TaskStatus};
 
 use crate::model::{Code, Model, Name, data};
-use crate::requests::{ID, Sent};
+use crate::requests::{ID, NEAR, Sent};
 
 const PAGE: u64 = 1_000;
 
@@ -172,13 +172,13 @@ pub(crate) async fn all_resources(source: &SourceClient) -> Result<Found> {
 }
 
 pub(crate) async fn edges_agree(source: &SourceClient, model: &Model) -> Result<()> {
-    let all = all_edges(source).await?;
+    let all = all_edges(source, NEAR).await?;
     same(&expected(model, |name| name.1.is_some()), &of_requests(&all, ID))
 }
 
-/// All edges, which are the same from each of their ends.
-pub(crate) async fn all_edges(source: &SourceClient) -> Result<Found> {
-    let all = edges(source, RelationshipsQuery::default()).await?;
+/// All edges of a type, which are the same from each of their ends.
+pub(crate) async fn all_edges(source: &SourceClient, of_type: &str) -> Result<Found> {
+    let all = edges(source, of_type, RelationshipsQuery::default()).await?;
     let ends = |of: fn(&Name) -> Option<String>| -> BTreeSet<String> { all.keys().filter_map(of).collect() };
     for id in ends(|name| Some(name.0.clone())) {
         let query = RelationshipsQuery {
@@ -188,7 +188,7 @@ pub(crate) async fn all_edges(source: &SourceClient) -> Result<Found> {
         let here = all.iter().filter(|(name, _)| name.0 == id);
         same(
             &here.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            &edges(source, query).await?,
+            &edges(source, of_type, query).await?,
         )?;
     }
     for id in ends(|name| name.1.clone()) {
@@ -199,7 +199,7 @@ pub(crate) async fn all_edges(source: &SourceClient) -> Result<Found> {
         let here = all.iter().filter(|(name, _)| name.1.as_ref() == Some(&id));
         same(
             &here.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            &edges(source, query).await?,
+            &edges(source, of_type, query).await?,
         )?;
     }
     Ok(all)
@@ -216,7 +216,7 @@ fn of_requests(all: &Found, prefix: &str) -> Found {
 /// Records by their names, with their versions and data.
 pub(crate) type Found = BTreeMap<Name, (u64, String)>;
 
-async fn edges(source: &SourceClient, query: RelationshipsQuery) -> Result<Found> {
+async fn edges(source: &SourceClient, of_type: &str, query: RelationshipsQuery) -> Result<Found> {
     let (mut found, mut cursor) = (BTreeMap::new(), None);
     loop {
         let query = RelationshipsQuery {
@@ -224,7 +224,7 @@ async fn edges(source: &SourceClient, query: RelationshipsQuery) -> Result<Found
             cursor,
             ..query.clone()
         };
-        let page = source.relationships("near", &query).await?;
+        let page = source.relationships(of_type, &query).await?;
         for edge in page.data {
             let data = edge.data.map(|data| data.get().to_owned()).unwrap_or_default();
             found.insert((edge.from.id, Some(edge.to.id)), (edge.meta.version, data));

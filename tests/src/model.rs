@@ -18,6 +18,8 @@ pub(crate) enum Operation {
 /// A bulk request.
 pub(crate) struct Request {
     pub(crate) target: TargetType,
+    /// The type of its edges.
+    pub(crate) edges: &'static str,
     pub(crate) operations: Vec<Operation>,
 }
 
@@ -36,7 +38,8 @@ impl Request {
             let record = match name {
                 (id, None) => format!(r#""type":"place","id":"{id}""#),
                 (from, Some(to)) => format!(
-                    r#""type":"near","from":{{"type":"place","id":"{from}"}},"to":{{"type":"place","id":"{to}"}}"#
+                    r#""type":"{}","from":{{"type":"place","id":"{from}"}},"to":{{"type":"place","id":"{to}"}}"#,
+                    self.edges
                 ),
             };
             // Writing to a string does not fail.

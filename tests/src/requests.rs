@@ -15,6 +15,11 @@ use crate::model::{Operation, Request};
 /// What the ids begin with that bulk requests write, and nobody else.
 pub(crate) const ID: &str = "id-";
 
+/// Edges of which a resource has as many as one likes.
+pub(crate) const NEAR: &str = "near";
+/// Edges of which one at the most begins at a resource.
+pub(crate) const HOME: &str = "home";
+
 /// Defines what the requests need.
 pub(crate) async fn define(client: &Client, key: &str) -> Result<()> {
     client.put_source(key).await?;
@@ -28,7 +33,13 @@ pub(crate) async fn define(client: &Client, key: &str) -> Result<()> {
         "to":{"profileKey":"place","includeKey":"nearBy","includeCardinality":"0:*"},
         "properties":{"n":{"type":"integer"}}}"#;
     source
-        .put_definition(DefinitionKind::RelationshipDefinition, "near", near)
+        .put_definition(DefinitionKind::RelationshipDefinition, NEAR, near)
+        .await?;
+    let home = r#"{"from":{"profileKey":"place","includeKey":"home","includeCardinality":"0:1"},
+        "to":{"profileKey":"place","includeKey":"homeOf","includeCardinality":"0:*"},
+        "properties":{"n":{"type":"integer"}}}"#;
+    source
+        .put_definition(DefinitionKind::RelationshipDefinition, HOME, home)
         .await?;
     Ok(())
 }
@@ -90,7 +101,11 @@ impl Requests {
         }
         let operations = (0..length).map(|_| operation(self, target)).collect();
         self.sent.push(Sent {
-            request: Request { target, operations },
+            request: Request {
+                target,
+                edges: NEAR,
+                operations,
+            },
             task: None,
             began,
             over: None,

@@ -1,6 +1,7 @@
 //! A chunk: the next operations of a lane, decided and written with their receipts and the cursor in one transaction.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use granary_core::decide::{Decision, Plan, Verdict};
 use granary_core::error::{ErrorObject, ErrorType};
@@ -21,6 +22,9 @@ use crate::{Inner, bucket_of, damaged, int4, int8, lock, uint4, uint8};
 
 /// So many processes may end at one operation before it is given up.
 const DEATHS_MAX: i32 = 3;
+/// One that was cut off, or had no time, looks like one that has ended. So long it may take to say that it lives.
+const SIGN_OF_LIFE_MAX: Duration = Duration::from_secs(10);
+const LISTEN_EVERY: Duration = Duration::from_millis(200);
 
 /// What was read of the task at the head of a lane, and does not change.
 pub(crate) struct OpenTask {
@@ -53,20 +57,19 @@ impl Inner {
     ) -> Result<Step> {
         let alone = lane.suspect && budget.operations <= 1;
         if alone {
-            match self.try_alone(lane).await? {
-                None => return Ok(Step::Lost),
-                Some(deaths) if deaths >= DEATHS_MAX => {
-                    let message = "the server ended each time it tried this operation, so it was left out";
-                    return self
-                        .step(
-                            lane,
-                            budget,
-                            now,
-                            Some(&ErrorObject::new(ErrorType::Internal, message)),
-                        )
-                        .await;
+            let began = Instant::now();
+            loop {
+                match self.try_alone(lane).await? {
+                    None => return Ok(Step::Lost),
+                    Some(deaths) if deaths < DEATHS_MAX => break,
+                    Some(_) if began.elapsed() < SIGN_OF_LIFE_MAX => tokio::time::sleep(LISTEN_EVERY).await,
+                    Some(_) => {
+                        let message =
+                            "the server ended each time it tried this operation, so it was left out";
+                        let error = ErrorObject::new(ErrorType::Internal, message);
+                        return self.step(lane, budget, now, Some(&error)).await;
+                    }
                 }
-                Some(_) => {}
             }
         }
         let outcome = self.step(lane, budget, now, None).await;
@@ -405,15 +408,16 @@ impl Inner {
         let source = lane.source.number;
         self.transact(Rules::DURABLE, |session: Arc<Session>| async move {
             let session = &*session;
-            // Whoever tried before and has neither got on nor said that it lives, has ended.
-            let sql = "UPDATE granary.lane SET trier = $4, \
+            // Whoever tried before and has neither got on nor said that it lives, has ended, for all that is known.
+            let sql = "UPDATE granary.lane SET trier = $4, lease_until = now() + make_interval(secs => $5), \
                        deaths = CASE WHEN trier IS NULL OR trier = $4 THEN deaths ELSE deaths + 1 END \
                        WHERE bucket = $1 AND source = $2 AND fence = $3 AND owner = $4 RETURNING deaths";
             let of = params![
                 bucket_of(source),
                 int4(source),
                 int8(lane.fence),
-                self.owner.as_str()
+                self.owner.as_str(),
+                self.lease.as_secs_f64()
             ];
             Ok(session.query_opt(sql, of).await?.map(|row| row.get(0)))
         })

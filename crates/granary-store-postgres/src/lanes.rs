@@ -181,8 +181,10 @@ impl Inner {
             for _ in 0..TRIES {
                 let said = inner.transact(Rules::SOON, |session: Arc<Session>| async move {
                     let session = &*session;
-                    let sql = "UPDATE granary.lane SET trier = NULL \
-                               WHERE bucket = $1 AND source = $2 AND trier = $3";
+                    // Where another has tried since, this process was counted.
+                    let sql = "UPDATE granary.lane SET trier = nullif(trier, $3), \
+                               deaths = CASE WHEN trier = $3 THEN deaths ELSE greatest(deaths - 1, 0) END \
+                               WHERE bucket = $1 AND source = $2 AND (trier = $3 OR deaths > 0)";
                     let of = params![bucket_of(source), int4(source), inner.owner.as_str()];
                     session.execute(sql, of).await
                 });

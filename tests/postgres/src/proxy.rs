@@ -43,8 +43,8 @@ struct State {
     /// Connections there have been.
     count: u64,
     trap: Option<Wanted>,
-    /// The same for a transaction, when it commits.
-    commit_trap: Option<Wanted>,
+    /// The same for a transaction, when it commits; and whether the commit goes on to the server.
+    commit_trap: Option<(Wanted, bool)>,
     /// Traps that were set; tells which bytes came after the last of them.
     traps: u64,
     replies_dropped: u64,
@@ -140,7 +140,12 @@ impl Proxy {
     /// is shown from its `BEGIN;` on, at most 1 MiB of it, as it was sent: parameters are in it, and the text of
     /// statements only where they are not prepared.
     pub fn drop_next_reply_to_commit_of(&self, wanted: impl FnMut(&[u8]) -> bool + Send + 'static) {
-        self.shared.state().commit_trap = Some(Box::new(wanted));
+        self.shared.state().commit_trap = Some((Box::new(wanted), true));
+    }
+
+    /// The same, but the commit does not reach the server: the connection ends before it. It counts as an answer dropped.
+    pub fn drop_next_commit_of(&self, wanted: impl FnMut(&[u8]) -> bool + Send + 'static) {
+        self.shared.state().commit_trap = Some((Box::new(wanted), false));
     }
 
     /// How many answers were dropped.
@@ -255,15 +260,16 @@ impl Up {
                 }
                 before.drain(..before.len().saturating_sub(OVERLAP));
                 let commits = transaction.goes_on(read);
-                let lost = commits
-                    && state
-                        .commit_trap
-                        .as_mut()
-                        .is_some_and(|wanted| wanted(&transaction.sent));
-                if lost {
+                let trap = state.commit_trap.as_mut().filter(|_| commits);
+                let lost = trap.and_then(|(wanted, goes_on)| wanted(&transaction.sent).then_some(*goes_on));
+                if lost.is_some() {
                     state.commit_trap = None;
                 }
-                caught || lost
+                if lost == Some(false) {
+                    state.replies_dropped += 1;
+                    break;
+                }
+                caught || lost.is_some()
             };
             if caught {
                 *self.muted.lock().unwrap_or_else(PoisonError::into_inner) = true;
@@ -272,7 +278,7 @@ impl Up {
                 break;
             }
         }
-        // The server reads what it was sent, and then that there is no more.
+        // The server reads what it was sent, and then that there is no more; it then ends the connection.
         let _ = self.server.shutdown(Shutdown::Write);
     }
 }

@@ -34,8 +34,9 @@ async fn main() -> anyhow::Result<()> {
             faults: arguments.faults,
             at_least: Duration::from_secs(60 * arguments.minutes),
             seed: arguments.seed,
+            told: |how_far| println!("{how_far}"),
         };
-        println!("{run:?}");
+        println!("seed {}", run.seed);
         run.run().await?
     };
     println!("{summary:#?}");

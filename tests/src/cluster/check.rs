@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use granary_api::tasks::Task;
 use granary_client::SourceClient;
+use granary_core::error::ErrorType;
 use granary_core::operation::{Action, TargetType};
 use granary_core::receipt::ReceiptStatus;
 use granary_core::task::{TaskKind, TaskStatus};
@@ -17,9 +18,10 @@ use crate::agree::{
     accepted, all_edges, all_resources, edges_agree, receipts, receipts_agree, records_agree, tasks_in_order,
 };
 use crate::model::{Code, Model};
+use crate::requests::{HOME, NEAR};
 
 /// How long all that was accepted may take to end once every node is well. Generous: it only bounds a hang.
-const END_MAX: Duration = Duration::from_secs(60);
+const END_MAX: Duration = Duration::from_secs(120);
 /// A request without an answer may come late, so what does not fit is looked at again, so many times.
 const LOOKS: u32 = 5;
 
@@ -127,7 +129,7 @@ impl Load {
         edges_agree(source, model).await?;
         let began = self.tick();
         let resources = all_resources(source).await?;
-        let edges = all_edges(source).await?;
+        let edges = all_edges(source, NEAR).await?;
         let value = |data: &str| -> Result<u64> {
             let data: serde_json::Value = serde_json::from_str(data)?;
             data["n"].as_u64().context("it has no number")
@@ -202,12 +204,17 @@ fn writes_are_there(traffic: &Traffic, listed: &[Task]) -> Result<()> {
     Ok(())
 }
 
+/// How a write of the mixed source may fail.
+pub(crate) fn may_fail(code: u16, is_precondition: bool) -> bool {
+    matches!(code, 404 | 409) || (code == 400 && is_precondition)
+}
+
 /// Counts what a task created and deleted.
 async fn count(source: &SourceClient, task: &Task, checked: &mut Checked) -> Result<()> {
     for receipt in receipts(source, task).await? {
         let expected = match &receipt.error {
             None => receipt.status == ReceiptStatus::Success,
-            Some(error) => matches!(error.code, 404 | 409),
+            Some(error) => may_fail(error.code, error.error_type == ErrorType::FailedPrecondition),
         };
         ensure!(expected, "{receipt:?}");
         if receipt.target_type == TargetType::Resource && receipt.error.is_none() {
@@ -248,11 +255,17 @@ async fn mixed_agrees(traffic: &Traffic, source: &SourceClient, checked: &mut Ch
             "{name:?} is in version {version}"
         );
     }
-    for (from, to) in all_edges(source).await?.keys() {
+    let homes = all_edges(source, HOME).await?;
+    for (from, to) in all_edges(source, NEAR).await?.keys().chain(homes.keys()) {
         for end in [Some(from), to.as_ref()].into_iter().flatten() {
             let exists = resources.contains_key(&(end.clone(), None));
             ensure!(exists, "the edge {from} to {to:?} has no end {end}");
         }
     }
+    let begin: BTreeSet<&String> = homes.keys().map(|(from, _)| from).collect();
+    ensure!(
+        begin.len() == homes.len(),
+        "a resource has two edges of which it may have one: {homes:?}"
+    );
     Ok(())
 }

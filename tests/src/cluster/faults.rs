@@ -40,15 +40,21 @@ pub enum Fault {
     WriteUnanswered,
     /// The answer to the commit of a chunk is lost.
     ChunkUnanswered,
+    /// The commit of an acceptance itself is lost, and its connection.
+    AcceptanceLost,
+    /// The commit of a single write or a bundle itself.
+    WriteLost,
+    /// The commit of a chunk itself.
+    ChunkLost,
 }
 
 use Fault::{
-    AcceptanceUnanswered, ChunkUnanswered, DatabaseKilled, FenceRaised, LaneTaken, NodeCutOff, NodeFrozen,
-    NodeJoined, NodeKilled, NodeStopped, NodeUnheard, WriteUnanswered,
+    AcceptanceLost, AcceptanceUnanswered, ChunkLost, ChunkUnanswered, DatabaseKilled, FenceRaised, LaneTaken,
+    NodeCutOff, NodeFrozen, NodeJoined, NodeKilled, NodeStopped, NodeUnheard, WriteLost, WriteUnanswered,
 };
 
 /// What goes wrong in one round.
-const ROUND: [Fault; 18] = [
+const ROUND: [Fault; 20] = [
     NodeKilled,
     NodeKilled,
     NodeKilled,
@@ -66,7 +72,9 @@ const ROUND: [Fault; 18] = [
     AcceptanceUnanswered,
     WriteUnanswered,
     ChunkUnanswered,
-    ChunkUnanswered,
+    AcceptanceLost,
+    WriteLost,
+    ChunkLost,
 ];
 
 /// How long is waited for a chance to do harm.
@@ -201,25 +209,12 @@ impl Hand<'_> {
                            WHERE owner IS NOT NULL AND runnable AND lease_until > now() RETURNING 1";
                 return self.until_rows(sql).await;
             }
-            AcceptanceUnanswered => {
-                return self
-                    .loses(Role::Worker, |sent| {
-                        is_durable(sent) && !holds_lane(sent) && !has(sent, DATA)
-                    })
-                    .await;
-            }
-            WriteUnanswered => {
-                return self
-                    .loses(Role::Worker, |sent| {
-                        is_durable(sent) && !holds_lane(sent) && has(sent, DATA)
-                    })
-                    .await;
-            }
-            ChunkUnanswered => {
-                return self
-                    .loses(Role::Api, |sent| is_durable(sent) && holds_lane(sent))
-                    .await;
-            }
+            AcceptanceUnanswered => return self.loses(ACCEPTANCE, true).await,
+            AcceptanceLost => return self.loses(ACCEPTANCE, false).await,
+            WriteUnanswered => return self.loses(WRITE, true).await,
+            WriteLost => return self.loses(WRITE, false).await,
+            ChunkUnanswered => return self.loses(CHUNK, true).await,
+            ChunkLost => return self.loses(CHUNK, false).await,
         }
         Ok(true)
     }
@@ -236,13 +231,17 @@ impl Hand<'_> {
         Ok(false)
     }
 
-    /// Loses the answer to the next commit of such a transaction, of the first own node that is not of that role.
-    async fn loses(&self, not: Role, wanted: fn(&[u8]) -> bool) -> Result<bool> {
-        let node = self.own.iter().find(|node| node.role() != not);
+    /// Loses the next commit of such a transaction, or the answer to it, of the first own node that makes such.
+    async fn loses(&self, wanted: Transactions, arrives: bool) -> Result<bool> {
+        let node = self.own.iter().find(|node| node.role() != wanted.never_of);
         let node = node.context("no node does this")?;
         let proxy = proxy(node)?;
         let before = proxy.replies_dropped();
-        proxy.drop_next_reply_to_commit_of(wanted);
+        if arrives {
+            proxy.drop_next_reply_to_commit_of(wanted.are);
+        } else {
+            proxy.drop_next_commit_of(wanted.are);
+        }
         let started = Instant::now();
         while proxy.replies_dropped() == before && started.elapsed() < CHANCE_MAX {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -256,6 +255,26 @@ fn proxy(node: &Node) -> Result<&Proxy> {
     node.proxy()
         .context("it is not behind a connection that can be cut")
 }
+
+/// Some of the transactions of nodes.
+#[derive(Clone, Copy)]
+struct Transactions {
+    never_of: Role,
+    are: fn(&[u8]) -> bool,
+}
+
+const ACCEPTANCE: Transactions = Transactions {
+    never_of: Role::Worker,
+    are: |sent| is_durable(sent) && !holds_lane(sent) && !has(sent, DATA),
+};
+const WRITE: Transactions = Transactions {
+    never_of: Role::Worker,
+    are: |sent| is_durable(sent) && !holds_lane(sent) && has(sent, DATA),
+};
+const CHUNK: Transactions = Transactions {
+    never_of: Role::Api,
+    are: |sent| is_durable(sent) && holds_lane(sent),
+};
 
 /// How the data of single writes begins.
 const DATA: &[u8] = br#"{"n":"#;
@@ -275,11 +294,6 @@ fn is_durable(sent: &[u8]) -> bool {
 }
 
 fn holds_lane(sent: &[u8]) -> bool {
-    begin_has(
-        sent,
-        &format!(
-            "idle_in_transaction_session_timeout = {}",
-            (LEASE / 3).as_millis()
-        ),
-    )
+    // All others may stand idle for this long.
+    !begin_has(sent, "idle_in_transaction_session_timeout = 5000;")
 }

@@ -2,7 +2,7 @@
 //!
 //! In the *ordered* sources bulk requests alone write the records that they write, so a model can tell each receipt;
 //! beside them single records are overwritten, counters counted up under a condition, and pairs of records with the edge
-//! between them written by bundles. In the *mixed* source bulk requests, single writes and bundles create and delete the
+//! between them written by bundles (`writes.rs`). In the *mixed* source bulk requests, single writes and bundles create and delete the
 //! same records and edges; what came of each is in the receipts of its task, and they must add up.
 //!
 //! A request without an answer counts as one that took effect, or did not, or may still: what is sent then is another
@@ -23,24 +23,19 @@ use granary_core::operation::TargetType;
 use granary_core::task::TaskStatus;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use reqwest::Method;
-use serde_json::{Value, json};
 
 use super::check::Checked;
 use super::http::{Answer, CALL_TIME_MAX, Call, Outcome};
 use super::nodes::{LOOK_EVERY, Nodes};
 use super::register::Register;
 use crate::model::Operation;
-use crate::requests::{Requests, define};
+use crate::requests::{HOME, Requests, define};
 use crate::server::PATIENCE;
 
 /// Sources in which bulk requests have records of their own.
 const ORDERED: u32 = 3;
 /// Ids of bulk requests in one source: few, so that operations meet each other.
 const IDS: u32 = 30;
-const SINGLES: u32 = 6;
-const COUNTERS: u32 = 2;
-const PAIRS: u32 = 3;
 /// When a client comes back that was sent away.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Tasks that a client lets wait.
@@ -179,7 +174,7 @@ impl Load {
         self.moment.fetch_add(1, Ordering::SeqCst)
     }
 
-    fn value(&self) -> u64 {
+    pub(super) fn value(&self) -> u64 {
         self.values.fetch_add(1, Ordering::SeqCst)
     }
 
@@ -209,7 +204,7 @@ impl Load {
         }
     }
 
-    fn some_node(&self, rng: &mut StdRng) -> Option<Client> {
+    pub(super) fn some_node(&self, rng: &mut StdRng) -> Option<Client> {
         let clients = self.nodes.clients();
         let chosen = rng.random_range(0..clients.len().max(1));
         clients.into_iter().nth(chosen)
@@ -259,6 +254,9 @@ impl Load {
             };
             let sent = &mut requests.sent[place];
             sent.cut_off = cut_off;
+            if traffic.mixed && rng.random_bool(0.5) {
+                sent.request.edges = HOME;
+            }
             (place, sent.request.target, Bytes::from(sent.request.to_json()))
         };
         let body = in_pieces(body, cut_off, rng);
@@ -292,7 +290,7 @@ impl Load {
     }
 
     /// Makes a call; `None` where there was no answer.
-    async fn call(&self, client: &Client, call: Call<'_>) -> Result<Option<Answer>> {
+    pub(super) async fn call(&self, client: &Client, call: Call<'_>) -> Result<Option<Answer>> {
         match call.send(&self.http, client).await? {
             Outcome::Answered(answer) => {
                 self.answers.fetch_add(1, Ordering::Relaxed);
@@ -304,217 +302,9 @@ impl Load {
             }
         }
     }
-
-    /// Writes by a single write or a bundle, and notes its task; `None` where there was no answer.
-    async fn write(&self, traffic: &Traffic, client: &Client, call: Call<'_>) -> Result<Option<Answer>> {
-        let answer = self.call(client, call).await?;
-        match &answer {
-            Some(answer) if answer.is_success() => {
-                lock(&traffic.tasks).insert(answer.task()?);
-            }
-            Some(_) => {}
-            None => {
-                traffic.without_task.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        Ok(answer)
-    }
-
-    /// Overwrites a record, or reads it.
-    async fn single(&self, traffic: &Traffic, client: &Client, rng: &mut StdRng) -> Result<()> {
-        let id = format!("single-{}", rng.random_range(0..SINGLES));
-        let call = Call {
-            method: Method::GET,
-            source: &traffic.key,
-            path: &format!("resources/place/{id}"),
-            if_match: None,
-            body: None,
-        };
-        if rng.random_bool(0.3) {
-            let began = self.tick();
-            let Some(answer) = self.call(client, call).await? else {
-                return Ok(());
-            };
-            ensure!(
-                matches!(answer.status, 200 | 404),
-                "a read was answered {answer:?}"
-            );
-            let found = answer.body["data"]["n"].as_u64();
-            let mut singles = lock(&traffic.singles);
-            let checked = singles.entry(id.clone()).or_default().check(found, began);
-            return checked.with_context(|| format!("a read of {id} by {}", client.server()));
-        }
-        let (value, began) = (self.value(), self.tick());
-        lock(&traffic.singles)
-            .entry(id.clone())
-            .or_default()
-            .begin(value, began);
-        let put = Call {
-            method: Method::PUT,
-            body: Some(json!({"data": {"n": value}})),
-            ..call
-        };
-        let Some(answer) = self.write(traffic, client, put).await? else {
-            return Ok(());
-        };
-        ensure!(answer.is_success(), "a write was answered {answer:?}");
-        if let Some(single) = lock(&traffic.singles).get_mut(&id) {
-            single.answered(value, self.tick());
-        }
-        Ok(())
-    }
-
-    /// Adds one to a record that nobody else has changed since it was read.
-    async fn counter(&self, traffic: &Traffic, client: &Client, rng: &mut StdRng) -> Result<()> {
-        let id = format!("counter-{}", rng.random_range(0..COUNTERS));
-        let path = &format!("resources/place/{id}");
-        let read = Call {
-            method: Method::GET,
-            source: &traffic.key,
-            path,
-            if_match: None,
-            body: None,
-        };
-        let Some(found) = self.call(client, read).await? else {
-            return Ok(());
-        };
-        if found.status == 404 {
-            let create = Call {
-                method: Method::POST,
-                source: &traffic.key,
-                path: "resources/place",
-                if_match: None,
-                body: Some(json!({"id": id, "data": {"n": 0}})),
-            };
-            let Some(answer) = self.write(traffic, client, create).await? else {
-                return Ok(());
-            };
-            ensure!(
-                answer.is_success() || answer.status == 409,
-                "a create was answered {answer:?}"
-            );
-            return Ok(());
-        }
-        ensure!(found.status == 200, "a read was answered {found:?}");
-        let n = found.body["data"]["n"].as_u64().context("a counter counts")?;
-        let version = found.body["meta"]["version"].as_u64();
-        ensure!(
-            version == Some(n + 1),
-            "{id} was counted to {n} in {version:?} versions"
-        );
-        // Another node may well take it.
-        let client = self.some_node(rng).unwrap_or_else(|| client.clone());
-        let put = Call {
-            method: Method::PUT,
-            source: &traffic.key,
-            path,
-            if_match: Some(found.etag.as_deref().context("a record has an ETag")?),
-            body: Some(json!({"data": {"n": n + 1}})),
-        };
-        let answer = self.write(traffic, &client, put).await?;
-        let mut counters = lock(&traffic.counters);
-        let counter = counters.entry(id).or_default();
-        match answer {
-            None => counter.unanswered += 1,
-            Some(answer) if answer.is_success() => counter.answered += 1,
-            Some(answer) => ensure!(
-                answer.status == 412,
-                "a conditional write was answered {answer:?}"
-            ),
-        }
-        Ok(())
-    }
-
-    /// Writes two records and the edge between them, all or none.
-    async fn pair(&self, traffic: &Traffic, client: &Client, rng: &mut StdRng) -> Result<()> {
-        let id = format!("pair-{}", rng.random_range(0..PAIRS));
-        let (from, to) = pair_of(&id);
-        let (value, began) = (self.value(), self.tick());
-        lock(&traffic.pairs)
-            .entry(id.clone())
-            .or_default()
-            .begin(value, began);
-        let resource = |id: &str| json!({"action": "UPSERT", "upsert": {"type": "place", "id": id, "data": {"n": value}}});
-        let mut resources = vec![resource(&from), resource(&to)];
-        if rng.random_bool(0.5) {
-            resources.reverse();
-        }
-        let bundle = Call {
-            method: Method::POST,
-            source: &traffic.key,
-            path: "bundle",
-            if_match: None,
-            body: Some(json!({
-                "resourceOperations": resources,
-                "relationshipOperations": [{"action": "UPSERT", "upsert": edge(&from, &to, value, true)}],
-            })),
-        };
-        let Some(answer) = self.write(traffic, client, bundle).await? else {
-            return Ok(());
-        };
-        ensure!(answer.is_success(), "a bundle was answered {answer:?}");
-        if let Some(pair) = lock(&traffic.pairs).get_mut(&id) {
-            pair.answered(value, self.tick());
-        }
-        Ok(())
-    }
-
-    /// Creates or deletes what bulk requests create and delete as well.
-    async fn mixed(&self, traffic: &Traffic, client: &Client, rng: &mut StdRng) -> Result<()> {
-        let (a, b, n) = (mixed_id(rng), mixed_id(rng), self.value());
-        let edge_path = &format!("relationships/near/{a}.{b}");
-        let resource_path = &format!("resources/place/{a}");
-        let (method, path, body): (_, &str, _) = match rng.random_range(0..10) {
-            0..3 => (
-                Method::POST,
-                "resources/place",
-                Some(json!({"id": a, "data": {"n": n}})),
-            ),
-            3..5 => (Method::DELETE, resource_path, None),
-            5..7 => (Method::POST, "relationships/near", Some(edge(&a, &b, n, false))),
-            7..8 => (Method::DELETE, edge_path, None),
-            _ => {
-                let create =
-                    json!({"action": "CREATE", "create": {"type": "place", "id": a, "data": {"n": n}}});
-                let delete = json!({"action": "DELETE", "delete": {"type": "place", "id": b}});
-                let created = json!({"action": "CREATE", "create": edge(&a, "mix-0", n, true)});
-                // A record may be in a bundle once.
-                let edges = if b == "mix-0" { json!([]) } else { json!([created]) };
-                let resources = if a == b {
-                    json!([create])
-                } else {
-                    json!([create, delete])
-                };
-                let both = json!({"resourceOperations": resources, "relationshipOperations": edges});
-                (Method::POST, "bundle", Some(both))
-            }
-        };
-        let call = Call {
-            method,
-            source: &traffic.key,
-            path,
-            if_match: None,
-            body,
-        };
-        if let Some(answer) = self.write(traffic, client, call).await? {
-            let expected = answer.is_success() || matches!(answer.status, 404 | 409);
-            ensure!(expected, "a write was answered {answer:?}");
-        }
-        Ok(())
-    }
 }
 
-fn edge(from: &str, to: &str, n: u64, typed: bool) -> Value {
-    let mut edge = json!({
-        "from": {"type": "place", "id": from}, "to": {"type": "place", "id": to}, "data": {"n": n}
-    });
-    if typed {
-        edge["type"] = "near".into();
-    }
-    edge
-}
-
-fn mixed_id(rng: &mut StdRng) -> String {
+pub(super) fn mixed_id(rng: &mut StdRng) -> String {
     format!("mix-{}", rng.random_range(0..12))
 }
 

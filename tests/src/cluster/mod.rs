@@ -10,6 +10,7 @@ mod http;
 mod load;
 mod nodes;
 mod register;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub struct ClusterRun {
     pub at_least: Duration,
     /// What chance is made of.
     pub seed: u64,
+    /// Who is told how far it is.
+    pub told: fn(&str),
 }
 
 /// What a cluster run saw.
@@ -102,6 +105,10 @@ impl ClusterRun {
             load.check().await?;
             summary.checks += 1;
             summary.slowest_check = summary.slowest_check.max(since.elapsed());
+            let (faults, so_far, took) = (counted.sum(), started.elapsed(), since.elapsed());
+            (self.told)(&format!(
+                "{faults} faults in {so_far:.0?}, the last checked in {took:.1?}"
+            ));
         }
         summary.faults = counted.all();
         end(nodes, load, summary).await

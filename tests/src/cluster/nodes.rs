@@ -195,7 +195,8 @@ impl Nodes {
         const SEEN: [(&str, &str); 4] = [
             (
                 "lanes: source, fence, owner, lease, runnable, attempts, deaths",
-                "SELECT s.key, l.fence, left(l.owner, 8), l.lease_until - now(), l.runnable, l.attempts, l.deaths \
+                "SELECT s.key, l.fence, left(l.owner, 8), \
+                 CASE WHEN isfinite(l.lease_until) THEN l.lease_until - now() END, l.runnable, l.attempts, l.deaths \
                  FROM granary.lane l JOIN granary.source s USING (bucket, source) ORDER BY s.key",
             ),
             (

@@ -70,6 +70,7 @@ async fn whatever_fails_all_that_was_accepted_is_applied_once_and_in_order() {
         faults: 64,
         at_least: Duration::ZERO,
         seed: 20_261,
+        told: |how_far| eprintln!("{how_far}"),
     };
     let summary = run
         .run()
@@ -78,8 +79,11 @@ async fn whatever_fails_all_that_was_accepted_is_applied_once_and_in_order() {
     eprintln!("{summary:#?}");
     for fault in [
         Fault::AcceptanceUnanswered,
+        Fault::AcceptanceLost,
         Fault::WriteUnanswered,
+        Fault::WriteLost,
         Fault::ChunkUnanswered,
+        Fault::ChunkLost,
     ] {
         assert!(summary.faults.contains_key(&fault), "no {fault:?}: {summary:?}");
     }

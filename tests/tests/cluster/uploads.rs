@@ -53,7 +53,7 @@ async fn an_upload_that_was_cut_off_leaves_nothing_and_can_be_sent_again() {
     all.start().await.unwrap();
     gone().await;
 
-    // The node loses its database for longer than it takes to give up.
+    // The node cannot remove it either: it is cut off from the database when the client goes away.
     api.start().await.unwrap();
     let sending = begun(&nodes, api).await;
     api.proxy().unwrap().cut();

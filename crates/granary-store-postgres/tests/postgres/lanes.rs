@@ -9,6 +9,7 @@ use granary_core::schema::DefinitionKind;
 use granary_store::suite::world::*;
 use granary_store::{Lane, Step, Store};
 use granary_store_postgres::{PostgresOptions, PostgresStore};
+use granary_test_postgres::{Cluster, Proxy};
 
 use crate::world::{Database, claimed, ends, limits, options, until};
 
@@ -265,6 +266,62 @@ async fn a_lost_connection_is_no_death() {
     assert_eq!(database.count("SELECT deaths FROM granary.lane"), 0);
     database.sql("DROP TRIGGER fail ON granary.resource");
     assert_eq!(node.step(&lane, operations(1)).await, Step::Applied(1));
+    assert!(
+        node.record("person", &resource("slow")).await.is_some(),
+        "it was not left out"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nodes_that_were_cut_off_take_back_that_they_died() {
+    let database = Database::new();
+    let world = World::new(database.node().await).await;
+    world.accept(&[create("person", "slow", 0)]).await;
+    database.sql(
+        "CREATE FUNCTION granary.hang() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$; \
+         CREATE TRIGGER hang BEFORE INSERT ON granary.resource FOR EACH ROW EXECUTE FUNCTION granary.hang();",
+    );
+    let left = "UPDATE granary.lane SET attempts = 5, owner = 'gone', lease_until = '-infinity'";
+    let hanging = "pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database() \
+                   AND wait_event = 'PgSleep')";
+    let (mut proxies, mut trying) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        database.sql(left);
+        let proxy = Proxy::start(database.cluster.addr()).unwrap();
+        let url = Cluster::url_at(proxy.addr(), &database.name);
+        let node = World::at(&world, crate::world::node(url).await);
+        let lane = claimed(&node).await;
+        assert!(lane.suspect);
+        let now = node.now();
+        trying.push(tokio::spawn(async move {
+            let _ = node.store.apply_chunk(&lane, operations(1), now).await;
+            node
+        }));
+        let count = format!("SELECT count(*) FROM pg_stat_activity WHERE {hanging}");
+        until("it is in the midst of it", async || database.count(&count) == 1).await;
+        // The database gives it up, and it does not hear of that.
+        proxy.freeze();
+        let ended = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {hanging}");
+        database.sql(&ended);
+        until("it has ended", async || database.count(&count) == 0).await;
+        proxies.push(proxy);
+    }
+    database.sql(left);
+    database.sql("DROP TRIGGER hang ON granary.resource");
+    let node = database.joins(&world).await;
+    let lane = claimed(&node).await;
+    let now = node.now();
+    let last = tokio::spawn(async move { (node.store.apply_chunk(&lane, operations(1), now).await, node) });
+    until("all three are given up", async || {
+        database.count("SELECT deaths FROM granary.lane") == 3
+    })
+    .await;
+    for proxy in &proxies {
+        proxy.thaw();
+    }
+    let (step, node) = ends(last).await.unwrap();
+    assert_eq!(step.unwrap(), Step::Applied(1));
     assert!(
         node.record("person", &resource("slow")).await.is_some(),
         "it was not left out"

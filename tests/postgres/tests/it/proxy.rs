@@ -147,4 +147,12 @@ fn a_transaction_is_known_by_what_was_sent_in_it() {
     assert_eq!([insert(1), insert(2), insert(2)], [true, false, true]);
     assert_eq!(proxy.replies_dropped(), 1);
     assert_eq!(cluster.sql("lost_answer_of", "SELECT count(*) FROM t"), "3");
+    // Lost before it arrives, it does not take effect.
+    proxy.drop_next_commit_of(|sent| sent.windows(10).any(|window| window == b"VALUES (3)"));
+    assert_eq!([insert(1), insert(3)], [true, false]);
+    assert_eq!(proxy.replies_dropped(), 2);
+    assert_eq!(
+        cluster.sql("lost_answer_of", "SELECT max(n), count(*) FROM t"),
+        "2|4"
+    );
 }
