@@ -56,7 +56,7 @@ async fn a_chunk_renews_the_lease() {
     let database = Database::new();
     let first = World::new(database.node().await).await;
     let second = database.joins(&first).await;
-    first.accept(&persons(1_000)).await;
+    first.accept(&persons(30_000)).await;
     let lane = first.claim().await.unwrap();
     let since = Instant::now();
     let mut last = Instant::now();
