@@ -83,7 +83,9 @@ impl Inner {
                 }
                 // Somebody else has it, or is about to.
                 Ended::Committed(None) | Ended::Failed(Failure::Raced) => {}
-                Ended::Failed(failure @ Failure::Database(_)) if failure.is_worth_another_try() => {}
+                Ended::Failed(failure @ Failure::Database(_)) if failure.is_worth_another_try() => {
+                    debug!(?failure, source, "a lane could not be claimed now");
+                }
                 Ended::Failed(failure) => return Err(failure.into()),
                 Ended::Unknown(_, error) => return Err(error),
             }

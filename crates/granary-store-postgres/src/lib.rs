@@ -108,8 +108,6 @@ pub(crate) struct Inner {
     hash_key: [u8; 16],
     /// Who this node is in the rows of lanes: another at every start.
     owner: String,
-    /// The database commits durably by itself.
-    database_is_synchronous: bool,
     closed: AtomicBool,
     /// The lanes that this node holds, by the number of their source, with what was read of the task at their head.
     held: Mutex<HashMap<u32, Held>>,
@@ -192,7 +190,6 @@ impl PostgresStore {
             limits: options.limits,
             hash_key: [0; 16],
             owner: random_name()?,
-            database_is_synchronous: false,
             closed: AtomicBool::new(false),
             held: Mutex::default(),
             held_bytes: AtomicU64::new(0),
@@ -214,30 +211,41 @@ fn random_name() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// Says why a database of this version (as in `server_version_num`) and encoding does not do.
+fn works_on(version: i32, encoding: &str) -> std::result::Result<(), String> {
+    if version < 150_000 {
+        let major = version / 10_000;
+        return Err(format!("PostgreSQL 15 or later is needed; this is {major}"));
+    }
+    if encoding != "UTF8" {
+        return Err(format!(
+            "the database must be encoded in UTF8; this one is in {encoding}"
+        ));
+    }
+    Ok(())
+}
+
+#[test]
+fn an_older_server_is_refused_by_its_number() {
+    assert_eq!(
+        works_on(140_013, "UTF8").unwrap_err(),
+        "PostgreSQL 15 or later is needed; this is 14"
+    );
+    assert_eq!(works_on(150_000, "UTF8"), Ok(()));
+}
+
 impl Inner {
     /// Sees that the database is one that works.
-    async fn check_database(&mut self) -> Result<()> {
+    async fn check_database(&self) -> Result<()> {
         let asked = self.read(|session: Arc<Session>| async move {
             let session = &*session;
-            let sql = "SELECT current_setting('server_version_num')::int4, current_setting('server_encoding'), \
-                       current_setting('synchronous_commit')";
+            let sql =
+                "SELECT current_setting('server_version_num')::int4, current_setting('server_encoding')";
             let row = session.query_one(sql, params![]).await?;
-            Ok((row.get::<_, i32>(0), row.get::<_, String>(1), row.get::<_, String>(2)))
+            Ok((row.get::<_, i32>(0), row.get::<_, String>(1)))
         });
-        let (version, encoding, synchronous) = asked.await?;
-        if version < 150_000 {
-            return Err(StoreError::Unavailable(format!(
-                "PostgreSQL 15 or later is needed; this is {}",
-                version / 10_000
-            )));
-        }
-        if encoding != "UTF8" {
-            return Err(StoreError::Unavailable(format!(
-                "the database must be encoded in UTF8; this one is in {encoding}"
-            )));
-        }
-        self.database_is_synchronous = !matches!(synchronous.as_str(), "off" | "local");
-        Ok(())
+        let (version, encoding) = asked.await?;
+        works_on(version, &encoding).map_err(StoreError::Unavailable)
     }
 
     /// The secret key of the store, made by whoever comes first.

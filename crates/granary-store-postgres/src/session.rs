@@ -343,8 +343,10 @@ impl Inner {
     fn begin_with(&self, rules: Rules) -> String {
         let synchronous = match rules.commit {
             // What the operator asks for beyond that stays, such as `remote_apply`.
-            Commit::Durable if self.database_is_synchronous => "",
-            Commit::Durable => "SET LOCAL synchronous_commit = on;",
+            Commit::Durable => {
+                "SELECT set_config('synchronous_commit', 'on', true) \
+                 WHERE current_setting('synchronous_commit') IN ('off', 'local');"
+            }
             Commit::Soon => "SET LOCAL synchronous_commit = off;",
         };
         let idle = match rules.holds_lane {
@@ -494,20 +496,33 @@ fn too_long() -> StoreError {
     ))
 }
 
-/// Counts the tries of one call.
-#[derive(Default)]
-pub(crate) struct Tries(u32);
+/// Counts the tries of one call, and their time: each may have waited for a lock.
+pub(crate) struct Tries {
+    count: u32,
+    since: Instant,
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        let since = Instant::now();
+        Self { count: 0, since }
+    }
+}
 
 impl Tries {
     /// Waits for the next try, or says why there is none.
     pub(crate) async fn again(&mut self, failure: Failure) -> granary_store::Result<()> {
-        self.0 += 1;
-        if self.0 >= TRIES_MAX || !failure.is_worth_another_try() {
+        self.count += 1;
+        let is_over = self.count >= TRIES_MAX || self.since.elapsed() >= CALL_TIME_MAX;
+        if is_over || !failure.is_worth_another_try() {
             return Err(failure.into());
         }
         // Whoever else is there should be through; two that meet should not meet again.
         let jitter = u64::from(getrandom::u32().unwrap_or_default() % 4);
-        tokio::time::sleep(Duration::from_millis((u64::from(self.0) * 2 + jitter).min(100))).await;
+        tokio::time::sleep(Duration::from_millis(
+            (u64::from(self.count) * 2 + jitter).min(100),
+        ))
+        .await;
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 mod balancer;
 mod lost_database;
+mod operations;
 mod rolling_restart;
 mod uploads;
 
