@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
 
 mod definitions;
+mod durable;
 mod hint;
 mod lanes;
 mod lost;
