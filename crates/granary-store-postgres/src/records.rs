@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 
 use crate::catalog::see_source;
 use crate::current::{HEAD_COLUMNS, head_columns, head_of, is_shown, parsed_id, place_of};
-use crate::session::{Attempt, Session, params};
+use crate::session::{Attempt, Session, param, params};
 use crate::{Inner, bucket_of, int4, int8};
 
 /// A record from the columns behind its id: head, data, identifiers.
@@ -267,66 +267,31 @@ impl Inner {
         after: Option<(&ResourceId, &ResourceId)>,
         limit: usize,
     ) -> Result<Vec<Record>> {
-        let (bucket, of_source, number) = (bucket_of(source.number), int4(source.number), int4(number));
+        const ALL: &str = edges!("(e.from_id, e.to_id) > ($5, $7)");
+        const OF_FROM: &str = edges!("e.from_id = $8 AND (e.from_id, e.to_id) > ($5, $7)");
+        const OF_TO: &str = edges!("e.to_id = $8 AND e.from_id >= $5 AND (e.from_id, e.to_id) > ($5, $7)");
+        const OF_BOTH: &str = edges!("e.from_id = $8 AND e.to_id = $9 AND (e.from_id, e.to_id) > ($5, $7)");
         let (after_from, after_to) = after.map_or(("", ""), |(from, to)| (from.as_str(), to.as_str()));
-        let (most, bytes) = (int8(limit as u64), PAGE_BYTES_MAX as i64);
+        let mut of = params![
+            bucket_of(source.number),
+            int4(source.number),
+            int4(number),
+            PAGE_BYTES_MAX as i64,
+            after_from,
+            int8(limit as u64),
+            after_to
+        ];
+        let ends = [&filter.from, &filter.to].into_iter().flatten();
+        of.extend(ends.map(|end| param(end.as_str())));
+        let sql = match (&filter.from, &filter.to) {
+            (None, None) => ALL,
+            (Some(_), None) => OF_FROM,
+            (None, Some(_)) => OF_TO,
+            (Some(_), Some(_)) => OF_BOTH,
+        };
         self.read(|session: Arc<Session>| async move {
             let session = &*session;
-            let rows = async {
-                match (&filter.from, &filter.to) {
-                    (None, None) => {
-                        const SQL: &str = edges!("(e.from_id, e.to_id) > ($5, $7)");
-                        let of = params![bucket, of_source, number, bytes, after_from, most, after_to];
-                        session.query(SQL, of).await
-                    }
-                    (Some(from), None) => {
-                        const SQL: &str = edges!("e.from_id = $8 AND (e.from_id, e.to_id) > ($5, $7)");
-                        let of = params![
-                            bucket,
-                            of_source,
-                            number,
-                            bytes,
-                            after_from,
-                            most,
-                            after_to,
-                            from.as_str()
-                        ];
-                        session.query(SQL, of).await
-                    }
-                    (None, Some(to)) => {
-                        const SQL: &str =
-                            edges!("e.to_id = $8 AND e.from_id >= $5 AND (e.from_id, e.to_id) > ($5, $7)");
-                        let of = params![
-                            bucket,
-                            of_source,
-                            number,
-                            bytes,
-                            after_from,
-                            most,
-                            after_to,
-                            to.as_str()
-                        ];
-                        session.query(SQL, of).await
-                    }
-                    (Some(from), Some(to)) => {
-                        const SQL: &str =
-                            edges!("e.from_id = $8 AND e.to_id = $9 AND (e.from_id, e.to_id) > ($5, $7)");
-                        let of = params![
-                            bucket,
-                            of_source,
-                            number,
-                            bytes,
-                            after_from,
-                            most,
-                            after_to,
-                            from.as_str(),
-                            to.as_str()
-                        ];
-                        session.query(SQL, of).await
-                    }
-                }
-            };
-            let (rows, ()) = futures::try_join!(rows, see_source(session, source))?;
+            let (rows, ()) = futures::try_join!(session.query(sql, of), see_source(session, source))?;
             Ok(rows.iter().map(edge_of).collect::<Result<_>>()?)
         })
         .await

@@ -13,6 +13,7 @@ use futures::TryStreamExt;
 use granary_core::ksuid::Ksuid;
 use granary_store::StoreError;
 use tokio_postgres::Row;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::types::{ToSql, Type};
 
@@ -137,6 +138,9 @@ params_of! {
 
 /// The parameters of a statement with their types.
 pub(crate) type Params<'a> = Vec<(Arc<dyn ToSql + Sync + Send + 'a>, Type)>;
+
+/// A value of a row that is copied.
+pub(crate) type Value<'a> = &'a (dyn ToSql + Sync);
 
 pub(crate) fn param<'a, T: Param + 'a>(value: T) -> (Arc<dyn ToSql + Sync + Send + 'a>, Type) {
     (Arc::new(value), T::TYPE)
@@ -277,6 +281,43 @@ impl Session {
             on if on == count as u64 => Ok(()),
             _ => Err(Failure::Raced),
         }
+    }
+}
+
+/// Copying many rows into a table.
+impl Session {
+    /// False where a statement may have no name: one that copies has.
+    pub(crate) fn can_copy(&self) -> bool {
+        self.statements == Statements::Prepared
+    }
+
+    /// Copies rows with values of these types into a table.
+    pub(crate) async fn copy<'r>(
+        &self,
+        count: usize,
+        sql: &'static str,
+        types: &[Type],
+        rows: impl Iterator<Item = Vec<Value<'r>>>,
+    ) -> Attempt<()> {
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+        let client = self.client();
+        let statement = {
+            let _turn = self.turn.lock().await;
+            client.prepare_typed_cached(sql, &[]).await?
+        };
+        let writer = BinaryCopyInWriter::new(client.copy_in(&statement).await?, types);
+        let mut writer = std::pin::pin!(writer);
+        for row in rows {
+            writer.as_mut().write(&row).await?;
+        }
+        let copied = writer.finish().await?;
+        self.unanswered.fetch_sub(1, Ordering::Relaxed);
+        if copied != count as u64 {
+            return Err(
+                StoreError::Damaged("a copy wrote another number of rows than was sent".into()).into(),
+            );
+        }
+        Ok(())
     }
 }
 
