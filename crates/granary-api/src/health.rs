@@ -11,6 +11,9 @@ pub struct Health {
     pub status: HealthStatus,
     /// The version of the server.
     pub version: String,
+    /// Why it is not ready, for whoever operates it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// How a server is.

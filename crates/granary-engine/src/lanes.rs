@@ -4,8 +4,8 @@
 //! with ten million operations delays no other. It is woken when something is accepted and looks by itself every so
 //! often, and does the same either way.
 //!
-//! A lane whose chunk fails is *parked*: kept by this engine, so that no worker takes it up again before its pause is
-//! over, while all others go on. One whose chunk *panics* goes on operation by operation, and an operation that panics
+//! A lane whose chunk fails is *parked*: kept by this engine, so that none of its workers takes it up again before its
+//! pause is over, while all others go on. One whose chunk *panics* goes on operation by operation, and an operation that panics
 //! on its own fails with INTERNAL: it would panic again, and all that wait behind it would wait for ever. What is
 //! applied rests on the cursor in the store alone, so a chunk may always be tried again.
 
@@ -209,6 +209,8 @@ impl Lanes {
                         break;
                     }
                     None => {
+                        // It may have been too much for one transaction.
+                        *operations = (*operations / 2).max(CHUNK_OPERATIONS_MIN);
                         self.failed(&lane, budget, &failure);
                         self.park(lane, &failure);
                         return Ok(Turn::Worked);
@@ -217,7 +219,9 @@ impl Lanes {
             }
             // A store that never waits would keep the thread from all others, who may want us to stop.
             tokio::task::yield_now().await;
-            if self.stop.is_cancelled() || clock.monotonic() >= until {
+            // One that is under suspicion is kept: given back, it would begin with many operations at once.
+            let is_over = suspected == 0 && clock.monotonic() >= until;
+            if self.stop.is_cancelled() || is_over {
                 break;
             }
         }

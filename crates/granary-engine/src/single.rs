@@ -6,7 +6,7 @@ use bytes::Bytes;
 use granary_core::check::{Checker, Rejection};
 use granary_core::contained::ContainedPath;
 use granary_core::decide::{Guard, Verdict};
-use granary_core::error::{ErrorObject, ErrorType};
+use granary_core::error::ErrorObject;
 use granary_core::keys::{Key, RelationshipId, ResourceId};
 use granary_core::operation::{Action, Operation, RecordId, TargetType};
 use granary_core::task::{TaskId, TaskKind};
@@ -15,7 +15,7 @@ use granary_core::vocabulary::Vocabularies;
 use granary_store::{CheckedBatch, Record, Source, StoreError, Write, Written};
 
 use crate::engine::{CHANGED_TRIES_MAX, Engine, InFlight};
-use crate::error::{error_object, internal};
+use crate::error::{error_object, internal, unavailable};
 use crate::expected::{Expected, tag_of_record};
 use crate::random::{random_bytes, task_id};
 use crate::schemas::CompiledSchema;
@@ -224,7 +224,7 @@ impl Single {
         }
         if raced == RACE_TRIES_MAX {
             let message = "the record was written at the same time, again and again; send the request again";
-            return Err(ErrorObject::new(ErrorType::Aborted, message));
+            return Err(unavailable(message));
         }
         Err(error_object(StoreError::DefinitionsChanged))
     }

@@ -1,6 +1,6 @@
 -- The first schema. `bucket` is a hash of what a row belongs to and the first column of every key, so that one
--- transaction touches one bucket and the tables can be spread over machines by it. No foreign keys: each table has one
--- writer for each source, and deleted sources are freed in pieces.
+-- transaction touches one bucket and the tables can be spread over machines by it. No foreign keys: what
+-- is there is seen under locks, and deleted sources are freed in pieces.
 
 -- What belongs to the store as a whole: one row.
 CREATE TABLE granary.store (

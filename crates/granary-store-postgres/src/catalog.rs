@@ -12,6 +12,7 @@ use granary_core::task::{TaskId, TaskKind};
 use granary_core::time::Timestamp;
 use granary_store::{Definitions, Result, Source, StoreError, Stored};
 use tokio_postgres::Row;
+use tracing::debug;
 
 use crate::session::{Attempt, Ended, Failure, Rules, Session, params};
 use crate::tasks::ksuid_of;
@@ -146,8 +147,12 @@ impl Inner {
         )
         .await?;
         let outcome = self.transact(Rules::DURABLE, work).await;
-        reserve("UPDATE granary.source SET reserved_until = '-infinity' WHERE bucket = $1 AND source = $2")
-            .await?;
+        let reopened = reserve(
+            "UPDATE granary.source SET reserved_until = '-infinity' WHERE bucket = $1 AND source = $2",
+        );
+        if let Err(failure) = reopened.await {
+            debug!(%failure, source = %source.key, "a source stays reserved for some seconds");
+        }
         outcome
     }
 
@@ -158,12 +163,11 @@ impl Inner {
         }
         let bucket = bucket_of_key(key);
         self.transact(Rules::DURABLE, |session: Arc<Session>| async move {
-            let session = &*session;
             // The row of the bucket is locked from here on: two that create the same source do it one after the other.
             let sql = "INSERT INTO granary.bucket VALUES ($1, 1) \
                        ON CONFLICT (bucket) DO UPDATE SET sources = bucket.sources + 1 RETURNING sources";
             let given: i32 = session.query_one(sql, params![bucket]).await?.get(0);
-            if let Some(found) = find_source(session, key).await? {
+            if let Some(found) = find_source(&session, key).await? {
                 return Ok((found, Stored::Replaced));
             }
             let number = given as u32 * BUCKETS + u32::from(bucket.unsigned_abs());
@@ -187,17 +191,13 @@ impl Inner {
     }
 
     pub(crate) async fn source(&self, key: &Key) -> Result<Option<Source>> {
-        self.read(|session: Arc<Session>| async move {
-            let session = &*session;
-            find_source(session, key).await
-        })
-        .await
+        self.read(|session: Arc<Session>| async move { find_source(&session, key).await })
+            .await
     }
 
     pub(crate) async fn sources(&self, after: Option<&Key>, limit: usize) -> Result<Vec<Source>> {
         let after = after.map_or("", Key::as_str);
         self.read(|session: Arc<Session>| async move {
-            let session = &*session;
             let sql = "SELECT source, key, created_at FROM granary.source WHERE NOT dead AND key > $1 \
                        ORDER BY key LIMIT $2";
             let rows = session.query(sql, params![after, int8(limit as u64)]).await?;
@@ -211,8 +211,7 @@ impl Inner {
         let (bucket, number) = (bucket_of(source.number), int4(source.number));
         let here = move || params![bucket, number];
         self.transact_alone(source, |session: Arc<Session>| async move {
-            let session = &*session;
-            take_source(session, source).await?;
+            take_source(&session, source).await?;
             // No acceptance is under way any more; the chunk of the lane that is, ends first.
             let sql = "UPDATE granary.lane SET runnable = false, fence = fence + 1, owner = NULL, \
                        lease_until = '-infinity' WHERE bucket = $1 AND source = $2";
@@ -242,16 +241,12 @@ impl Inner {
     }
 
     pub(crate) async fn definitions(&self, source: &Source) -> Result<Definitions> {
-        self.read(|session: Arc<Session>| async move {
-            let session = &*session;
-            read_definitions(session, source).await
-        })
-        .await
+        self.read(|session: Arc<Session>| async move { read_definitions(&session, source).await })
+            .await
     }
 
     pub(crate) async fn definitions_revision(&self, source: &Source) -> Result<u64> {
         self.read(|session: Arc<Session>| async move {
-            let session = &*session;
             let sql = "SELECT definitions_revision FROM granary.source WHERE bucket = $1 AND source = $2 AND NOT dead";
             let row = session
                 .query_opt(sql, params![bucket_of(source.number), int4(source.number)])
@@ -271,12 +266,11 @@ impl Inner {
     ) -> Result<(StoredDefinition, Stored)> {
         self.check_open()?;
         self.transact_alone(source, |session: Arc<Session>| async move {
-            let session = &*session;
-            if take_source(session, source).await? != seen {
+            if take_source(&session, source).await? != seen {
                 return Err(StoreError::DefinitionsChanged.into());
             }
-            self.see_vocabularies(session, definition).await?;
-            let mut definitions = read_definitions(session, source).await?;
+            self.see_vocabularies(&session, definition).await?;
+            let mut definitions = read_definitions(&session, source).await?;
             let same = |d: &StoredDefinition| d.kind == definition.kind() && d.key == *definition.key();
             let mut stored = StoredDefinition {
                 kind: definition.kind(),
@@ -303,7 +297,7 @@ impl Inner {
                 Some(place) => {
                     let current = &definitions.list[place];
                     if let Some(refusal) = definition.refused_while_records_exist(current)
-                        && in_use(session, source, current.number).await?.is_some()
+                        && in_use(&session, source, current.number).await?.is_some()
                     {
                         return Err(StoreError::Refused(refusal).into());
                     }
@@ -337,7 +331,7 @@ impl Inner {
                 stored.updated_at.millis(),
             ];
             session.execute_on(1, sql, of).await?;
-            move_revision(session, source).await?;
+            move_revision(&session, source).await?;
             Ok((stored, did))
         })
         .await
@@ -352,8 +346,7 @@ impl Inner {
     ) -> Result<()> {
         self.check_open()?;
         self.transact_alone(source, |session: Arc<Session>| async move {
-            let session = &*session;
-            if take_source(session, source).await? != seen {
+            if take_source(&session, source).await? != seen {
                 return Err(StoreError::DefinitionsChanged.into());
             }
             let sql = "DELETE FROM granary.definition WHERE bucket = $1 AND source = $2 AND kind = $3 AND key = $4 \
@@ -368,10 +361,10 @@ impl Inner {
                 let missing = ErrorObject::not_found(format!("'{key}' does not exist"));
                 return Err(StoreError::Refused(missing).into());
             };
-            if let Some(why) = in_use(session, source, uint4(row.get(0))).await? {
+            if let Some(why) = in_use(&session, source, uint4(row.get(0))).await? {
                 return Err(StoreError::precondition(format!("'{key}' is in use: {why}")).into());
             }
-            move_revision(session, source).await
+            move_revision(&session, source).await
         })
         .await
     }

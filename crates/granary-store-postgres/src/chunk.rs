@@ -7,13 +7,12 @@ use granary_core::decide::{Decision, Plan, Verdict};
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::operation::TypeRef;
 use granary_core::time::Timestamp;
-use granary_store::{Budget, CheckedBatch, Lane, ReceiptsChunk, Result, Step};
+use granary_store::{Budget, CheckedBatch, Lane, ReceiptsChunk, Result, Step, pack, unpack};
 use tokio_postgres::Row;
 
 use crate::current::{STAMPS, lock_ground, see_absent};
 use crate::effects::{Effects, Place, write_effects};
 use crate::lanes::hold_lane;
-use crate::packed::{pack, unpack};
 use crate::session::{Attempt, Ended, Rules, Session, Tries, params};
 use crate::tasks::{
     TaskRow, insert_receipts, read_operations, read_types, task_columns, task_row, update_task,
@@ -91,7 +90,11 @@ impl Inner {
             operations: 1,
             bytes: u64::MAX,
         };
-        self.step(lane, one, now, Some(error)).await
+        let outcome = self.step(lane, one, now, Some(error)).await;
+        if outcome.is_ok() {
+            self.tries(lane, None);
+        }
+        outcome
     }
 
     /// One step of a lane; with `error` it is the failure of the next operation.
@@ -107,10 +110,13 @@ impl Inner {
         let mut tries = Tries::default();
         loop {
             let attempt = self.attempt(Rules::CHUNK, |session: Arc<Session>| async move {
-                let session = &*session;
-                self.step_in(session, lane, budget, now, error).await
+                self.step_in(&session, lane, budget, now, error).await
             });
             match attempt.await {
+                Ended::Committed(Step::Lost) => {
+                    self.let_go(lane);
+                    return Ok(Step::Lost);
+                }
                 Ended::Committed(step) => return Ok(step),
                 // Whether it was committed shows in the cursor, from which the next call goes on.
                 Ended::Unknown(_, lost) => return Err(lost),
@@ -160,8 +166,10 @@ impl Inner {
             return Ok(Step::Idle);
         };
         let here = (task.sequence, task.progress.cursor);
-        let before = self.tries(lane, error.is_none().then_some(here));
-        if error.is_some() && before.is_some_and(|tried| tried != here) {
+        if error.is_none() {
+            self.tries(lane, Some(here));
+        }
+        if error.is_some() && self.tried(lane).is_some_and(|tried| tried != here) {
             // The task that it was tried of was cancelled meanwhile: what comes now is another.
             return Ok(Step::Applied(0));
         }
@@ -177,11 +185,33 @@ impl Inner {
         Ok(Step::Applied(count))
     }
 
-    /// Notes what is tried in a lane that this node holds; what was before, if it came to no end.
-    fn tries(&self, lane: &Lane, trying: Option<(u64, u64)>) -> Option<(u64, u64)> {
+    /// Notes what is tried in a lane that this node holds.
+    fn tries(&self, lane: &Lane, trying: Option<(u64, u64)>) {
+        if let Some(held) = lock(&self.held).get_mut(&lane.source.number)
+            && held.fence == lane.fence
+        {
+            held.trying = trying;
+        }
+    }
+
+    /// What was tried in a lane and came to no end.
+    fn tried(&self, lane: &Lane) -> Option<(u64, u64)> {
+        let held = lock(&self.held);
+        let held = held
+            .get(&lane.source.number)
+            .filter(|held| held.fence == lane.fence)?;
+        held.trying
+    }
+
+    /// Forgets a lane that is lost, or given back.
+    pub(crate) fn let_go(&self, lane: &Lane) {
         let mut held = lock(&self.held);
-        let held = held.get_mut(&lane.source.number)?;
-        std::mem::replace(&mut held.trying, trying)
+        if held
+            .get(&lane.source.number)
+            .is_some_and(|held| held.fence == lane.fence)
+        {
+            held.remove(&lane.source.number);
+        }
     }
 
     /// Applies the next operations of a task; how many.
@@ -407,7 +437,6 @@ impl Inner {
     async fn try_alone(&self, lane: &Lane) -> Result<Option<i32>> {
         let source = lane.source.number;
         self.transact(Rules::DURABLE, |session: Arc<Session>| async move {
-            let session = &*session;
             // Whoever tried before and has neither got on nor said that it lives, has ended, for all that is known.
             let sql = "UPDATE granary.lane SET trier = $4, lease_until = now() + make_interval(secs => $5), \
                        deaths = CASE WHEN trier IS NULL OR trier = $4 THEN deaths ELSE deaths + 1 END \

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType};
 use granary_store::{Result, StoreError};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -16,7 +16,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::session::Session;
+use crate::session::{Session, unavailable, with_causes};
 use crate::{Inner, PostgresOptions};
 
 /// How long a connection may take to come up, unless the URL says so with `connect_timeout`.
@@ -59,9 +59,10 @@ pub(crate) fn pool(config: Config, tls: Option<MakeRustlsConnect>, connections: 
 }
 
 fn config(url: &str) -> Result<Config> {
-    // The message of the parser does not quote the URL, which holds a password.
+    // The message of the parser quotes names of parameters, and not the URL, which holds a password.
     let mut config = Config::from_str(url).map_err(|error| {
-        StoreError::Unavailable(format!("the URL of the database cannot be read: {error}"))
+        let why = with_causes(&error);
+        StoreError::Unavailable(format!("the URL of the database cannot be read: {why}"))
     })?;
     if config.get_dbname().is_none() {
         config.dbname("granary");
@@ -174,9 +175,13 @@ impl Inner {
     /// A connection of the pool.
     pub(crate) async fn session(&self) -> Result<Session> {
         let client = self.pool.get().await.map_err(|error| match error {
-            deadpool_postgres::PoolError::Timeout(_) => StoreError::Unavailable(
-                "no connection to PostgreSQL came free; see --postgres-connections".into(),
-            ),
+            PoolError::Timeout(TimeoutType::Wait) => StoreError::Unavailable(format!(
+                "no connection to PostgreSQL came free within {} s: it does not answer, or is slow, or \
+                 --postgres-connections are too few",
+                POOL_WAIT_MAX.as_secs()
+            )),
+            PoolError::Timeout(_) => StoreError::Unavailable("PostgreSQL did not answer in time".into()),
+            PoolError::Backend(error) => unavailable(&error),
             error => StoreError::Unavailable(format!("PostgreSQL: {error}")),
         })?;
         Ok(Session::new(client, self.statements))

@@ -361,7 +361,9 @@ async fn lock_neighbours(
         let mut places = Vec::new();
         let (mut numbers, mut ids, mut counts) = (Vec::new(), Vec::new(), Vec::new());
         let (mut from_types, mut to_types) = (Vec::new(), Vec::new());
-        for (at, (end, count)) in plan.bounds().enumerate() {
+        let mut bounds: Vec<_> = plan.bounds().enumerate().collect();
+        bounds.sort_unstable_by_key(|(_, (end, _))| (end.number, end.id));
+        for (at, (end, count)) in bounds {
             if end.direction == direction {
                 let ends = ends_of(types, end.number)?;
                 places.push(at);

@@ -1,6 +1,6 @@
 //! What a decision writes: records, their identifiers, and what goes with a deleted resource.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use granary_core::decide::{Decision, Head, Identified, Plan, Put, RecordKey};
 use granary_core::keys::ResourceId;
@@ -331,7 +331,8 @@ impl<'a> Writing<'a> {
         let sql = "DELETE FROM granary.resource WHERE ctid = ANY (ARRAY(\
                    SELECT r.ctid FROM unnest($3::int4[], $4::text[]) u (type, id) \
                    CROSS JOIN LATERAL (SELECT r.ctid FROM granary.resource r WHERE r.bucket = $1 AND r.source = $2 \
-                   AND r.type = u.type AND r.id = u.id FOR UPDATE) r))";
+                   AND r.type = u.type AND r.id = u.id FOR UPDATE) r)) \
+                   AND bucket + 0 = $1 AND source + 0 = $2";
         let count = ids.len();
         let of = params![
             bucket_of(self.place.source),
@@ -394,7 +395,8 @@ impl<'a> Writing<'a> {
             let sql = "DELETE FROM granary.identifier WHERE ctid = ANY (ARRAY(\
                        SELECT i.ctid FROM unnest($3::int4[], $4::text[]) u (type, id) \
                        CROSS JOIN LATERAL (SELECT i.ctid FROM granary.identifier i WHERE i.bucket = $1 \
-                       AND i.source = $2 AND i.type = u.type AND i.id = u.id FOR UPDATE) i))";
+                       AND i.source = $2 AND i.type = u.type AND i.id = u.id FOR UPDATE) i)) \
+                       AND bucket + 0 = $1 AND source + 0 = $2";
             self.session
                 .execute(sql, params![bucket, source, gone_numbers, gone_ids])
                 .await?;
@@ -423,17 +425,18 @@ pub(crate) async fn delete_edges(
     let sql = "DELETE FROM granary.edge WHERE ctid = ANY (ARRAY(\
                SELECT e.ctid FROM unnest($3::int4[], $4::text[], $5::text[]) u (type, from_id, to_id) \
                CROSS JOIN LATERAL (SELECT e.ctid FROM granary.edge e WHERE e.bucket = $1 AND e.source = $2 \
-               AND e.type = u.type AND e.from_id = u.from_id AND e.to_id = u.to_id FOR UPDATE) e))";
+               AND e.type = u.type AND e.from_id = u.from_id AND e.to_id = u.to_id FOR UPDATE) e)) \
+               AND bucket + 0 = $1 AND source + 0 = $2";
     session
         .execute(sql, params![bucket_of(source), int4(source), numbers, froms, tos])
         .await
 }
 
-/// The edges at deleted resources, by the place of the resource; at most so many of each, and of all.
+/// The edges at deleted resources, one resource after the other; at most so many of each, and of all. Nothing is sorted,
+/// so it ends where there are enough.
 const EDGES_AT: &str = concat!(
     "SELECT u.at, e.type, e.from_id, e.to_id FROM unnest($3::int4[], $4::text[]) WITH ORDINALITY u (type, id, at) \
-     JOIN granary.definition d ON d.bucket = $1 AND d.source = $2 \
-     CROSS JOIN LATERAL (\
+     CROSS JOIN LATERAL (SELECT e.* FROM granary.definition d CROSS JOIN LATERAL (\
      (SELECT e.type, e.from_id, e.to_id FROM granary.edge e WHERE d.from_number = u.type AND e.bucket = $1 \
      AND e.source = $2 AND e.type = d.number AND e.from_id = u.id AND ",
     is_shown!("d.from_number", "d.to_number"),
@@ -441,7 +444,7 @@ const EDGES_AT: &str = concat!(
      (SELECT e.type, e.from_id, e.to_id FROM granary.edge e WHERE d.to_number = u.type AND e.bucket = $1 \
      AND e.source = $2 AND e.type = d.number AND e.to_id = u.id AND ",
     is_shown!("d.from_number", "d.to_number"),
-    " LIMIT $5)) e ORDER BY u.at LIMIT $5"
+    " LIMIT $5)) e WHERE d.bucket = $1 AND d.source = $2 LIMIT $5) e LIMIT $5"
 );
 
 /// Removes the stored edges of deleted resources, or marks these where they are too many. Records of the plan that went
@@ -485,11 +488,17 @@ async fn cascade(
     let mut whole = resources.len();
     if rows.len() > place.cascade_max {
         // The edges of the one where it stopped, and of those behind it, were not all seen.
-        whole = rows.last().map(place_of).transpose()?.unwrap_or_default();
+        let places: Vec<usize> = rows.iter().map(place_of).collect::<Result<_>>()?;
+        whole = match places.is_sorted() {
+            true => places.last().copied().unwrap_or_default(),
+            // The database went another way: then it says nothing of any.
+            false => 0,
+        };
         mark(session, place, &resources[whole..], OnlyMarked::No).await?;
         effects.marked = true;
     }
-    let mut gone = HashSet::new();
+    // In the order of their keys: two that delete ends of the same edges do not wait for each other.
+    let mut gone = BTreeSet::new();
     for row in &rows {
         if place_of(row)? < whole {
             let number: TypeNumber = uint4(row.get(1));

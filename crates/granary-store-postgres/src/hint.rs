@@ -2,6 +2,7 @@
 //! that cannot come because a pooler is in between, costs the wait until workers look by themselves.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -31,14 +32,23 @@ impl Inner {
         if self.statements == Statements::Unnamed {
             return;
         }
+        // One that is still to be sent stands for this too.
+        if self.hinting.swap(true, Ordering::SeqCst) {
+            return;
+        }
         let inner = Arc::clone(self);
         tokio::spawn(async move {
-            let told = inner.read(|session: Arc<Session>| async move {
-                session
-                    .execute("SELECT pg_notify('granary', '')", params![])
-                    .await
+            let told = inner.read(|session: Arc<Session>| {
+                inner.hinting.store(false, Ordering::SeqCst);
+                async move {
+                    session
+                        .execute("SELECT pg_notify('granary', '')", params![])
+                        .await
+                }
             });
-            if let Err(failure) = told.await {
+            let told = told.await;
+            inner.hinting.store(false, Ordering::SeqCst);
+            if let Err(failure) = told {
                 debug!(%failure, "the other nodes were not told of work; they look by themselves");
             }
         });

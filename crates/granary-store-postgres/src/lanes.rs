@@ -10,7 +10,7 @@ use granary_store::{Lane, Result, Source};
 use tracing::{debug, warn};
 
 use crate::catalog::parsed_key;
-use crate::session::{Attempt, Commit, Ended, Failure, Rules, Session, params};
+use crate::session::{Attempt, Commit, Ended, Failure, Rules, Session, Tries, params};
 use crate::{Held, Inner, bucket_of, int4, int8, lock, uint4, uint8};
 
 /// Lanes that are looked at for one that is free.
@@ -21,7 +21,7 @@ const ATTEMPTS_MAX: i32 = 2;
 const CLAIM: Rules = Rules {
     commit: Commit::Soon,
     lock_wait: Duration::from_millis(200),
-    holds_lane: true,
+    ..Rules::CHUNK
 };
 
 /// Locks the lane until the end of the transaction; false where it is another's.
@@ -53,44 +53,60 @@ pub(crate) async fn lock_intake(session: &Session, source: u32) -> Attempt<()> {
     Ok(())
 }
 
+/// So many places: the first, and the others from somewhere on. All who look at once want the first, and those who do not
+/// get it should not all want the next.
+fn in_turn(count: usize) -> impl Iterator<Item = usize> {
+    let others = count.saturating_sub(1).max(1);
+    let from = getrandom::u32().unwrap_or_default() as usize % others;
+    (0..count).map(move |place| match place {
+        0 => 0,
+        place => 1 + (place - 1 + from) % others,
+    })
+}
+
 impl Inner {
     pub(crate) async fn claim_lane(&self) -> Result<Option<Lane>> {
         self.check_open()?;
-        // In a transaction, for what that says of plans: lanes without work may be very many.
-        let candidates = self.transact(CLAIM, |session: Arc<Session>| async move {
-            let session = &*session;
-            let sql = "SELECT source, fence FROM granary.lane WHERE runnable AND lease_until < now() \
-                       ORDER BY ready_at LIMIT $1";
-            session.query(sql, params![CANDIDATES]).await
-        });
-        for candidate in candidates.await? {
-            let (source, seen) = (uint4(candidate.get(0)), candidate.get::<_, i64>(1));
-            match self
-                .attempt(CLAIM, |session: Arc<Session>| async move {
-                    let session = &*session;
-                    self.claim(session, source, seen).await
-                })
-                .await
-            {
-                Ended::Committed(Some(lane)) => {
-                    let held = Held {
-                        fence: lane.fence,
-                        open: None,
-                        trying: None,
-                    };
-                    lock(&self.held).insert(source, held);
-                    return Ok(Some(lane));
+        let mut tries = Tries::default();
+        loop {
+            // In a transaction, for what that says of plans: lanes without work may be very many.
+            let candidates = self.transact(CLAIM, |session: Arc<Session>| async move {
+                let sql = "SELECT source, fence FROM granary.lane WHERE runnable AND lease_until < now() \
+                           ORDER BY ready_at LIMIT $1";
+                session.query(sql, params![CANDIDATES]).await
+            });
+            let candidates = candidates.await?;
+            let mut failed = None;
+            for place in in_turn(candidates.len()) {
+                let candidate = &candidates[place];
+                let (source, seen) = (uint4(candidate.get(0)), candidate.get::<_, i64>(1));
+                let claiming = self.attempt(CLAIM, |session: Arc<Session>| async move {
+                    self.claim(&session, source, seen).await
+                });
+                match claiming.await {
+                    // Where the answer was lost it may be ours: each step asks who holds it.
+                    Ended::Committed(Some(lane)) | Ended::Unknown(Some(lane), _) => {
+                        let held = Held {
+                            fence: lane.fence,
+                            open: None,
+                            trying: None,
+                        };
+                        lock(&self.held).insert(source, held);
+                        return Ok(Some(lane));
+                    }
+                    // Somebody else has it, or is about to.
+                    Ended::Committed(None) | Ended::Unknown(None, _) | Ended::Failed(Failure::Raced) => {}
+                    Ended::Failed(failure) if failure.is_lock_wait() => {}
+                    Ended::Failed(failure) => failed = Some(failure),
                 }
-                // Somebody else has it, or is about to.
-                Ended::Committed(None) | Ended::Failed(Failure::Raced) => {}
-                Ended::Failed(failure @ Failure::Database(_)) if failure.is_worth_another_try() => {
-                    debug!(?failure, source, "a lane could not be claimed now");
-                }
-                Ended::Failed(failure) => return Err(failure.into()),
-                Ended::Unknown(_, error) => return Err(error),
+            }
+            match failed {
+                Some(failure) => tries.again(failure).await?,
+                // There may be more of them.
+                None if candidates.len() as i64 == CANDIDATES => tries.again(Failure::Raced).await?,
+                None => return Ok(None),
             }
         }
-        Ok(None)
     }
 
     async fn claim(&self, session: &Session, source: u32, seen: i64) -> Attempt<Option<Lane>> {
@@ -100,13 +116,14 @@ impl Inner {
                    FROM granary.source s \
                    WHERE l.bucket = $1 AND l.source = $2 AND l.fence = $3 AND l.runnable AND l.lease_until < now() \
                    AND s.bucket = $1 AND s.source = $2 AND NOT s.dead \
-                   RETURNING l.fence, l.attempts, s.key, s.created_at";
+                   RETURNING l.fence, l.attempts > $6 OR l.trier IS NOT NULL, s.key, s.created_at";
         let of = params![
             bucket_of(source),
             int4(source),
             seen,
             self.owner.as_str(),
-            self.lease.as_secs_f64()
+            self.lease.as_secs_f64(),
+            ATTEMPTS_MAX
         ];
         let Some(row) = session.query_opt(sql, of).await? else {
             return Ok(None);
@@ -118,7 +135,8 @@ impl Inner {
                 created_at: Timestamp::from_millis(row.get(3)),
             },
             fence: uint8(row.get(0)),
-            suspect: row.get::<_, i32>(1) > ATTEMPTS_MAX,
+            // Also where the last one vanished while it tried an operation alone.
+            suspect: row.get(1),
         }))
     }
 
@@ -133,21 +151,15 @@ impl Inner {
 
     pub(crate) async fn release_lane(&self, lane: &Lane) {
         let source = lane.source.number;
-        {
-            let mut held = lock(&self.held);
-            if held.get(&source).is_some_and(|held| held.fence == lane.fence) {
-                held.remove(&source);
-            }
-        }
+        self.let_go(lane);
         self.release(source, lane.fence).await;
     }
 
-    /// Gives a lane back. Where that fails, its lease ends by itself.
+    /// Gives a lane back. Where that fails, its lease ends by itself; where nobody knows whether it failed, once more.
     async fn release(&self, source: u32, fence: u64) {
-        let released = self.transact(Rules::SOON, |session: Arc<Session>| async move {
-            let session = &*session;
+        let released = self.transact_again(Rules::SOON, |session: Arc<Session>| async move {
             // Under the lock of the intake: an acceptance is either seen, or wakes the lane afterwards.
-            lock_intake(session, source).await?;
+            lock_intake(&session, source).await?;
             let sql = "UPDATE granary.lane l SET owner = NULL, lease_until = '-infinity', ready_at = now(), \
                        attempts = 0, trier = NULL, \
                        runnable = EXISTS (SELECT FROM granary.task t WHERE t.bucket = $1 AND t.source = $2 \
@@ -182,7 +194,6 @@ impl Inner {
             let inner = &*inner;
             for _ in 0..TRIES {
                 let said = inner.transact(Rules::SOON, |session: Arc<Session>| async move {
-                    let session = &*session;
                     // Where another has tried since, this process was counted.
                     let sql = "UPDATE granary.lane SET trier = nullif(trier, $3), \
                                deaths = CASE WHEN trier = $3 THEN deaths ELSE greatest(deaths - 1, 0) END \

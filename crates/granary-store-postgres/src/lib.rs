@@ -47,6 +47,7 @@ use granary_store::{
 };
 
 pub use migrate::SCHEMA_VERSION;
+use tracing::info;
 
 use crate::session::{Rules, Session, params};
 
@@ -73,7 +74,8 @@ pub struct PostgresOptions {
     pub statements: Statements,
     /// What the certificate of the server is checked against (PEM); without it, the certificates of this machine.
     pub root_certificate: Option<PathBuf>,
-    /// How long a node holds a lane without a sign of life. A third of it is what a chunk may take.
+    /// How long a node holds a lane without a sign of life, counted from the begin of its last chunk. A chunk that stands
+    /// idle for a third of it is given up.
     pub lease: Duration,
     /// Bounds of acceptance.
     pub limits: StoreLimits,
@@ -109,12 +111,16 @@ pub(crate) struct Inner {
     /// Who this node is in the rows of lanes: another at every start.
     owner: String,
     closed: AtomicBool,
+    /// The other nodes are about to be told of work.
+    hinting: AtomicBool,
     /// The lanes that this node holds, by the number of their source, with what was read of the task at their head.
     held: Mutex<HashMap<u32, Held>>,
     /// Bytes that uploads of this node hold and have not written.
     held_bytes: AtomicU64,
     /// Uploads that were dropped and whose rows are still there.
     abandoned: Mutex<Vec<upload::UploadKey>>,
+    /// Those that are marked, and still to be removed.
+    marked: Mutex<Vec<upload::UploadKey>>,
     /// Held while these are removed.
     clearing: tokio::sync::Mutex<()>,
 }
@@ -191,14 +197,20 @@ impl PostgresStore {
             hash_key: [0; 16],
             owner: random_name()?,
             closed: AtomicBool::new(false),
+            hinting: AtomicBool::new(false),
             held: Mutex::default(),
             held_bytes: AtomicU64::new(0),
             abandoned: Mutex::default(),
+            marked: Mutex::default(),
             clearing: tokio::sync::Mutex::default(),
         };
         inner.check_database().await?;
         inner.migrate().await?;
         inner.hash_key = inner.settle_hash_key().await?;
+        info!(
+            owner = inner.owner,
+            "this node is told from others by its owner in granary.lane"
+        );
         Ok(Self {
             inner: Arc::new(inner),
         })
@@ -238,7 +250,6 @@ impl Inner {
     /// Sees that the database is one that works.
     async fn check_database(&self) -> Result<()> {
         let asked = self.read(|session: Arc<Session>| async move {
-            let session = &*session;
             let sql =
                 "SELECT current_setting('server_version_num')::int4, current_setting('server_encoding')";
             let row = session.query_one(sql, params![]).await?;
@@ -253,7 +264,6 @@ impl Inner {
         let mut fresh = [0; 16];
         getrandom::fill(&mut fresh).map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let settled = self.transact(Rules::DURABLE, |session: Arc<Session>| async move {
-            let session = &*session;
             let insert = "INSERT INTO granary.store (hash_key) VALUES ($1) ON CONFLICT DO NOTHING";
             session.execute(insert, params![fresh.as_slice()]).await?;
             let row = session
@@ -437,15 +447,15 @@ impl Store for PostgresStore {
     async fn check_writable(&self) -> Result<()> {
         self.inner.check_open()?;
         let asked = self.inner.read(|session: Arc<Session>| async move {
-            let session = &*session;
-            let row = session.query_one("SELECT pg_is_in_recovery()", params![]).await?;
-            Ok(row.get::<_, bool>(0))
+            // A stand-by is one too.
+            let sql = "SELECT current_setting('transaction_read_only') = 'on'";
+            Ok(session.query_one(sql, params![]).await?.get::<_, bool>(0))
         });
         // A probe must have its answer soon.
         match tokio::time::timeout(Duration::from_secs(3), asked).await {
             Ok(Ok(false)) => Ok(()),
             Ok(Ok(true)) => Err(StoreError::Unavailable(
-                "the database is a stand-by and takes no writes".into(),
+                "the database is a stand-by, or read-only, and takes no writes".into(),
             )),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(StoreError::Unavailable(
@@ -456,7 +466,7 @@ impl Store for PostgresStore {
 
     async fn close(&self) -> Result<()> {
         self.inner.closed.store(true, Ordering::SeqCst);
-        self.inner.clear_abandoned().await;
+        self.inner.remove_abandoned_uploads().await;
         self.inner.release_all().await;
         Ok(())
     }

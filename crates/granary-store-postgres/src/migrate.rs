@@ -25,6 +25,9 @@ const MIGRATIONS: &[Migration] = &[Migration {
     sql: include_str!("../migrations/0001.sql"),
 }];
 
+/// How long a migration may take, and be waited for: one that makes an index reads a whole table.
+const MIGRATION_TIME_MAX: Duration = Duration::from_secs(3_600);
+
 /// The newest schema that this version knows.
 pub const SCHEMA_VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 
@@ -32,16 +35,17 @@ impl Inner {
     /// Brings the schema up to date. Of many nodes that start at once one does, and the others wait for it.
     pub(crate) async fn migrate(&self) -> Result<()> {
         let rules = Rules {
-            lock_wait: Duration::from_secs(25),
+            lock_wait: MIGRATION_TIME_MAX,
+            time_max: MIGRATION_TIME_MAX,
             ..Rules::DURABLE
         };
         let mut tries = Tries::default();
         loop {
             match self
-                .attempt(rules, |session: Arc<Session>| async move {
-                    let session = &*session;
-                    migrate(session).await
-                })
+                .attempt(
+                    rules,
+                    |session: Arc<Session>| async move { migrate(&session).await },
+                )
                 .await
             {
                 Ended::Committed(()) => return Ok(()),

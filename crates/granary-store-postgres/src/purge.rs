@@ -34,9 +34,8 @@ impl Inner {
         let source = &purge.source;
         let types = std::slice::from_ref(&purge.of_type);
         let accept = |session: Arc<Session>| async move {
-            let session = &*session;
             admit(
-                session,
+                &session,
                 self.limits,
                 source,
                 types,
@@ -44,12 +43,9 @@ impl Inner {
                 purge.definitions_revision,
             )
             .await?;
-            let sequence = next_stamps(session).await?;
-            let mut progress = TaskProgress::new(purge.task_id, Some(purge.of_type.target_type()), 0, now);
-            progress.purge = Some(PurgeProgress {
-                accepted_at: sequence,
-                ..PurgeProgress::default()
-            });
+            let sequence = next_stamps(&session).await?;
+            let target = purge.of_type.target_type();
+            let progress = TaskProgress::new_purge(purge.task_id, target, sequence, now);
             let task = NewTask {
                 source: source.number,
                 at_once: false,
@@ -59,8 +55,8 @@ impl Inner {
                 types_used: &[0],
                 bytes: 0,
             };
-            insert_task(session, &task).await?;
-            crate::lanes::wake_lane(session, source.number).await?;
+            insert_task(&session, &task).await?;
+            crate::lanes::wake_lane(&session, source.number).await?;
             Ok(progress.stored(source.number, sequence, types.into()))
         };
         self.transact_once(source.number, purge.task_id.ksuid, accept)
@@ -148,8 +144,7 @@ impl Inner {
     pub(crate) async fn cancel(&self, source: &Source, id: Ksuid, now: Timestamp) -> Result<StoredTask> {
         self.check_open()?;
         self.transact(Rules::DURABLE, |session: Arc<Session>| async move {
-            let session = &*session;
-            crate::catalog::see_source(session, source).await?;
+            crate::catalog::see_source(&session, source).await?;
             // A chunk that is under way ends first.
             let (bucket, number) = (bucket_of(source.number), int4(source.number));
             let sql = "SELECT 1 FROM granary.lane WHERE bucket = $1 AND source = $2 FOR NO KEY UPDATE";
@@ -168,8 +163,8 @@ impl Inner {
                 return Err(StoreError::task_ended(&ended.task).into());
             }
             task.progress.cancel(now);
-            update_task(session, source.number, &task).await?;
-            let types = read_types(session, source.number, task.sequence).await?;
+            update_task(&session, source.number, &task).await?;
+            let types = read_types(&session, source.number, task.sequence).await?;
             Ok(task.progress.stored(source.number, task.sequence, types))
         })
         .await
@@ -202,7 +197,7 @@ impl Inner {
                    u (type, from_id, to_id, stamp) \
                    CROSS JOIN LATERAL (SELECT e.ctid FROM granary.edge e WHERE e.bucket = $1 AND e.source = $2 \
                    AND e.type = u.type AND e.from_id = u.from_id AND e.to_id = u.to_id AND e.stamp = u.stamp \
-                   FOR UPDATE) e))";
+                   FOR UPDATE) e)) AND bucket + 0 = $1 AND source + 0 = $2";
         let count = froms.len();
         session
             .execute_on(count, sql, params![bucket, number, numbers, froms, tos, stamps])
@@ -263,4 +258,4 @@ const UNDER_MARKS: &str = "SELECT type, from_id, to_id, stamp, max(purge), count
      JOIN granary.definition d ON d.bucket = $1 AND d.source = $2 AND d.to_number = m.type \
      CROSS JOIN LATERAL (SELECT * FROM granary.edge e WHERE e.bucket = $1 AND e.source = $2 AND e.type = d.number \
      AND e.to_id = m.id AND e.stamp < m.stamp OFFSET 0) e WHERE m.bucket = $1 AND m.source = $2 \
-     LIMIT $3) e GROUP BY type, from_id, to_id, stamp";
+     LIMIT $3) e GROUP BY type, from_id, to_id, stamp ORDER BY type, from_id, to_id";

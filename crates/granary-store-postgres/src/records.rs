@@ -198,10 +198,9 @@ impl Inner {
             .map(|(number, id)| RecordKey::of(*number, id))
             .collect();
         self.read(|session: Arc<Session>| async move {
-            let session = &*session;
             let (records, ()) = futures::try_join!(
-                read_records(session, source.number, &keys),
-                see_source(session, source)
+                read_records(&session, source.number, &keys),
+                see_source(&session, source)
             )?;
             Ok(records)
         })
@@ -224,8 +223,7 @@ impl Inner {
             int8(limit as u64)
         ];
         self.read(|session: Arc<Session>| async move {
-            let session = &*session;
-            let (rows, ()) = futures::try_join!(session.query(RESOURCES, of), see_source(session, source))?;
+            let (rows, ()) = futures::try_join!(session.query(RESOURCES, of), see_source(&session, source))?;
             let resource = |row: &Row| record_of(row, RecordId::Resource(parsed_id(row.get(0))?), 1);
             Ok(rows.iter().map(resource).collect::<Result<_>>()?)
         })
@@ -251,8 +249,7 @@ impl Inner {
             digest.as_slice()
         ];
         self.read(|session: Arc<Session>| async move {
-            let session = &*session;
-            let (rows, ()) = futures::try_join!(session.query(IDENTIFIED, of), see_source(session, source))?;
+            let (rows, ()) = futures::try_join!(session.query(IDENTIFIED, of), see_source(&session, source))?;
             let resource = |row: &Row| record_of(row, RecordId::Resource(parsed_id(row.get(0))?), 1);
             Ok(rows.iter().map(resource).collect::<Result<_>>()?)
         })
@@ -290,8 +287,7 @@ impl Inner {
             (Some(_), Some(_)) => OF_BOTH,
         };
         self.read(|session: Arc<Session>| async move {
-            let session = &*session;
-            let (rows, ()) = futures::try_join!(session.query(sql, of), see_source(session, source))?;
+            let (rows, ()) = futures::try_join!(session.query(sql, of), see_source(&session, source))?;
             Ok(rows.iter().map(edge_of).collect::<Result<_>>()?)
         })
         .await

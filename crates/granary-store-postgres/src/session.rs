@@ -25,7 +25,7 @@ const TRIES_MAX: u32 = 40;
 const IDLE_MIN: Duration = Duration::from_secs(1);
 /// How long a transaction may stand idle before the database ends it: its node is stopped, or cut off.
 const IDLE_MAX: Duration = Duration::from_secs(5);
-/// What a call takes at the most before it counts as lost.
+/// What the work of a transaction takes at the most before it counts as lost, and so its commit, and all tries together.
 pub(crate) const CALL_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Why a transaction did not come through.
@@ -76,6 +76,13 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Somebody else held a lock for too long.
+    pub(crate) fn is_lock_wait(&self) -> bool {
+        matches!(self, Self::Database(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
+    }
+}
+
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -103,14 +110,34 @@ fn was_idle(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT)
 }
 
-/// The database could not do it. Its messages may quote what was sent, so only the code and the kind are told.
+/// The database could not do it. Messages may quote what was sent: told are those on connections, rights, resources and
+/// the server, of others their code alone.
 pub(crate) fn unavailable(error: &tokio_postgres::Error) -> StoreError {
-    match error.as_db_error() {
-        Some(said) => {
-            StoreError::Unavailable(format!("PostgreSQL: {} ({})", said.message(), said.code().code()))
-        }
-        None => StoreError::Unavailable(format!("PostgreSQL: {error}")),
+    const TOLD: [&str; 8] = ["08", "25", "28", "3D", "42", "53", "55", "57"];
+    StoreError::Unavailable(match error.as_db_error() {
+        Some(said) => match said.code().code() {
+            code @ ("26000" | "42P05") => format!(
+                "PostgreSQL: a prepared statement is not where it was made ({code}); behind a pooler that hands out \
+                 connections by the transaction set --postgres-statements unnamed"
+            ),
+            code if TOLD.iter().any(|class| code.starts_with(class)) => {
+                format!("PostgreSQL: {} ({code})", said.message())
+            }
+            code => format!("PostgreSQL refused a statement (SQLSTATE {code}); its own log says why"),
+        },
+        None => format!("PostgreSQL: {}", with_causes(error)),
+    })
+}
+
+/// What an error says, and what led to it.
+pub(crate) fn with_causes(error: &tokio_postgres::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
     }
+    text
 }
 
 /// A value that a statement takes, and its type there.
@@ -350,6 +377,8 @@ pub(crate) struct Rules {
     pub(crate) lock_wait: Duration,
     /// It holds the lock of a lane, which a node that is stopped must not keep past its lease.
     pub(crate) holds_lane: bool,
+    /// How long it may take to its commit, and each of its statements.
+    pub(crate) time_max: Duration,
 }
 
 impl Rules {
@@ -357,6 +386,7 @@ impl Rules {
         commit: Commit::Durable,
         lock_wait: Duration::from_secs(10),
         holds_lane: false,
+        time_max: CALL_TIME_MAX,
     };
     pub(crate) const CHUNK: Self = Self {
         holds_lane: true,
@@ -396,9 +426,10 @@ impl Inner {
         };
         format!(
             "BEGIN; {synchronous} SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}; \
-             SET LOCAL jit = off; SET LOCAL enable_seqscan = off",
+             SET LOCAL statement_timeout = {}; SET LOCAL jit = off; SET LOCAL enable_seqscan = off",
             rules.lock_wait.as_millis(),
             idle.as_millis(),
+            rules.time_max.as_millis(),
         )
     }
 
@@ -420,7 +451,7 @@ impl Inner {
             // The work has ended and let go of it.
             (Arc::into_inner(session), outcome)
         };
-        let (session, outcome) = match tokio::time::timeout(CALL_TIME_MAX, working).await {
+        let (session, outcome) = match tokio::time::timeout(rules.time_max, working).await {
             Ok((Some(session), outcome)) => (session, outcome),
             Ok((None, _)) | Err(_) => return Ended::Failed(Failure::Store(too_long())),
         };
@@ -459,6 +490,25 @@ impl Inner {
         }
     }
 
+    /// A transaction that does no harm when it happens twice: where the answer to its commit is lost it is tried again.
+    pub(crate) async fn transact_again<T, F>(
+        &self,
+        rules: Rules,
+        work: impl Fn(Arc<Session>) -> F,
+    ) -> granary_store::Result<T>
+    where
+        F: Future<Output = Attempt<T>> + Send,
+    {
+        let mut tries = Tries::default();
+        loop {
+            match self.attempt(rules, &work).await {
+                Ended::Committed(value) => return Ok(value),
+                Ended::Failed(failure) => tries.again(failure).await?,
+                Ended::Unknown(..) => tries.again(Failure::Raced).await?,
+            }
+        }
+    }
+
     /// A transaction that writes the task with this id. Where the answer to its commit is lost, the task tells.
     pub(crate) async fn transact_once<T, F>(
         &self,
@@ -489,7 +539,6 @@ impl Inner {
         let since = Instant::now();
         while since.elapsed() < CALL_TIME_MAX {
             let ended = self.attempt(Rules::SOON, |session: Arc<Session>| async move {
-            let session = &*session;
                 // It waits for a transaction that would write it and has not ended.
                 let sql = "INSERT INTO granary.task (bucket, source, at_once, sequence, ksuid, kind, total, cursor, \
                            failures, created_at, cancelled, types, type_numbers, bytes) \
@@ -558,12 +607,11 @@ impl Tries {
         if is_over || !failure.is_worth_another_try() {
             return Err(failure.into());
         }
-        // Whoever else is there should be through; two that meet should not meet again.
+        // Whoever else is there should be through; two that meet should not meet again. All tries together are longer than
+        // a source is reserved for one who changes its definitions.
         let jitter = u64::from(getrandom::u32().unwrap_or_default() % 4);
-        tokio::time::sleep(Duration::from_millis(
-            (u64::from(self.count) * 2 + jitter).min(100),
-        ))
-        .await;
+        let count = u64::from(self.count);
+        tokio::time::sleep(Duration::from_millis((count * count / 2 + jitter).min(500))).await;
         Ok(())
     }
 }

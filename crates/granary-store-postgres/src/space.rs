@@ -8,65 +8,30 @@ use crate::session::{Attempt, Rules, Session, params};
 use crate::tasks::ksuid_of;
 use crate::{Inner, int8, uint4};
 
-/// How rows of a table are found that are freed together: the rest of its key.
-struct Table {
-    delete: &'static str,
-}
-
-macro_rules! table {
-    ($name:literal, $key:literal, $joined:literal) => {
-        Table {
-            delete: concat!(
-                "DELETE FROM granary.",
-                $name,
-                " g USING (SELECT ",
-                $key,
-                " FROM granary.",
-                $name,
-                " WHERE bucket = $1 AND source = $2 ORDER BY ",
-                $key,
-                " LIMIT $3) d WHERE g.bucket = $1 AND g.source = $2 AND ",
-                $joined
-            ),
-        }
+macro_rules! delete_from {
+    ($($table:literal),+) => {
+        [$(concat!(
+            "DELETE FROM granary.", $table, " WHERE ctid = ANY (ARRAY(SELECT ctid FROM granary.", $table,
+            " WHERE bucket = $1 AND source = $2 LIMIT $3)) AND bucket + 0 = $1 AND source + 0 = $2"
+        )),+]
     };
 }
 
-/// Everything that belongs to a source, but for its row, which goes last.
-const TABLES: [Table; 11] = [
-    // Before the segments: without its row an upload writes no more of them.
-    table!("upload", "ksuid", "g.ksuid = d.ksuid"),
-    table!("resource", "type, id", "g.type = d.type AND g.id = d.id"),
-    table!(
-        "edge",
-        "type, from_id, to_id",
-        "g.type = d.type AND g.from_id = d.from_id AND g.to_id = d.to_id"
-    ),
-    table!(
-        "identifier",
-        "type, id, digest",
-        "g.type = d.type AND g.id = d.id AND g.digest = d.digest"
-    ),
-    table!("mark", "type, id", "g.type = d.type AND g.id = d.id"),
-    table!(
-        "segment",
-        "ksuid, number",
-        "g.ksuid = d.ksuid AND g.number = d.number"
-    ),
-    table!(
-        "receipts",
-        "ksuid, first",
-        "g.ksuid = d.ksuid AND g.first = d.first"
-    ),
-    table!(
-        "task",
-        "at_once, sequence",
-        "g.at_once = d.at_once AND g.sequence = d.sequence"
-    ),
-    table!("definition", "kind, key", "g.kind = d.kind AND g.key = d.key"),
-    table!("lane", "source", "g.source = d.source"),
-    table!("intake", "source", "g.source = d.source"),
-];
+/// Remove everything that belongs to a source, but for its row, which goes last. Uploads go before the segments: without
+/// its row one writes no more of them.
+const DELETES: [&str; 11] = delete_from!(
+    "upload",
+    "resource",
+    "edge",
+    "identifier",
+    "mark",
+    "segment",
+    "receipts",
+    "task",
+    "definition",
+    "lane",
+    "intake"
+);
 
 impl Inner {
     pub(crate) async fn free_space(&self, rows: usize) -> Result<bool> {
@@ -77,7 +42,6 @@ impl Inner {
     /// Removes a part of an upload whose node is gone; false where there is none.
     async fn sweep_uploads(&self) -> Result<bool> {
         let swept = self.transact(Rules::SOON, |session: Arc<Session>| async move {
-            let session = &*session;
             // The row first: from here on it cannot be accepted.
             let sql = "UPDATE granary.upload SET abandoned = true WHERE expires_at < now() AND NOT abandoned";
             session.execute(sql, params![]).await?;
@@ -96,7 +60,6 @@ impl Inner {
     /// Removes so many rows of a source that was deleted; false where there is none.
     async fn free_source(&self, rows: usize) -> Result<bool> {
         self.transact(Rules::SOON, |session: Arc<Session>| async move {
-            let session = &*session;
             // Locked, so that of many nodes one frees it at a time, and sees what is left of it.
             let sql = "SELECT bucket, source FROM granary.source WHERE dead ORDER BY bucket, source LIMIT 1 \
                        FOR UPDATE";
@@ -104,7 +67,7 @@ impl Inner {
                 return Ok(false);
             };
             let (bucket, source): (i16, i32) = (row.get(0), row.get(1));
-            let left = free_rows(session, bucket, source, rows.max(1) as u64).await?;
+            let left = free_rows(&session, bucket, source, rows.max(1) as u64).await?;
             if left > 0 {
                 let sql = "DELETE FROM granary.source WHERE bucket = $1 AND source = $2 AND dead";
                 session.execute(sql, params![bucket, source]).await?;
@@ -118,9 +81,9 @@ impl Inner {
 /// Removes so many rows of a source; how many more it could have been.
 async fn free_rows(session: &Session, bucket: i16, source: i32, rows: u64) -> Attempt<u64> {
     let mut left = rows;
-    for table in &TABLES {
+    for delete in DELETES {
         left -= session
-            .execute(table.delete, params![bucket, source, int8(left)])
+            .execute(delete, params![bucket, source, int8(left)])
             .await?;
         if left == 0 {
             break;

@@ -9,11 +9,12 @@ use granary_core::receipt::Receipt;
 use granary_core::task::TaskKind;
 use granary_store::{
     Decided, PurgeProgress, ReceiptsChunk, Result, Source, StoreError, StoredTask, TaskFilter, TaskProgress,
+    unpack,
 };
 use tokio_postgres::Row;
 
 use crate::catalog::see_source;
-use crate::packed::{decode, encode, unpack};
+use crate::packed::{decode, encode};
 use crate::session::{Attempt, Session, params};
 use crate::{Inner, bucket_of, damaged, int4, int8, uint8};
 
@@ -42,11 +43,21 @@ pub(crate) fn ksuid_of(bytes: &[u8]) -> Attempt<Ksuid> {
     Ok(Ksuid::from_bytes(bytes))
 }
 
+/// The kinds of tasks by their numbers in the database.
+const KINDS: [TaskKind; 4] = [
+    TaskKind::Bulk,
+    TaskKind::Single,
+    TaskKind::Bundle,
+    TaskKind::Purge,
+];
+
 fn kind_number(kind: TaskKind) -> i16 {
-    TaskKind::ALL
-        .iter()
-        .position(|of_all| *of_all == kind)
-        .unwrap_or_default() as i16
+    match kind {
+        TaskKind::Bulk => 0,
+        TaskKind::Single => 1,
+        TaskKind::Bundle => 2,
+        TaskKind::Purge => 3,
+    }
 }
 
 fn target_number(target: TargetType) -> i16 {
@@ -57,7 +68,7 @@ fn target_number(target: TargetType) -> i16 {
 }
 
 pub(crate) fn task_row(row: &Row) -> Attempt<TaskRow> {
-    let kind = TaskKind::ALL.get(row.get::<_, i16>(2) as usize);
+    let kind = KINDS.get(row.get::<_, i16>(2) as usize);
     let target_type = match row.get::<_, Option<i16>>(3) {
         None => None,
         Some(0) => Some(TargetType::Resource),
@@ -188,7 +199,6 @@ fn stored(row: &Row, source: u32) -> Attempt<StoredTask> {
 impl Inner {
     pub(crate) async fn task(&self, source: &Source, id: Ksuid) -> Result<Option<StoredTask>> {
         self.read(|session: Arc<Session>| async move {
-            let session = &*session;
             let sql = concat!(
                 "SELECT ",
                 task_columns!(),
@@ -199,7 +209,7 @@ impl Inner {
                 int4(source.number),
                 id.as_bytes().as_slice()
             ];
-            let (row, _) = futures::try_join!(session.query_opt(sql, of), see_source(session, source))?;
+            let (row, _) = futures::try_join!(session.query_opt(sql, of), see_source(&session, source))?;
             row.map(|row| stored(&row, source.number)).transpose()
         })
         .await
@@ -214,8 +224,7 @@ impl Inner {
     ) -> Result<Vec<StoredTask>> {
         let at_once = matches!(filter.kind, Some(TaskKind::Single | TaskKind::Bundle));
         self.read(|session: Arc<Session>| async move {
-            let session = &*session;
-            see_source(session, source).await?;
+            see_source(&session, source).await?;
             if limit == 0 {
                 return Ok(Vec::new());
             }
@@ -261,7 +270,6 @@ impl Inner {
         let to = from.saturating_add(limit as u64).min(total);
         let gone = || StoreError::task_gone(task.task.id);
         self.read(|session: Arc<Session>| async move {
-            let session = &*session;
             let (bucket, source) = (bucket_of(task.source), int4(task.source));
             let id = task.task.id.ksuid;
             let range = || params![bucket, source, id.as_bytes().to_vec(), int8(from), int8(to)];

@@ -309,17 +309,15 @@ async fn bound_to(session: &Session, keys: &[&str]) -> Attempt<HashMap<Key, Stri
 #[async_trait]
 impl Terminology for PostgresStore {
     async fn vocabulary_heads(&self) -> Result<Arc<VocabularyHeads>> {
-        let heads = self.inner.read(|session: Arc<Session>| async move {
-            let session = &*session;
-            read_heads(session).await
-        });
+        let heads = self
+            .inner
+            .read(|session: Arc<Session>| async move { read_heads(&session).await });
         Ok(Arc::new(heads.await?))
     }
 
     async fn vocabulary(&self, key: &Key) -> Result<Option<StoredVocabulary>> {
         self.inner
             .read(|session: Arc<Session>| async move {
-            let session = &*session;
                 let sql = "SELECT key, number, revision, concepts, code_bytes, content, created_at, updated_at \
                            FROM granary.vocabulary WHERE bucket = $1 AND key = $2";
                 let row = session.query_opt(sql, params![bucket_of_key(key), key.as_str()]).await?;
@@ -331,7 +329,6 @@ impl Terminology for PostgresStore {
     async fn vocabularies(&self, after: Option<&Key>, limit: usize) -> Result<Vec<StoredVocabulary>> {
         self.inner
             .read(|session: Arc<Session>| async move {
-            let session = &*session;
                 let sql = "SELECT key, number, revision, concepts, code_bytes, content, created_at, updated_at FROM ( \
                            SELECT p.*, sum(octet_length(content)) OVER (ORDER BY key ROWS UNBOUNDED PRECEDING) AS upto \
                            FROM (SELECT * FROM granary.vocabulary WHERE key > $1 ORDER BY key LIMIT $2) p) p \
@@ -354,8 +351,7 @@ impl Terminology for PostgresStore {
         let (inner, changes) = (&self.inner, &changes);
         inner.check_open()?;
         let change = |session: Arc<Session>| async move {
-            let session = &*session;
-            inner.change_vocabularies_in(session, changes.clone(), now).await
+            inner.change_vocabularies_in(&session, changes.clone(), now).await
         };
         inner.transact(Rules::DURABLE, change).await
     }
@@ -363,8 +359,7 @@ impl Terminology for PostgresStore {
     async fn concept(&self, vocabulary: &Key, code: &ConceptCode) -> Result<Option<StoredConcept>> {
         self.inner
             .read(|session: Arc<Session>| async move {
-                let session = &*session;
-                let head = find_head(session, vocabulary).await?;
+                let head = find_head(&session, vocabulary).await?;
                 let sql = "SELECT code, content, created_at, updated_at FROM granary.concept \
                            WHERE bucket = $1 AND vocabulary = $2 AND code = $3";
                 let of = params![
@@ -386,8 +381,7 @@ impl Terminology for PostgresStore {
     ) -> Result<Vec<StoredConcept>> {
         self.inner
             .read(|session: Arc<Session>| async move {
-            let session = &*session;
-                let head = find_head(session, vocabulary).await?;
+                let head = find_head(&session, vocabulary).await?;
                 let sql = "SELECT code, content, created_at, updated_at FROM ( \
                            SELECT p.*, sum(octet_length(content)) OVER (ORDER BY code ROWS UNBOUNDED PRECEDING) AS upto \
                            FROM (SELECT * FROM granary.concept WHERE bucket = $1 AND vocabulary = $2 AND code > $3 \
@@ -408,7 +402,6 @@ impl Terminology for PostgresStore {
     async fn codes(&self, vocabulary: &Key) -> Result<Option<(VocabularyHead, Codes)>> {
         self.inner
             .read(|session: Arc<Session>| async move {
-            let session = &*session;
                 // One statement, so that head and codes are of one moment.
                 let sql = "SELECT v.number, v.revision, v.concepts, v.code_bytes, c.code FROM granary.vocabulary v \
                            LEFT JOIN granary.concept c ON c.vocabulary = v.number AND c.bucket = v.number % 1024 \
@@ -431,9 +424,8 @@ impl Terminology for PostgresStore {
         let (inner, changes) = (&self.inner, &changes);
         inner.check_open()?;
         let change = |session: Arc<Session>| async move {
-            let session = &*session;
             inner
-                .change_concepts_in(session, vocabulary, changes.clone(), now)
+                .change_concepts_in(&session, vocabulary, changes.clone(), now)
                 .await
         };
         inner.transact(Rules::DURABLE, change).await

@@ -12,7 +12,7 @@ use granary_core::operation::{TargetType, TypeRef};
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    CheckedBatch, Result, Source, StoreError, StoreLimits, StoredTask, TaskProgress, Upload,
+    CheckedBatch, Result, Source, StoreError, StoreLimits, StoredTask, TaskProgress, Upload, pack,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::debug;
@@ -21,7 +21,7 @@ use crate::catalog::{read_definitions, see_source, share_source};
 use crate::chunk::pack_bodies;
 use crate::current::next_stamps;
 use crate::lanes::{lock_intake, wake_lane};
-use crate::packed::{encode, pack};
+use crate::packed::encode;
 use crate::session::{Attempt, Rules, Session, params};
 use crate::tasks::{NewTask, insert_task};
 use crate::{Inner, bucket_of, int4, int8, lock};
@@ -74,9 +74,8 @@ impl PostgresUpload {
         let key = (source.number, task_id.ksuid);
         inner
             .transact(Rules::SOON, |session: Arc<Session>| async move {
-                let session = &*session;
-                see_source(session, source).await?;
-                inner.limits.admit_task(waiting(session, source).await?)?;
+                see_source(&session, source).await?;
+                inner.limits.admit_task(waiting(&session, source).await?)?;
                 let sql = "INSERT INTO granary.upload (bucket, source, ksuid, expires_at, bytes) \
                            VALUES ($1, $2, $3, now() + make_interval(secs => $4), 0)";
                 let of = params![
@@ -131,11 +130,10 @@ impl PostgresUpload {
         let bytes = (operations.len() + bodies.len()) as u64;
         let id = self.task_id.ksuid;
         let (bucket, source) = (bucket_of(self.source.number), int4(self.source.number));
-        let (operations, bodies) = (&operations, &bodies);
+        let (operations, bodies, of_source) = (&operations, &bodies, &self.source);
         // Durable with the acceptance, which follows it in the log.
         self.inner
             .transact(Rules::SOON, |session: Arc<Session>| async move {
-            let session = &*session;
                 let sql = "INSERT INTO granary.segment (bucket, source, ksuid, number, first, count, operations, bodies) \
                            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
                 let segment = params![
@@ -159,6 +157,8 @@ impl PostgresUpload {
                     EXPIRES_AFTER.as_secs_f64()
                 ];
                 if session.execute(counted, of).await? == 0 {
+                    // It went with its source, or because it was not renewed.
+                    see_source(&session, of_source).await?;
                     return Err(swept().into());
                 }
                 session.execute_on(1, sql, segment).await
@@ -213,17 +213,17 @@ impl Upload for PostgresUpload {
         let progress = &TaskProgress::new(self.task_id, Some(self.target_type), self.written, now);
         let types_used: &Vec<u32> = &self.types_used.iter().copied().collect();
         let accept = |session: Arc<Session>| async move {
-            let session = &*session;
             let (bucket, number) = (bucket_of(source.number), int4(source.number));
             let of_upload = || params![bucket, number, id.as_bytes().to_vec()];
             // From here on the sweep waits.
             let sql = "SELECT 1 FROM granary.upload \
                        WHERE bucket = $1 AND source = $2 AND ksuid = $3 AND NOT abandoned FOR UPDATE";
             if session.query_opt(sql, of_upload()).await?.is_none() {
+                see_source(&session, source).await?;
                 return Err(swept().into());
             }
             admit(
-                session,
+                &session,
                 this.inner.limits,
                 source,
                 &this.types,
@@ -240,7 +240,7 @@ impl Upload for PostgresUpload {
                     "the database has lost a part of the request before it was accepted; send it again";
                 return Err(StoreError::Unavailable(message.into()).into());
             }
-            let sequence = next_stamps(session).await?;
+            let sequence = next_stamps(&session).await?;
             let task = NewTask {
                 source: source.number,
                 at_once: false,
@@ -250,10 +250,10 @@ impl Upload for PostgresUpload {
                 types_used,
                 bytes: this.bytes,
             };
-            insert_task(session, &task).await?;
+            insert_task(&session, &task).await?;
             let sql = "DELETE FROM granary.upload WHERE bucket = $1 AND source = $2 AND ksuid = $3";
             session.execute_on(1, sql, of_upload()).await?;
-            wake_lane(session, source.number).await?;
+            wake_lane(&session, source.number).await?;
             Ok(progress.stored(source.number, sequence, Arc::clone(&this.types)))
         };
         let stored = self.inner.transact_once(source.number, id, accept).await?;
@@ -274,7 +274,7 @@ impl Drop for PostgresUpload {
         lock(&self.inner.abandoned).push((self.source.number, self.task_id.ksuid));
         let inner = Arc::clone(&self.inner);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { inner.clear_abandoned().await });
+            runtime.spawn(async move { inner.remove_abandoned_uploads().await });
         }
     }
 }
@@ -290,7 +290,6 @@ fn keep_renewing(inner: Arc<Inner>, (source, id): UploadKey) -> CancellationToke
                 () = tokio::time::sleep(EXPIRES_AFTER / 3) => {}
             }
             let renewed = inner.transact(Rules::SOON, |session: Arc<Session>| async move {
-                let session = &*session;
                 let sql = "UPDATE granary.upload SET expires_at = now() + make_interval(secs => $4) \
                            WHERE bucket = $1 AND source = $2 AND ksuid = $3 AND NOT abandoned";
                 let of = params![
@@ -341,11 +340,10 @@ pub(crate) async fn admit(
 impl Inner {
     /// Bytes of uploads under way and of tasks that have not ended.
     pub(crate) async fn spooled_bytes(&self) -> Result<u64> {
-        self.clear_abandoned().await;
+        self.abandon().await;
         let held = self.held_bytes.load(Ordering::Relaxed);
         // In a transaction, for what that says of plans: there may be very many tasks that have ended.
         self.transact(Rules::SOON, |session: Arc<Session>| async move {
-            let session = &*session;
             let sql = "SELECT (SELECT coalesce(sum(bytes), 0) FROM granary.upload WHERE NOT abandoned)::int8 \
                        + (SELECT coalesce(sum(bytes), 0) FROM granary.task WHERE completed_at IS NULL)::int8";
             Ok(session
@@ -358,33 +356,44 @@ impl Inner {
         .await
     }
 
-    /// Removes the uploads that were dropped on this node.
-    pub(crate) async fn clear_abandoned(&self) {
-        let _clearing = self.clearing.lock().await;
+    /// Marks the uploads that were dropped on this node: from here on they count no more.
+    async fn abandon(&self) {
+        let _marking = self.clearing.lock().await;
         loop {
-            let Some(key) = lock(&self.abandoned).pop() else {
+            let Some((source, id)) = lock(&self.abandoned).pop() else {
                 return;
             };
-            if let Err(failure) = self.remove_upload(key).await {
+            let marked = self.transact(Rules::SOON, |session: Arc<Session>| async move {
+                let sql = "UPDATE granary.upload SET abandoned = true WHERE bucket = $1 AND source = $2 AND ksuid = $3";
+                let of = params![bucket_of(source), int4(source), id.as_bytes().as_slice()];
+                session.execute(sql, of).await
+            });
+            match marked.await {
+                Ok(_) => lock(&self.marked).push((source, id)),
                 // It expires by itself.
-                debug!(%failure, "an upload that was cut off was not removed yet");
+                Err(failure) => debug!(%failure, "an upload that was cut off was not removed yet"),
             }
         }
     }
 
-    async fn remove_upload(&self, (source, id): UploadKey) -> Result<()> {
-        let (bucket, number) = (bucket_of(source), int4(source));
-        let abandon =
-            "UPDATE granary.upload SET abandoned = true WHERE bucket = $1 AND source = $2 AND ksuid = $3";
-        self.transact(Rules::SOON, |session: Arc<Session>| async move {
-            let session = &*session;
-            session
-                .execute(abandon, params![bucket, number, id.as_bytes().as_slice()])
-                .await
-        })
-        .await?;
-        while self.remove_abandoned(source, id).await? {}
-        Ok(())
+    /// Removes the uploads that were dropped on this node.
+    pub(crate) async fn remove_abandoned_uploads(&self) {
+        self.abandon().await;
+        loop {
+            let Some((source, id)) = lock(&self.marked).pop() else {
+                return;
+            };
+            loop {
+                match self.remove_abandoned(source, id).await {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(failure) => {
+                        debug!(%failure, "an upload that was cut off was not removed yet");
+                        break;
+                    }
+                }
+            }
+        }
     }
 
     /// Removes some of what an abandoned upload has spooled, and at last its row; false when nothing is left.
@@ -392,7 +401,6 @@ impl Inner {
         const SEGMENTS: i64 = 64;
         let of = move || params![bucket_of(source), int4(source), id.as_bytes().to_vec()];
         self.transact(Rules::SOON, |session: Arc<Session>| async move {
-            let session = &*session;
             // The row says whose they are: without it, or with one that is not abandoned, they are those of a task.
             let sql = "SELECT 1 FROM granary.upload WHERE bucket = $1 AND source = $2 AND ksuid = $3 AND abandoned \
                        FOR UPDATE";

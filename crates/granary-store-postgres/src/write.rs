@@ -7,14 +7,15 @@ use bytes::Bytes;
 use granary_core::decide::{Decision, Identified, Plan, RecordKey};
 use granary_core::time::Timestamp;
 use granary_store::{
-    CheckedBatch, ReceiptsChunk, Record, Result, StoreError, TaskProgress, Write, Written, only_used, written,
+    CheckedBatch, ReceiptsChunk, Record, Result, StoreError, TaskProgress, Write, Written, only_used, pack,
+    written,
 };
 
 use crate::catalog::share_source;
 use crate::current::{lock_ground, see_absent};
 use crate::effects::{CASCADE_MAX, write_effects};
 use crate::lanes::{lock_intake, wake_lane};
-use crate::packed::{encode, pack};
+use crate::packed::encode;
 use crate::records::read_records;
 use crate::session::{Attempt, Session, params};
 use crate::tasks::{NewTask, insert_receipts, insert_task};
@@ -26,10 +27,7 @@ impl Inner {
         self.transact_once(
             write.source.number,
             write.task_id.ksuid,
-            |session: Arc<Session>| async move {
-                let session = &*session;
-                self.write_in(session, write, now).await
-            },
+            |session: Arc<Session>| async move { self.write_in(&session, write, now).await },
         )
         .await
     }

@@ -5,6 +5,7 @@
 
 mod error;
 pub mod memory;
+mod packed;
 mod progress;
 mod receipts;
 mod record;
@@ -31,6 +32,7 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 
 pub use error::{Result, StoreError};
+pub use packed::{pack, unpack};
 pub use progress::{PurgeProgress, TaskProgress};
 pub use receipts::{Decided, ReceiptsChunk};
 pub use record::{PAGE_BYTES_MAX, Record, Weighed, may_go_on, take_page};

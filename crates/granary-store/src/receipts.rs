@@ -4,9 +4,8 @@ use granary_core::decide::Verdict;
 use granary_core::error::ErrorObject;
 use granary_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, pack, unpack};
 
 /// The receipts of one chunk. What is not named here succeeded. Its shape is part of the formats of stores.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,21 +67,15 @@ impl ReceiptsChunk {
         }))
     }
 
-    /// Their bytes: xxh3 of what follows u64, length before compression u32, lz4 of the postcard.
+    /// Their bytes: their postcard, [packed](pack).
     pub fn compressed(&self) -> Vec<u8> {
         let row = postcard::to_stdvec(self).expect("receipts hold only what postcard can write");
-        let packed = lz4_flex::compress_prepend_size(&row);
-        [&xxh3_64(&packed).to_le_bytes(), packed.as_slice()].concat()
+        pack(&row)
     }
 
     /// The receipts in these bytes.
     pub fn decompressed(bytes: &[u8]) -> Result<Self> {
-        // Before the length is believed: a damaged one could ask for any memory.
-        let packed = match bytes.split_first_chunk::<8>() {
-            Some((checksum, packed)) if xxh3_64(packed).to_le_bytes() == *checksum => packed,
-            _ => return Err(damaged(&"its checksum")),
-        };
-        let row = lz4_flex::decompress_size_prepended(packed).map_err(|error| damaged(&error))?;
+        let row = unpack(bytes, "a row of receipts")?;
         postcard::from_bytes(&row).map_err(|error| damaged(&error))
     }
 }

@@ -152,8 +152,9 @@ fn limit_variable(name: &str) -> String {
 
 /// Writes the log to stderr, as much as `GRANARY_LOG` asks for (`info` unless it does).
 pub(crate) fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("GRANARY_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,fjall=warn,lsm_tree=warn"));
+    let filter = tracing_subscriber::EnvFilter::try_from_env("GRANARY_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new("info,fjall=warn,lsm_tree=warn,deadpool=error")
+    });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -64,6 +64,12 @@ impl FromStr for StoreAt {
                 "--store is no URL that granary knows; give it postgres://user:password@host/database, or a folder"
             );
         }
+        // As libpq takes it too: as a folder it would be served, and shown with its password.
+        ensure!(
+            !raw.contains('='),
+            "--store takes a database as postgres://user:password@host/database, not as key=value; give a folder with \
+             '=' in its name to --data"
+        );
         Ok(Self::Folder(raw.into()))
     }
 }
@@ -256,6 +262,7 @@ mod tests {
             "file://elsewhere/data",
             "https://example.org",
             "mysql://a:secret@b/c",
+            "host=localhost user=ada password=secret",
         ] {
             let wrong = refused(raw);
             assert!(wrong.contains("--store") && !wrong.contains("secret"), "{wrong}");

@@ -1,6 +1,7 @@
 //! A store that does what another does, and tells a test of each chunk before it is applied.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use granary_core::error::ErrorObject;
@@ -32,8 +33,8 @@ pub(crate) struct FaultyStore {
     pub(crate) before_chunk: Box<BeforeChunk>,
     pub(crate) before_claim: Box<BeforeClaim>,
     pub(crate) before_failing: Box<BeforeFailing>,
-    /// Says of every lane that its holders vanished.
-    pub(crate) suspects: bool,
+    /// Says of the lane that is claimed next that its holders vanished.
+    pub(crate) suspects_next: AtomicBool,
     /// Another process may have accepted work.
     pub(crate) elsewhere: Arc<Notify>,
 }
@@ -46,7 +47,7 @@ impl FaultyStore {
             before_chunk: Box::new(|_, _| Ok(())),
             before_claim: Box::new(|| Ok(())),
             before_failing: Box::new(|_| Ok(())),
-            suspects: false,
+            suspects_next: AtomicBool::new(false),
             elsewhere: Arc::default(),
         }
     }
@@ -128,7 +129,7 @@ impl Store for FaultyStore {
         (self.before_claim)()?;
         let lane = self.inner.claim_lane().await?;
         Ok(lane.map(|lane| Lane {
-            suspect: lane.suspect || self.suspects,
+            suspect: lane.suspect || self.suspects_next.swap(false, Ordering::Relaxed),
             ..lane
         }))
     }

@@ -23,7 +23,8 @@ async fn a_server_that_stops_is_alive_but_not_ready() {
     "#);
     insta::assert_snapshot!(world.get("/readyz").await, @r#"
     503
-    {"status":"STOPPING","version":"0.1.0"}
+    retry-after: 1
+    {"status":"STOPPING","version":"0.1.0","reason":"the server is stopping"}
     "#);
 }
 
@@ -37,7 +38,8 @@ async fn a_server_whose_store_takes_no_writes_is_alive_but_not_ready() {
     "#);
     insta::assert_snapshot!(world.get("/readyz").await, @r#"
     503
-    {"status":"UNAVAILABLE","version":"0.1.0"}
+    retry-after: 1
+    {"status":"UNAVAILABLE","version":"0.1.0","reason":"the store is not available: it is closed"}
     "#);
 }
 
@@ -64,7 +66,8 @@ async fn a_server_that_says_it_will_stop_serves_until_it_does() {
     world.stop.announced.cancel();
     insta::assert_snapshot!(world.get("/readyz").await, @r#"
     503
-    {"status":"STOPPING","version":"0.1.0"}
+    retry-after: 1
+    {"status":"STOPPING","version":"0.1.0","reason":"the server is stopping"}
     "#);
     let body = serde_json::json!({"data": {"name": "Ada"}});
     let path = format!("{}/ada", crate::world::PROVIDERS);

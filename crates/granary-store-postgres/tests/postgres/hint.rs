@@ -21,7 +21,9 @@ async fn what_one_node_accepts_the_other_learns_at_once() {
     });
     // Until it listens, nothing comes; from then on one acceptance is enough.
     let mut at = 0;
+    let since = std::time::Instant::now();
     let other = loop {
+        assert!(since.elapsed().as_secs() < 60, "no hint came");
         world.accept(&[create("person", &format!("id-{at}"), 1)]).await;
         at += 1;
         if let Ok(other) = tokio::time::timeout(Duration::from_millis(200), &mut hinted).await {

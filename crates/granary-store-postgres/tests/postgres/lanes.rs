@@ -240,6 +240,28 @@ async fn an_operation_that_three_nodes_died_of_is_left_out_and_the_rest_goes_on(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lane_stays_suspect_where_a_node_died_of_a_later_operation() {
+    let database = Database::new();
+    let world = World::new(database.node().await).await;
+    let ops = [create("person", "good", 0), create("person", "deadly", 0)];
+    let task = world.accept(&ops).await;
+    let (node, lane) = suspect(&database, &world).await;
+    // It gets on, so the take-overs before are forgotten.
+    assert_eq!(node.step(&lane, operations(1)).await, Step::Applied(1));
+    dies_trying(&database, node, lane).await;
+    for _ in 0..2 {
+        let node = database.joins(&world).await;
+        let lane = claimed(&node).await;
+        assert!(lane.suspect, "many operations at once would end this node too");
+        dies_trying(&database, node, lane).await;
+    }
+    let node = database.joins(&world).await;
+    let lane = claimed(&node).await;
+    assert_eq!(node.step(&lane, operations(1)).await, Step::Applied(1));
+    assert_eq!(codes(&node.receipts(&node.task(&task).await).await), [200, 500]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_connection_is_no_death() {
     let database = Database::new();
     let world = World::new(database.node().await).await;

@@ -48,7 +48,10 @@ impl Behind {
                 database.sql(&name, all);
                 let left = "SELECT count(*) FROM pg_stat_activity \
                             WHERE datname = current_database() AND pid <> pg_backend_pid()";
-                while database.sql(&name, left) != "0" {}
+                let since = std::time::Instant::now();
+                while database.sql(&name, left) != "0" {
+                    assert!(since.elapsed().as_secs() < 60, "the connections do not end");
+                }
             }
             true
         });

@@ -63,9 +63,9 @@ impl Race {
     fn slow_down(&self) {
         self.database.sql(
             "CREATE FUNCTION granary.slow() RETURNS trigger LANGUAGE plpgsql AS \
-             $$ BEGIN PERFORM pg_sleep(0.003); RETURN NEW; END $$; \
+             $$ BEGIN PERFORM pg_sleep(0.003); RETURN coalesce(NEW, OLD); END $$; \
              CREATE TRIGGER slow BEFORE INSERT OR UPDATE ON granary.resource FOR EACH ROW EXECUTE FUNCTION granary.slow(); \
-             CREATE TRIGGER slow BEFORE INSERT OR UPDATE ON granary.edge FOR EACH ROW EXECUTE FUNCTION granary.slow();",
+             CREATE TRIGGER slow BEFORE INSERT OR UPDATE OR DELETE ON granary.edge FOR EACH ROW EXECUTE FUNCTION granary.slow();",
         );
     }
 
@@ -442,12 +442,23 @@ async fn a_bundle_against_a_chunk_on_the_same_records_in_another_order() {
         .windows(2)
         .map(|two| join("knows", two[0], two[1], 0))
         .collect();
+    let across = ids.iter().step_by(2).flat_map(|from| {
+        let others = ids.iter().skip(1).step_by(2);
+        others.map(|to| join("knows", from, to, 0))
+    });
+    let with_edges: Vec<Op> = persons(&ids).into_iter().chain(across).collect();
+    let gone = |parity| -> Vec<Op> {
+        let some = ids.iter().skip(parity).step_by(2);
+        some.map(|id| delete("person", id)).collect()
+    };
     let mut deadlocks = 0;
     for (before, left, right) in [
         (persons(&ids), ops(1), turned(ops(2))),
         (Vec::new(), ops(1), turned(ops(2))),
         (persons(&ids[..4]), ops(1), turned(ops(2))),
         (persons(&ids), edges.clone(), turned(edges)),
+        // Deletes that have no record in common, and all their edges.
+        (with_edges, gone(0), turned(gone(1))),
     ] {
         let mut race = Race::new().await;
         race.slow_down();

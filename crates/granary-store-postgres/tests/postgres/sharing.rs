@@ -9,7 +9,7 @@ use granary_store_postgres::PostgresStore;
 use granary_test_postgres::Cluster;
 use tokio::task::JoinSet;
 
-use crate::world::{limits, new_database, options};
+use crate::world::{limits, new_database, options, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writers_that_never_stop_do_not_keep_a_definition_out() {
@@ -40,9 +40,10 @@ async fn writers_that_never_stop_do_not_keep_a_definition_out() {
     }
     for round in 0..5 {
         let before = written.load(Ordering::Relaxed);
-        while written.load(Ordering::Relaxed) < before + 20 {
-            tokio::task::yield_now().await;
-        }
+        until("the writers have written more", async || {
+            written.load(Ordering::Relaxed) >= before + 20
+        })
+        .await;
         let name = format!("thing-{round}");
         world
             .define(granary_core::schema::DefinitionKind::Profile, &name, PROFILE)

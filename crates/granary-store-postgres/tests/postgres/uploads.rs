@@ -55,6 +55,24 @@ async fn an_upload_that_is_being_swept_is_not_accepted() {
     assert_eq!(database.count("SELECT count(*) FROM granary.task"), 0);
 }
 
+/// Sending it again would write into whatever source has the key by then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_whose_source_went_and_was_freed_is_told_so() {
+    let database = Database::new();
+    let world = World::new(database.node().await).await;
+    let other = database.joins(&world).await;
+    let upload = world.upload(&persons(MANY)).await.unwrap();
+    let mut goes_on = world.upload(&persons(MANY)).await.unwrap();
+    other.store.delete_source(&other.source, true).await.unwrap();
+    while other.store.free_space(10_000).await.unwrap() {}
+    let gone = |outcome: granary_store::Result<()>| match outcome {
+        Err(StoreError::Refused(error)) => assert_eq!(error.code, 404),
+        other => panic!("expected to be told that the source is gone, got {other:?}"),
+    };
+    gone(upload.accept(world.revision, world.now()).await.map(drop));
+    gone(goes_on.push(world.batch(&persons(MANY))).await);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_that_lost_a_segment_is_not_accepted() {
     let database = Database::new();

@@ -50,7 +50,7 @@ pub(crate) struct Serve {
     ///
     /// At once /readyz answers 503, so that a balancer sends clients elsewhere; when the time is over, new connections
     /// are refused and what has begun is finished. Ctrl-C does not wait.
-    #[arg(long, env = "GRANARY_DRAIN", value_name = "SECONDS", value_parser = seconds(0.0))]
+    #[arg(long, env = "GRANARY_DRAIN", value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds(0.0))]
     drain: Option<Duration>,
     #[command(flatten)]
     postgres: Postgres,
@@ -75,7 +75,7 @@ struct Postgres {
     #[arg(long, env = "GRANARY_POSTGRES_ROOT_CERTIFICATE", value_name = "FILE")]
     postgres_root_certificate: Option<PathBuf>,
     /// After how long without a sign of life of a server others take over its tasks [default: 15]
-    #[arg(long, env = "GRANARY_LEASE", value_name = "SECONDS", value_parser = seconds(0.1))]
+    #[arg(long, env = "GRANARY_LEASE", value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds(0.1))]
     lease: Option<Duration>,
 }
 
