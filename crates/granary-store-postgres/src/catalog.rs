@@ -14,8 +14,10 @@ use granary_store::{Definitions, Result, Source, StoreError, Stored};
 use tokio_postgres::Row;
 use tracing::debug;
 
-use crate::session::{Attempt, Ended, Failure, Rules, Session, params};
+use crate::failure::{Attempt, Failure};
+use crate::session::{Session, params};
 use crate::tasks::ksuid_of;
+use crate::transact::{Ended, Rules};
 use crate::{BUCKETS, Inner, bucket_of, bucket_of_key, damaged, int4, int8, uint4, uint8};
 
 pub(crate) fn kind_number(kind: DefinitionKind) -> i16 {

@@ -12,11 +12,13 @@ use tokio_postgres::Row;
 
 use crate::current::{STAMPS, lock_ground, see_absent};
 use crate::effects::{Effects, Place, write_effects};
+use crate::failure::{Attempt, Tries};
 use crate::lanes::hold_lane;
-use crate::session::{Attempt, Ended, Rules, Session, Tries, params};
+use crate::session::{Session, params};
 use crate::tasks::{
     TaskRow, insert_receipts, read_operations, read_types, task_columns, task_row, update_task,
 };
+use crate::transact::{Ended, Rules};
 use crate::{Inner, bucket_of, damaged, int4, int8, lock, uint4, uint8};
 
 /// So many processes may end at one operation before it is given up.

@@ -16,7 +16,8 @@ use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::session::{Session, unavailable, with_causes};
+use crate::failure::{unavailable, with_causes};
+use crate::session::Session;
 use crate::{Inner, PostgresOptions};
 
 /// How long a connection may take to come up, unless the URL says so with `connect_timeout`.

@@ -14,7 +14,8 @@ use granary_core::time::Timestamp;
 use granary_store::Result;
 use tokio_postgres::Row;
 
-use crate::session::{Attempt, Failure, Session, params};
+use crate::failure::{Attempt, Failure};
+use crate::session::{Session, params};
 use crate::{bucket_of, damaged, int4, uint8};
 
 /// How many stamps a run has: what the sequence `granary.stamp` moves by.

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use tokio_postgres::{AsyncMessage, Client, Connection};
 use tracing::debug;
 
-use crate::session::{Session, params, unavailable};
+use crate::failure::unavailable;
+use crate::session::{Session, params};
 use crate::{Inner, Statements};
 
 /// How long after a lost connection the next is tried.

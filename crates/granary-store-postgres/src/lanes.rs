@@ -10,7 +10,9 @@ use granary_store::{Lane, Result, Source};
 use tracing::{debug, warn};
 
 use crate::catalog::parsed_key;
-use crate::session::{Attempt, Commit, Ended, Failure, Rules, Session, Tries, params};
+use crate::failure::{Attempt, Failure, Tries};
+use crate::session::{Session, params};
+use crate::transact::{Commit, Ended, Rules};
 use crate::{Held, Inner, bucket_of, int4, int8, lock, uint4, uint8};
 
 /// Lanes that are looked at for one that is free.

@@ -6,11 +6,13 @@
 //! and the lock of that row, never on clocks. Single writes and bundles go beside a chunk: what either was decided on is
 //! locked until it commits (`current.rs`). See `docs/adr/0013` for why.
 
+mod cascade;
 mod catalog;
 mod chunk;
 mod connect;
 mod current;
 mod effects;
+mod failure;
 mod hint;
 mod lanes;
 mod migrate;
@@ -21,6 +23,7 @@ mod session;
 mod space;
 mod tasks;
 mod terminology;
+mod transact;
 mod upload;
 mod write;
 
@@ -49,7 +52,8 @@ use granary_store::{
 pub use migrate::SCHEMA_VERSION;
 use tracing::info;
 
-use crate::session::{Rules, Session, params};
+use crate::session::{Session, params};
+use crate::transact::Rules;
 
 /// How statements are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,9 @@ use std::time::Duration;
 use granary_store::{Result, StoreError};
 
 use crate::Inner;
-use crate::session::{Attempt, Ended, Failure, Rules, Session, Tries, params};
+use crate::failure::{Attempt, Failure, Tries};
+use crate::session::{Session, params};
+use crate::transact::{Ended, Rules};
 
 /// One step of the schema.
 struct Migration {

@@ -12,9 +12,11 @@ use granary_store::{
 };
 
 use crate::current::{is_shown, next_stamps, parsed_id};
+use crate::failure::Attempt;
 use crate::packed::{decode, encode};
-use crate::session::{Attempt, Rules, Session, params};
+use crate::session::{Session, params};
 use crate::tasks::{NewTask, insert_task, read_types, task_columns, task_row, update_task};
+use crate::transact::Rules;
 use crate::upload::admit;
 use crate::{Inner, bucket_of, damaged, int4, int8, uint8};
 

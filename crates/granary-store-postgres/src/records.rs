@@ -12,7 +12,8 @@ use tokio_postgres::Row;
 
 use crate::catalog::see_source;
 use crate::current::{HEAD_COLUMNS, head_columns, head_of, is_shown, parsed_id, place_of};
-use crate::session::{Attempt, Session, param, params};
+use crate::failure::Attempt;
+use crate::session::{Session, param, params};
 use crate::{Inner, bucket_of, int4, int8};
 
 /// A record from the columns behind its id: head, data, identifiers.

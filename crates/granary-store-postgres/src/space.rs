@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use granary_store::Result;
 
-use crate::session::{Attempt, Rules, Session, params};
+use crate::failure::Attempt;
+use crate::session::{Session, params};
 use crate::tasks::ksuid_of;
+use crate::transact::Rules;
 use crate::{Inner, int8, uint4};
 
 macro_rules! delete_from {

@@ -14,8 +14,9 @@ use granary_store::{
 use tokio_postgres::Row;
 
 use crate::catalog::see_source;
+use crate::failure::Attempt;
 use crate::packed::{decode, encode};
-use crate::session::{Attempt, Session, params};
+use crate::session::{Session, params};
 use crate::{Inner, bucket_of, damaged, int4, int8, uint8};
 
 /// Tasks that are looked at together for a list.

@@ -20,8 +20,10 @@ use granary_store::{
 use tokio_postgres::Row;
 
 use crate::catalog::{kind_number, parsed_key};
+use crate::failure::Attempt;
 use crate::packed::{decode, encode};
-use crate::session::{Attempt, Rules, Session, params};
+use crate::session::{Session, params};
+use crate::transact::Rules;
 use crate::{BUCKETS, Inner, PostgresStore, bucket_of_key, damaged, int4, int8, uint4, uint8};
 
 /// What a vocabulary is kept as: title, description.

@@ -20,10 +20,12 @@ use tracing::debug;
 use crate::catalog::{read_definitions, see_source, share_source};
 use crate::chunk::pack_bodies;
 use crate::current::next_stamps;
+use crate::failure::Attempt;
 use crate::lanes::{lock_intake, wake_lane};
 use crate::packed::encode;
-use crate::session::{Attempt, Rules, Session, params};
+use crate::session::{Session, params};
 use crate::tasks::{NewTask, insert_task};
+use crate::transact::Rules;
 use crate::{Inner, bucket_of, int4, int8, lock};
 
 /// A segment is written when it holds so many operations,

@@ -14,10 +14,11 @@ use granary_store::{
 use crate::catalog::share_source;
 use crate::current::{lock_ground, see_absent};
 use crate::effects::{CASCADE_MAX, write_effects};
+use crate::failure::Attempt;
 use crate::lanes::{lock_intake, wake_lane};
 use crate::packed::encode;
 use crate::records::read_records;
-use crate::session::{Attempt, Session, params};
+use crate::session::{Session, params};
 use crate::tasks::{NewTask, insert_receipts, insert_task};
 use crate::{Inner, bucket_of, int4};
 

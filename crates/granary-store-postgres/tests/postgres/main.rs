@@ -10,6 +10,7 @@ mod lost;
 mod migrations;
 mod plans;
 mod pooler;
+mod race;
 mod races;
 mod sharing;
 mod uploads;

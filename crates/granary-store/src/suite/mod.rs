@@ -17,6 +17,8 @@ pub mod history;
 pub mod lanes;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod meta;
+mod model;
+mod ops;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod purges;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
