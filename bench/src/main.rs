@@ -7,6 +7,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command line")]
 
+mod aims;
 mod cities;
 mod granary;
 mod machine;

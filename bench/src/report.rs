@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde::{Serialize, Serializer};
 
+use crate::aims::Row;
 use crate::granary::OfGranary;
 use crate::machine::Machine;
 use crate::measures::Measures;
@@ -14,7 +15,7 @@ use crate::peers::Peer;
 use crate::process::Usage;
 use crate::workload::Workload;
 
-const MB: f64 = 1e6;
+pub(crate) const MB: f64 = 1e6;
 
 /// Granary or what it is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,8 +87,8 @@ pub(crate) struct Report {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
-    min: f64,
-    max: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
 }
 
 impl Spread {
@@ -103,7 +104,7 @@ impl Spread {
         })
     }
 
-    fn shown(self, decimals: usize) -> String {
+    pub(crate) fn shown(self, decimals: usize) -> String {
         let Self { median, min, max } = self;
         match min == max {
             true => format!("{median:.decimals$}"),
@@ -112,26 +113,20 @@ impl Spread {
     }
 }
 
-/// A line of the table of what granary must reach.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Row {
-    measure: String,
-    aim: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    figure: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    met: Option<bool>,
-}
-
 impl Report {
-    fn runs_of(&self, system: System, workload: Workload, operations: u64) -> impl Iterator<Item = &Run> {
+    pub(crate) fn runs_of(
+        &self,
+        system: System,
+        workload: Workload,
+        operations: u64,
+    ) -> impl Iterator<Item = &Run> {
         self.runs
             .iter()
             .filter(move |run| (run.system, run.workload, run.operations) == (system, workload, operations))
     }
 
     /// The workloads with their sizes, in the order in which they ran.
-    fn loads(&self) -> Vec<(Workload, u64)> {
+    pub(crate) fn loads(&self) -> Vec<(Workload, u64)> {
         let mut loads = Vec::new();
         for run in &self.runs {
             if !loads.contains(&(run.workload, run.operations)) {
@@ -153,7 +148,7 @@ impl Report {
     }
 
     /// How many times as fast granary is as another, round by round.
-    fn ratio(&self, peer: Peer, workload: Workload, operations: u64) -> Option<Spread> {
+    pub(crate) fn ratio(&self, peer: Peer, workload: Workload, operations: u64) -> Option<Spread> {
         let theirs = self.runs_of(System::Peer(peer), workload, operations);
         Spread::of(theirs.filter_map(|run| {
             let ours = self.runs_of(System::Granary, workload, operations);
@@ -212,193 +207,6 @@ impl Report {
             }
         }
         text
-    }
-
-    /// The table of aims, for people.
-    pub(crate) fn aims_table(&self) -> String {
-        let mut text = String::new();
-        for row in &self.aims {
-            let met = match row.met {
-                Some(true) => "met",
-                Some(false) => "MISSED",
-                None => "not measured",
-            };
-            let figure = row.figure.as_deref().unwrap_or("–");
-            let _ = writeln!(
-                text,
-                "  {met:<12} {:<74} aim {:<26} {figure}",
-                row.measure, row.aim
-            );
-        }
-        text
-    }
-
-    /// Fills the table of aims from what was measured.
-    pub(crate) fn judge(&mut self) {
-        let mut rows = Vec::new();
-        let mut row = |measure: &str, aim, judged: Option<(String, bool)>| {
-            let (figure, met) = judged.unzip();
-            rows.push(Row {
-                measure: measure.to_owned(),
-                aim,
-                figure,
-                met,
-            });
-        };
-        row(
-            "creates against COPY",
-            "≥ 2",
-            self.against(Peer::Copy, Workload::Creates, 2.0),
-        );
-        row(
-            "creates against fjall alone",
-            "≥ 0.9",
-            self.against(Peer::Fjall, Workload::Creates, 0.9),
-        );
-        row(
-            "creates against PL/pgSQL of the same semantics",
-            "≥ 8",
-            self.against(Peer::Plpgsql, Workload::Creates, 8.0),
-        );
-        row(
-            "upserts of 700 bytes against the same",
-            "≥ 8",
-            self.against(Peer::Plpgsql, Workload::Upserts, 8.0),
-        );
-        row(
-            "acceptance against serde_json that skips the document",
-            "≥ 0.5",
-            self.against(Peer::Skip, Workload::Creates, 0.5),
-        );
-        row("check of one operation", "< 1 µs of CPU", self.check_time());
-        row(
-            "memory above idle, request accepted",
-            "< 256 MB, whatever the size",
-            self.memory(Workload::Creates, true),
-        );
-        row(
-            "memory above idle, request applied",
-            "< 256 MB, whatever the size",
-            self.memory(Workload::Creates, false),
-        );
-        row(
-            "memory above idle, request rejected in every operation",
-            "< 256 MB, whatever the size",
-            self.memory(Workload::Rejected, true),
-        );
-        row(
-            "the tenth request against the first, server-made ids",
-            "≥ 0.7 at 10 million",
-            self.growth(true, 0.7),
-        );
-        row(
-            "the tenth request against the first, random ids",
-            "≥ 0.5 at 10 million",
-            self.growth(false, 0.5),
-        );
-        row(
-            "single writes of 64 clients against fsyncs of the disk",
-            "≥ 20",
-            self.single_writes(),
-        );
-        row("99th percentile of these, in fsyncs", "< 10", self.single_p99());
-        row(
-            "small task beside a large one: how much longer",
-            "≤ 2 chunks of 20 ms",
-            self.beside(),
-        );
-        row("start after kill -9", "< 1 s at 10 million", self.restart());
-        row("shared store: chunk path against COPY", "≥ 0.5", None);
-        row(
-            "shared store: two nodes on four sources against one",
-            "≥ 1.5",
-            None,
-        );
-        self.aims = rows;
-    }
-
-    fn against(&self, peer: Peer, workload: Workload, aim: f64) -> Option<(String, bool)> {
-        let operations = self.largest(workload)?;
-        let ratio = self.ratio(peer, workload, operations)?;
-        Some((format!("{} at {operations}", ratio.shown(2)), ratio.median >= aim))
-    }
-
-    fn check_time(&self) -> Option<(String, bool)> {
-        let time = Spread::of(self.measures.check.iter().map(|check| check.microseconds))?;
-        Some((format!("{} µs", time.shown(2)), time.median < 1.0))
-    }
-
-    /// Of every size that was measured, for they are to be the same.
-    fn memory(&self, workload: Workload, until_accepted: bool) -> Option<(String, bool)> {
-        let (mut shown, mut highest) = (Vec::new(), 0.0_f64);
-        for (_, operations) in self.loads().into_iter().filter(|(each, _)| *each == workload) {
-            let runs = self.runs_of(System::Granary, workload, operations);
-            let above = runs.filter_map(|run| {
-                let of_granary = run.of_granary?;
-                let peak = match until_accepted {
-                    true => of_granary.accept_memory_bytes,
-                    false => run.usage.peak_memory_bytes,
-                };
-                Some(peak.saturating_sub(of_granary.idle_memory_bytes) as f64 / MB)
-            });
-            let above = Spread::of(above)?;
-            highest = highest.max(above.max);
-            let sent = self
-                .runs_of(System::Granary, workload, operations)
-                .next()?
-                .of_granary?;
-            shown.push(format!(
-                "{} MB for {:.0} MB",
-                above.shown(0),
-                sent.request_bytes as f64 / MB
-            ));
-        }
-        (!shown.is_empty()).then(|| (shown.join(", "), highest < 256.0))
-    }
-
-    fn growth(&self, id_by_server: bool, aim: f64) -> Option<(String, bool)> {
-        let of_it = self
-            .measures
-            .growth
-            .iter()
-            .filter(|one| one.id_by_server == id_by_server);
-        let largest = of_it.clone().map(|one| one.operations).max()?;
-        let ratio = Spread::of(of_it.filter(|one| one.operations == largest).map(|one| one.ratio))?;
-        Some((format!("{} at {largest}", ratio.shown(2)), ratio.median >= aim))
-    }
-
-    fn single_writes(&self) -> Option<(String, bool)> {
-        let ratio = Spread::of(self.measures.single_writes.iter().map(|one| one.writes_per_fsync))?;
-        Some((ratio.shown(2), ratio.median >= 20.0))
-    }
-
-    fn single_p99(&self) -> Option<(String, bool)> {
-        let p99 = Spread::of(self.measures.single_writes.iter().map(|one| one.p99_fsyncs))?;
-        Some((p99.shown(1), p99.median < 10.0))
-    }
-
-    fn beside(&self) -> Option<(String, bool)> {
-        let largest = self.measures.beside.iter().map(|one| one.operations).max()?;
-        let of_it = self
-            .measures
-            .beside
-            .iter()
-            .filter(|one| one.operations == largest);
-        let chunks = Spread::of(of_it.filter_map(|one| one.chunks))?;
-        Some((
-            format!("{} beside {largest}", chunks.shown(1)),
-            chunks.median <= 2.0,
-        ))
-    }
-
-    fn restart(&self) -> Option<(String, bool)> {
-        let operations = self.largest(Workload::Creates)?;
-        let runs = self.runs_of(System::Granary, Workload::Creates, operations);
-        let seconds = Spread::of(runs.filter_map(|run| run.of_granary?.restart_seconds))?;
-        Some((
-            format!("{} s at {operations}", seconds.shown(2)),
-            seconds.median < 1.0,
-        ))
     }
 
     /// Writes the report to `<date>.json` in a folder.
