@@ -77,7 +77,9 @@ impl FjallArguments {
         put(&database, &self.before)?;
         let mut line = String::new();
         say(READY)?;
-        std::io::stdin().read_line(&mut line)?;
+        if std::io::stdin().read_line(&mut line)? == 0 {
+            bail!("nobody waits for it any more");
+        }
         put(&database, &self.measured)?;
         say(DONE)?;
         std::io::stdin().read_line(&mut line)?;
