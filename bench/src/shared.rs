@@ -6,30 +6,23 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use granary_api::bulk::BulkQuery;
-use granary_client::{BulkBody, BulkReply, Client, DefinitionKind};
+use granary_client::{Client, DefinitionKind};
 use granary_core::operation::TargetType;
-use granary_core::task::TaskStatus;
 use granary_test_postgres::{Cluster, Durability};
 use granary_tests::{Place, Server};
 use serde::Serialize;
-use tokio_util::io::ReaderStream;
 
-use crate::{process, providers};
+use crate::peers::{SETTINGS, database_cpu_seconds};
+use crate::workload::{Load, Operation, Workload, write_requests};
+use crate::{granary, process, providers};
 
-/// What `docs/operations.md` advises.
-const SETTINGS: [&str; 4] = [
-    "shared_buffers=1GB",
-    "max_wal_size=8GB",
-    "checkpoint_timeout=15min",
-    "wal_compression=lz4",
-];
 /// Lanes that one node works on at once: its workers.
 const WORKERS: usize = 2;
+const DATABASE: &str = "granary";
 
 /// What one arrangement measured.
 #[derive(Debug, Serialize)]
@@ -63,21 +56,24 @@ async fn arrangement(folder: &Path, operations: u64, nodes: usize, sources: usiz
     let each = operations / sources as u64;
     let operations = each * sources as u64;
     let cluster = Cluster::start_with(Durability::On, &SETTINGS)?;
-    cluster.create_database("granary", None);
-    let place = Place::Database(cluster.url("granary"));
-    let request = folder.join("request.json");
-    providers::write_request(&request, each)?;
+    cluster.create_database(DATABASE, None);
+    let place = Place::Database(cluster.url(DATABASE));
+    let load = Load::new(Workload::Creates, each, &Vec::new().into());
+    let requests = write_requests(load.measured(), &folder.join("request"))?;
 
     let mut intake = Server::start_at(place.clone(), &[("GRANARY_ROLE", "api")]).await?;
     let client = intake.client()?;
     let mut tasks = Vec::new();
     for source in 0..sources {
-        tasks.push((format!("s{source}"), accepted(&client, source, &request).await?));
+        let source = format!("s{source}");
+        for task in accepted(&client, &source, &requests).await? {
+            tasks.push((source.clone(), task));
+        }
     }
     // What the intake left to be written is not part of what is measured.
-    cluster.sql("granary", "CHECKPOINT");
+    cluster.sql(DATABASE, "CHECKPOINT");
 
-    let database_before = database_cpu(&cluster)?;
+    let database_before = database_cpu_seconds(&cluster, DATABASE)?;
     let started = Instant::now();
     let mut workers = Vec::new();
     for _ in 0..nodes {
@@ -85,18 +81,8 @@ async fn arrangement(folder: &Path, operations: u64, nodes: usize, sources: usiz
         workers.push(Server::start_at(place.clone(), &environment).await?);
     }
     for (source, task) in &tasks {
-        loop {
-            let task = client.source(source).task(task).await?;
-            if task.status != TaskStatus::Pending {
-                ensure!(
-                    task.counts.success == each,
-                    "{} of {each} succeeded",
-                    task.counts.success
-                );
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let task = granary::ended(&client.source(source), task).await?;
+        ensure!(task.counts.failure == 0, "{} failed", task.counts.failure);
     }
     let took = started.elapsed().as_secs_f64();
     let mut node_cpu = 0.0;
@@ -107,13 +93,13 @@ async fn arrangement(folder: &Path, operations: u64, nodes: usize, sources: usiz
         worker.stop().await?;
     }
     intake.stop().await?;
-    let database_cpu_seconds = database_cpu(&cluster)? - database_before;
+    let database_cpu_seconds = database_cpu_seconds(&cluster, DATABASE)? - database_before;
 
-    let number = |sql: &str| -> Result<f64> { Ok(cluster.sql("granary", sql).trim().parse::<f64>()?) };
+    let number = |sql: &str| -> Result<f64> { Ok(cluster.sql(DATABASE, sql).trim().parse::<f64>()?) };
     let receipts = number("SELECT sum(octet_length(body)) FROM granary.receipts")?;
     let records = number("SELECT pg_total_relation_size('granary.resource')")?;
     let copy_connections = sources.min(nodes * WORKERS);
-    let (copy_took, copy_cpu) = copy(&cluster, folder, sources, copy_connections, each)?;
+    let (copy_took, copy_cpu) = copy(&cluster, &load, folder, sources, copy_connections)?;
     let copied = number("SELECT pg_total_relation_size('copied')")?;
 
     let per_operation = |seconds: f64| seconds * 1e6 / operations as f64;
@@ -136,35 +122,29 @@ async fn arrangement(folder: &Path, operations: u64, nodes: usize, sources: usiz
     })
 }
 
-async fn accepted(client: &Client, source: usize, request: &Path) -> Result<String> {
-    let key = format!("s{source}");
-    client.put_source(&key).await?;
-    let source = client.source(&key);
+async fn accepted(client: &Client, key: &str, requests: &[PathBuf]) -> Result<Vec<String>> {
+    client.put_source(key).await?;
+    let source = client.source(key);
     source
-        .put_definition(DefinitionKind::Profile, "provider", providers::PROFILE)
+        .put_definition(DefinitionKind::Profile, providers::TYPE, providers::PROFILE)
         .await?;
-    let file = tokio::fs::File::open(request).await?;
-    let length = request.metadata()?.len();
-    let body = BulkBody::json(ReaderStream::with_capacity(file, 256 * 1024)).with_length(length);
-    let reply = source
-        .send_bulk(TargetType::Resource, &BulkQuery::default(), body)
-        .await?;
-    let BulkReply::Accepted(accepted) = reply else {
-        anyhow::bail!("the request was rejected")
-    };
-    Ok(accepted.task_id.to_string())
+    let mut tasks = Vec::new();
+    for request in requests {
+        tasks.push(granary::accepted(&source, TargetType::Resource, request).await?);
+    }
+    Ok(tasks)
 }
 
 /// Copies the records of all sources by so many connections; the seconds that it took, and CPU seconds of the database.
 fn copy(
     cluster: &Cluster,
+    load: &Load,
     folder: &Path,
     sources: usize,
     connections: usize,
-    each: u64,
 ) -> Result<(f64, f64)> {
     cluster.sql(
-        "granary",
+        DATABASE,
         "CREATE TABLE copied (source int4, id text COLLATE \"C\", data jsonb, PRIMARY KEY (source, id))",
     );
     let mut files: Vec<BufWriter<File>> = Vec::new();
@@ -173,27 +153,22 @@ fn copy(
         files.push(BufWriter::new(File::create(path(connection))?));
     }
     for source in 0..sources {
-        providers::for_each(each, |id, data| {
-            writeln!(files[source % connections], "{source}\t{id}\t{data}")
-        })?;
+        for Operation { id, data, .. } in load.measured() {
+            writeln!(files[source % connections], "{source}\t{id}\t{data}")?;
+        }
     }
     files.iter_mut().try_for_each(Write::flush)?;
-    cluster.sql("granary", "CHECKPOINT");
-    let before = database_cpu(cluster)?;
+    cluster.sql(DATABASE, "CHECKPOINT");
+    let before = database_cpu_seconds(cluster, DATABASE)?;
     let started = Instant::now();
     std::thread::scope(|scope| {
         for connection in 0..connections {
             let sql = format!("COPY copied FROM '{}'", path(connection).display());
-            scope.spawn(move || cluster.sql("granary", &sql));
+            scope.spawn(move || cluster.sql(DATABASE, &sql));
         }
     });
-    Ok((started.elapsed().as_secs_f64(), database_cpu(cluster)? - before))
-}
-
-/// CPU seconds of the database so far: its postmaster, children that live, and those that have ended.
-fn database_cpu(cluster: &Cluster) -> Result<f64> {
-    let data = cluster.sql("granary", "SHOW data_directory");
-    let file = std::fs::read_to_string(Path::new(data.trim()).join("postmaster.pid"))?;
-    let pid: u32 = file.lines().next().unwrap_or_default().trim().parse()?;
-    process::family_cpu_seconds(pid)
+    Ok((
+        started.elapsed().as_secs_f64(),
+        database_cpu_seconds(cluster, DATABASE)? - before,
+    ))
 }
