@@ -209,9 +209,15 @@ impl Reading {
             let piece = match piece {
                 Ok(piece) => piece,
                 Err(BodyError::Refused(error)) => return Err(error),
-                Err(BodyError::BrokenOff(why) | BodyError::Undecodable(why)) => {
+                Err(BodyError::BrokenOff(why)) => {
                     if !self.over() {
                         self.split_error = Some(self.splitter.broken_off(&why));
+                    }
+                    break;
+                }
+                Err(BodyError::Undecodable(why)) => {
+                    if !self.over() {
+                        self.split_error = Some(self.splitter.undecodable(&why));
                     }
                     break;
                 }

@@ -68,6 +68,13 @@ impl SplitError {
         }
     }
 
+    fn undecodable(place: Place, why: impl Into<String>) -> Self {
+        Self {
+            what: "the body cannot be decoded",
+            ..Self::not_json(place, why)
+        }
+    }
+
     fn inside(self, in_operation: bool) -> Self {
         Self { in_operation, ..self }
     }
@@ -152,6 +159,13 @@ impl Splitter {
     pub fn broken_off(&self, why: &str) -> SplitError {
         each!(self, splitter => {
             SplitError::broken_off(splitter.here(), why).inside(splitter.in_operation())
+        })
+    }
+
+    /// The error for a body that cannot be decoded from here on for the reason `why`.
+    pub fn undecodable(&self, why: &str) -> SplitError {
+        each!(self, splitter => {
+            SplitError::undecodable(splitter.here(), why).inside(splitter.in_operation())
         })
     }
 
