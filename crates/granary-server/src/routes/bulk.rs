@@ -9,11 +9,11 @@ use axum::http::header::LOCATION;
 use axum::response::Response;
 use granary_api::bulk::{BulkAccepted, BulkQuery};
 use granary_api::tasks::TaskQuery;
-use granary_api::{JSON, NDJSON, bulk};
+use granary_api::{CSV, JSON, NDJSON, bulk};
 use granary_core::error::ErrorObject;
 use granary_core::operation::TargetType;
 use granary_core::task::TaskKind;
-use granary_engine::{BodyFormat, BulkRequest, Intake, ReceiptsShown, Rejection};
+use granary_engine::{BodyFormat, BulkRequest, CsvFormat, Intake, ReceiptsShown, Rejection};
 
 use crate::App;
 use crate::reply::{Reply, json, raw_json, valid, with_header};
@@ -65,7 +65,17 @@ async fn send(
     target: TargetType,
 ) -> Reply {
     let source = existing("source", &source)?;
-    let format = match body_type(request.headers(), &[JSON, NDJSON])? {
+    let format = match body_type(request.headers(), &[JSON, NDJSON, CSV])? {
+        CSV => BodyFormat::Csv(CsvFormat {
+            type_key: query.type_key,
+            action: query.action,
+            separator: query.separator,
+        }),
+        _ if query.type_key.is_some() || query.action.is_some() || query.separator.is_some() => {
+            let message =
+                "type, action and separator are for text/csv; other bodies say them in each operation";
+            return Err(ErrorObject::invalid(message).into());
+        }
         NDJSON => BodyFormat::Ndjson,
         _ => BodyFormat::Json,
     };
