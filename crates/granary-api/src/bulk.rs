@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::tasks::Task;
 
 /// The query of a bulk request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BulkQuery {
     /// True: check only, store nothing; answers [`BulkValid`] or [`BulkRejected`].
@@ -18,6 +18,15 @@ pub struct BulkQuery {
     /// Which receipts a rejection answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipts: Option<ReceiptsShown>,
+    /// Of CSV: the type of its rows.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub type_key: Option<String>,
+    /// Of CSV: `create`, `upsert` or `delete`, in any case; `create` unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// Of CSV: what joins the elements of an array; `|` unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separator: Option<String>,
 }
 
 /// Which receipts a rejection answers.

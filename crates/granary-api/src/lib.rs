@@ -23,3 +23,6 @@ pub const JSON_PATCH: &str = "application/json-patch+json";
 
 /// The media type of JSON.
 pub const JSON: &str = "application/json";
+
+/// The media type of CSV (RFC 4180): a header that names properties, and a row for each operation.
+pub const CSV: &str = "text/csv";

@@ -7,11 +7,11 @@ use std::io::{self, BufReader};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
 use granary_api::bulk::{BulkAccepted, BulkQuery, BulkValid, ReceiptsShown, RejectedReceipt};
-use granary_api::{JSON, NDJSON};
+use granary_api::{CSV, JSON, NDJSON};
 use granary_core::error::ErrorObject;
 use granary_core::operation::TargetType;
 use granary_core::receipt::ReceiptStatus;
-use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Body, Method, Response, StatusCode};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use tokio_util::io::{StreamReader, SyncIoBridge};
@@ -32,6 +32,7 @@ pub(crate) const fn collection(target: TargetType) -> &'static str {
 #[derive(Debug)]
 pub struct BulkBody {
     content_type: &'static str,
+    encoding: Option<&'static str>,
     length: Option<u64>,
     body: Body,
 }
@@ -53,6 +54,14 @@ impl BulkBody {
         Self::new(NDJSON, stream)
     }
 
+    /// A header row that names properties, and a row for each operation. The query names their type.
+    pub fn csv<S>(stream: S) -> Self
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
+        Self::new(CSV, stream)
+    }
+
     fn new<S>(content_type: &'static str, stream: S) -> Self
     where
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
@@ -60,9 +69,17 @@ impl BulkBody {
         let body = Body::wrap_stream(stream.map_err(BodyError));
         Self {
             content_type,
+            encoding: None,
             length: None,
             body,
         }
+    }
+
+    /// The same, whose bytes are in this content coding already: `gzip` or `zstd`.
+    #[must_use]
+    pub const fn with_encoding(mut self, encoding: &'static str) -> Self {
+        self.encoding = Some(encoding);
+        self
     }
 
     /// The same, telling the server its length in bytes beforehand: one that is too long is then refused at once.
@@ -97,6 +114,9 @@ impl SourceClient {
             .query(query)
             .header(CONTENT_TYPE, body.content_type)
             .header(ACCEPT, JSON);
+        if let Some(encoding) = body.encoding {
+            request = request.header(CONTENT_ENCODING, encoding);
+        }
         if let Some(length) = body.length {
             request = request.header(CONTENT_LENGTH, length);
         }

@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod contained;
+pub mod csv;
 pub mod decide;
 pub mod error;
 mod fault;

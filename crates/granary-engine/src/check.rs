@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use granary_core::check::{Checker, Rejection};
+use granary_core::csv::{Cells, Layout};
 use granary_core::error::ErrorObject;
-use granary_core::operation::TargetType;
+use granary_core::operation::{Operation, TargetType};
 use granary_core::time::Timestamp;
 use granary_core::vocabulary::Vocabularies;
 use granary_store::CheckedBatch;
@@ -42,14 +43,18 @@ pub(crate) struct CheckedRun {
 }
 
 impl Checks {
-    /// Checks a run on the pool.
-    pub(crate) fn start(self: &Arc<Self>, run: Run) -> JoinHandle<Result<CheckedRun, ErrorObject>> {
+    /// Checks a run on the pool. Its operations are JSON, or where there is a layout, rows.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        run: Run,
+        layout: Option<Arc<Layout>>,
+    ) -> JoinHandle<Result<CheckedRun, ErrorObject>> {
         let checks = Arc::clone(self);
         tokio::spawn(async move {
             // At most as many at once as there are cores, over all requests.
             let permit = checks.inner.checks.acquire().await;
             let on_pool = Arc::clone(&checks);
-            let checked = tokio::task::spawn_blocking(move || on_pool.check(&run)).await;
+            let checked = tokio::task::spawn_blocking(move || on_pool.check(&run, layout.as_deref())).await;
             drop(permit);
             checked.map_err(|failure| {
                 error!(%failure, "the check of a run of operations failed");
@@ -58,7 +63,7 @@ impl Checks {
         })
     }
 
-    fn check(&self, run: &Run) -> CheckedRun {
+    fn check(&self, run: &Run, layout: Option<&Layout>) -> CheckedRun {
         let mut random = random_bytes;
         let mut checker = Checker {
             schema: &self.schema,
@@ -82,10 +87,14 @@ impl Checks {
             failures: Vec::new(),
             not_json: None,
         };
+        let mut rows = layout.map(|layout| Rows::new(layout, run));
         for (index, piece) in run.pieces().enumerate() {
             let at = run.first() + index as u64;
             let outcome = match piece {
-                Piece::Operation(bytes) => checker.operation(bytes, &mut batch.bodies),
+                Piece::Operation(bytes) => match &mut rows {
+                    None => checker.operation(bytes, &mut batch.bodies),
+                    Some(rows) => rows.check(index, bytes, &mut checker, &mut batch.bodies),
+                },
                 Piece::OverLimit => Err(Rejection::Invalid(ErrorObject::over_limit(
                     "the operation",
                     "operationBytes",
@@ -108,5 +117,50 @@ impl Checks {
             checked.batch = Some(batch);
         }
         checked
+    }
+}
+
+/// The rows of a run on their way to the check.
+struct Rows<'r> {
+    layout: &'r Layout,
+    run: &'r Run,
+    /// What was counted to tell lines.
+    counted: (usize, u64),
+    cells: Cells,
+    /// The operation that a row became.
+    json: Vec<u8>,
+}
+
+impl<'r> Rows<'r> {
+    fn new(layout: &'r Layout, run: &'r Run) -> Self {
+        Self {
+            layout,
+            run,
+            counted: (0, 0),
+            cells: Cells::default(),
+            json: Vec::new(),
+        }
+    }
+
+    fn check(
+        &mut self,
+        index: usize,
+        row: &[u8],
+        checker: &mut Checker<'_>,
+        body: &mut Vec<u8>,
+    ) -> Result<Operation, Rejection> {
+        let line = self.run.line(index, &mut self.counted);
+        self.json.clear();
+        let written = self.layout.write(row, line, &mut self.cells, &mut self.json);
+        written.map_err(Rejection::Invalid)?;
+        checker
+            .operation(&self.json, body)
+            .map_err(|rejection| match rejection {
+                Rejection::Invalid(error) => Rejection::Invalid(self.layout.located(error, row, line)),
+                Rejection::Syntax { message, .. } => {
+                    error!(%message, "a row became what is not JSON");
+                    Rejection::Invalid(internal())
+                }
+            })
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use granary_core::csv::Sheet;
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::keys::Key;
 use granary_core::operation::TargetType;
@@ -24,16 +25,29 @@ use crate::error::{error_object, internal, unavailable};
 use crate::random::task_id;
 use crate::rejection::{Failures, ReceiptsShown, Rejection};
 use crate::schemas::CompiledSchema;
-use crate::split::{JsonSplitter, NdjsonSplitter, Run, SplitError, Splitter};
+use crate::split::{CsvSplitter, JsonSplitter, NdjsonSplitter, Run, SplitError, Splitter};
 
 /// How the operations stand in the body.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum BodyFormat {
     /// `{"operations": […]}`.
     #[default]
     Json,
     /// One operation a line.
     Ndjson,
+    /// A header that names properties, and a row for each operation.
+    Csv(CsvFormat),
+}
+
+/// What the rows of CSV are, as the request says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CsvFormat {
+    /// The type of their records; it must be there.
+    pub type_key: Option<String>,
+    /// What is done to them: `CREATE` unless said, in any case.
+    pub action: Option<String>,
+    /// What joins the elements of an array: `|` unless said.
+    pub separator: Option<String>,
 }
 
 /// A bulk request without its body.
@@ -95,6 +109,7 @@ impl Engine {
         let schema = self.schema(&source).await?;
         let vocabularies = self.vocabularies(&schema).await?;
         let now = self.inner.clock.now();
+        let splitter = self.splitter(&request, &schema)?;
         let upload = if request.validate_only {
             None
         } else {
@@ -104,7 +119,7 @@ impl Engine {
             Some(begun.await.map_err(error_object)?)
         };
         let revision = schema.revision;
-        let mut reading = Reading::new(&self.inner, &request, schema, vocabularies, upload, now);
+        let mut reading = Reading::new(&self.inner, &request, splitter, schema, vocabularies, upload, now);
         reading.read(pin!(body)).await?;
         match reading.finish().await? {
             Read::Rejected(rejection) => Ok(Intake::Rejected(Box::new(rejection))),
@@ -113,6 +128,27 @@ impl Engine {
                 upload: Some(upload), ..
             } => Ok(Intake::Accepted(Box::new(self.accept(upload, revision).await?))),
         }
+    }
+
+    fn splitter(&self, request: &BulkRequest, schema: &Arc<CompiledSchema>) -> Result<Splitter, ErrorObject> {
+        let limits = &self.inner.limits;
+        let (bytes_max, details_max) = (limits.operation_bytes, limits.details_per_error);
+        Ok(match &request.format {
+            BodyFormat::Json => Splitter::Json(JsonSplitter::new(bytes_max, details_max)),
+            BodyFormat::Ndjson => Splitter::Ndjson(NdjsonSplitter::new(bytes_max)),
+            BodyFormat::Csv(format) => {
+                let sheet = Sheet::new(
+                    schema,
+                    request.target,
+                    format.type_key.as_deref(),
+                    format.action.as_deref(),
+                    format.separator.as_deref(),
+                )?;
+                let schema = Arc::clone(schema);
+                let layout = move |header: &[u8]| sheet.layout(&schema, header, details_max);
+                Splitter::Csv(CsvSplitter::new(bytes_max, layout))
+            }
+        })
     }
 
     /// Makes the request a task. Runs to its end even if nobody waits for it.
@@ -160,19 +196,13 @@ impl Reading {
     fn new(
         inner: &Arc<Inner>,
         request: &BulkRequest,
+        splitter: Splitter,
         schema: Arc<CompiledSchema>,
         vocabularies: Arc<Vocabularies>,
         upload: Option<Box<dyn Upload>>,
         now: Timestamp,
     ) -> Self {
         let limits = &inner.limits;
-        let splitter = match request.format {
-            BodyFormat::Json => Splitter::Json(JsonSplitter::new(
-                limits.operation_bytes,
-                limits.details_per_error,
-            )),
-            BodyFormat::Ndjson => Splitter::Ndjson(NdjsonSplitter::new(limits.operation_bytes)),
-        };
         let failures = Failures::new(
             limits.detailed_failures,
             inner.options.scratch_dir.clone(),
@@ -209,9 +239,15 @@ impl Reading {
             let piece = match piece {
                 Ok(piece) => piece,
                 Err(BodyError::Refused(error)) => return Err(error),
-                Err(BodyError::BrokenOff(why) | BodyError::Undecodable(why)) => {
+                Err(BodyError::BrokenOff(why)) => {
                     if !self.over() {
                         self.split_error = Some(self.splitter.broken_off(&why));
+                    }
+                    break;
+                }
+                Err(BodyError::Undecodable(why)) => {
+                    if !self.over() {
+                        self.split_error = Some(self.splitter.undecodable(&why));
                     }
                     break;
                 }
@@ -254,7 +290,8 @@ impl Reading {
             self.take_next().await?;
         }
         if self.not_json.is_none() {
-            self.in_flight.push_back(self.checks.start(run));
+            self.in_flight
+                .push_back(self.checks.start(run, self.splitter.layout().cloned()));
         }
         Ok(())
     }

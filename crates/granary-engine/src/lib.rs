@@ -29,7 +29,7 @@ pub use definitions::Defined;
 pub use engine::{Engine, EngineOptions, InFlight};
 pub use error::error_object;
 pub use expected::{Expected, tag_of_definition, tag_of_record};
-pub use intake::{BodyError, BodyFormat, BulkRequest, Intake};
+pub use intake::{BodyError, BodyFormat, BulkRequest, CsvFormat, Intake};
 pub use rejection::{ReceiptsShown, Rejection};
 pub use schemas::CompiledSchema;
 pub use single::{Change, PartChange, Persisted, SingleWrite, WriteOutcome};

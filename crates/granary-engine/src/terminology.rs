@@ -290,10 +290,14 @@ impl<T: Send + 'static> Reading<T> {
                     reading.split(&piece).await?;
                 }
                 Err(BodyError::Refused(error)) => return Err(error),
-                Err(BodyError::BrokenOff(why) | BodyError::Undecodable(why)) => {
-                    if reading.broken.is_none() {
-                        reading.broken = Some(Broken::Split(reading.splitter.broken_off(&why)));
-                    }
+                Err(BodyError::BrokenOff(why)) => {
+                    let broken = || Broken::Split(reading.splitter.broken_off(&why));
+                    reading.broken = reading.broken.take().or_else(|| Some(broken()));
+                    break;
+                }
+                Err(BodyError::Undecodable(why)) => {
+                    let broken = || Broken::Split(reading.splitter.undecodable(&why));
+                    reading.broken = reading.broken.take().or_else(|| Some(broken()));
                     break;
                 }
             }

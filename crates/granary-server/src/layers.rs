@@ -6,14 +6,15 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{CONNECTION, HOST, ORIGIN};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::header::{ACCEPT_ENCODING, CONNECTION, HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::ksuid::Ksuid;
 
+use crate::coding::{self, coding_of, encoded};
 use crate::linger::lingering;
 use crate::reply::Failure;
 use crate::request::shortened;
@@ -71,10 +72,20 @@ async fn each_call(State(app): State<Arc<App>>, request: Request, next: Next) ->
     // What is not taken in here at all is not looked at.
     let looked_at = app.calls == Calls::All || route.is_some();
     let refused = looked_at.then(|| refused(&method, route.as_deref(), request.headers()));
-    let mut response = match refused.flatten() {
+    let asked = request.headers().get_all(ACCEPT_ENCODING);
+    let asked: HeaderMap = asked.iter().map(|line| (ACCEPT_ENCODING, line.clone())).collect();
+    let unknown_coding = coding_of(request.headers()).is_err();
+    let response = match refused.flatten() {
         Some(error) => Failure(error).into_response(),
         None => run(request, next).await,
     };
+    let mut response = encoded(&asked, response);
+    if unknown_coding && response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        // Only where the coding is to blame and not the type (RFC 9110, section 12.5.3).
+        response
+            .headers_mut()
+            .insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::KNOWN));
+    }
     if app.stop.begun() {
         // The next call goes where it is taken.
         response

@@ -3,6 +3,7 @@
 //! `routes/` has a file for each noun; `reply` turns what came of a call into its answer; `request` reads what a call
 //! carries; `layers` is what every call goes through.
 
+mod coding;
 mod conditions;
 mod cursor;
 mod layers;

@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{self, FromRequestParts, Query, Request};
-use axum::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use bytes::{Bytes, BytesMut};
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use granary_api::{JSON, NDJSON};
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::json::without_byte_order_mark;
 use granary_core::keys::Key;
 use granary_core::limits::Limits;
+use granary_engine::BodyError;
 use serde::de::DeserializeOwned;
 
+use crate::coding::{coding_of, decoded, encoded_bytes_max};
 use crate::reply::Failure;
 
 /// How many a list answers unless told (contract, section 2).
@@ -123,15 +125,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 /// The media type of a body, one of `known`; a body without one is JSON.
 pub(crate) fn body_type(headers: &HeaderMap, known: &[&'static str]) -> Result<&'static str, ErrorObject> {
     let unsupported = |what: String| ErrorObject::new(ErrorType::UnsupportedMediaType, what);
-    for encoding in headers.get_all(CONTENT_ENCODING) {
-        let encoding = encoding.to_str().unwrap_or_default().trim();
-        if !encoding.eq_ignore_ascii_case("identity") {
-            return Err(unsupported(format!(
-                "the Content-Encoding '{}' is not known; send the body as it is",
-                shortened(encoding)
-            )));
-        }
-    }
+    coding_of(headers)?;
     let Some(raw) = headers.get(CONTENT_TYPE) else {
         return Ok(JSON);
     };
@@ -149,20 +143,35 @@ pub(crate) fn body_type(headers: &HeaderMap, known: &[&'static str]) -> Result<&
         })
 }
 
-/// Refuses at once a body whose length is told and over the limit.
-pub(crate) fn check_length(headers: &HeaderMap, limit: &str, bytes_max: u64) -> Result<(), ErrorObject> {
-    let told = header(headers, &CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-    match told {
-        Some(length) if length > bytes_max => Err(ErrorObject::over_limit("the body", limit, bytes_max)),
-        _ => Ok(()),
-    }
-}
-
 /// How long a body may stand still: it holds a place among the requests in flight meanwhile.
 const BODY_STILL_MAX: Duration = Duration::from_secs(60);
 
+/// The body of a call, decoded, piece by piece: whoever takes them counts them against the limit. Refuses at once a body
+/// whose length is told and over it.
+pub(crate) fn body_pieces(
+    request: Request,
+    limit: &str,
+    bytes_max: u64,
+) -> Result<impl Stream<Item = Result<Bytes, BodyError>> + Send + use<>, ErrorObject> {
+    let coding = coding_of(request.headers())?;
+    let sent_max = match coding {
+        None => bytes_max,
+        Some(_) => encoded_bytes_max(bytes_max),
+    };
+    let over_limit = || ErrorObject::over_limit("the body", limit, bytes_max);
+    let told = header(request.headers(), &CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    if told.is_some_and(|length| length > sent_max) {
+        return Err(over_limit());
+    }
+    let sent = sent_pieces(request.into_body()).map_err(BodyError::BrokenOff);
+    Ok(match coding {
+        None => sent.left_stream(),
+        Some(coding) => decoded(coding, sent, sent_max, over_limit()).right_stream(),
+    })
+}
+
 /// The pieces of a body as they come, or why it breaks off, in words that name nothing of the inside.
-pub(crate) fn body_pieces(body: Body) -> impl Stream<Item = Result<Bytes, String>> + Send {
+fn sent_pieces(body: Body) -> impl Stream<Item = Result<Bytes, String>> + Send + use<> {
     stream::unfold(Some(body.into_data_stream()), |pieces| async {
         let mut pieces = pieces?;
         match tokio::time::timeout(BODY_STILL_MAX, pieces.next()).await {
@@ -194,11 +203,13 @@ pub(crate) async fn whole_body(
     bytes_max: u64,
 ) -> Result<Bytes, ErrorObject> {
     body_type(request.headers(), known)?;
-    check_length(request.headers(), limit, bytes_max)?;
     let mut body = BytesMut::new();
-    let mut pieces = pin!(body_pieces(request.into_body()));
+    let mut pieces = pin!(body_pieces(request, limit, bytes_max)?);
     while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|why| ErrorObject::invalid(format!("the body breaks off: {why}")))?;
+        let piece = piece.map_err(|error| match error {
+            BodyError::Refused(refusal) => refusal,
+            broken => ErrorObject::invalid(broken.to_string()),
+        })?;
         if (body.len() + piece.len()) as u64 > bytes_max {
             return Err(ErrorObject::over_limit("the body", limit, bytes_max));
         }
@@ -230,7 +241,7 @@ mod tests {
             tokio::time::sleep(BODY_STILL_MAX * n / 2).await;
             Some((Ok::<_, io::Error>(Bytes::from_static(b"x")), n + 1))
         });
-        let pieces: Vec<_> = body_pieces(Body::from_stream(slow)).collect().await;
+        let pieces: Vec<_> = sent_pieces(Body::from_stream(slow)).collect().await;
         // It waited for nothing, for half of it, and for all of it or longer.
         let (last, before) = pieces.split_last().unwrap();
         assert!(before.len() >= 2 && before.iter().all(Result::is_ok));
@@ -240,7 +251,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_breaks_off_says_so_without_the_inside() {
         let broken = stream::iter([Ok(Bytes::from_static(b"x")), Err(io::Error::other("the inside"))]);
-        let pieces: Vec<_> = body_pieces(Body::from_stream(broken)).collect().await;
+        let pieces: Vec<_> = sent_pieces(Body::from_stream(broken)).collect().await;
         assert_eq!(pieces.len(), 2);
         assert!(!pieces[1].as_ref().unwrap_err().contains("inside"));
     }

@@ -25,6 +25,8 @@ pub(crate) enum Format {
     Json,
     /// One operation, or with --type one record, a line.
     Ndjson,
+    /// A header row that names properties, and a row for each operation; with --type.
+    Csv,
 }
 
 /// Something to send, opened, its start already read.
@@ -34,6 +36,8 @@ pub(crate) struct Input {
     /// Its size in bytes, where it is known.
     pub(crate) size: Option<u64>,
     extension: Option<String>,
+    /// The content coding that its name tells of: it is sent as it is.
+    pub(crate) encoding: Option<&'static str>,
     head: Vec<u8>,
     rest: Box<dyn AsyncRead + Send + Unpin>,
     ended: bool,
@@ -60,7 +64,20 @@ impl Input {
             .map(|extension| extension.to_string_lossy().to_lowercase());
         // A pipe or a device has no size beforehand.
         let size = meta.is_file().then_some(meta.len());
-        Ok(Self::over(name, size, extension, file))
+        let encoding = match extension.as_deref() {
+            Some("gz") => Some("gzip"),
+            Some("zst") => Some("zstd"),
+            _ => None,
+        };
+        let inner = || Path::new(path.file_stem()?).extension();
+        let extension = match encoding {
+            Some(_) => inner().map(|extension| extension.to_string_lossy().to_lowercase()),
+            None => extension,
+        };
+        Ok(Self {
+            encoding,
+            ..Self::over(name, size, extension, file)
+        })
     }
 
     /// Bytes that are already here.
@@ -79,6 +96,7 @@ impl Input {
             name,
             size,
             extension,
+            encoding: None,
             head: Vec::new(),
             rest: Box::new(rest),
             ended: false,
@@ -88,9 +106,19 @@ impl Input {
     /// How its operations stand in it: by its extension, else by its first bytes.
     pub(crate) async fn format(&mut self) -> anyhow::Result<Format> {
         self.more().await?;
+        let extension = self.extension.as_deref();
+        if let (Some(_), None | Some("ndjson" | "jsonl" | "json" | "csv")) = (self.encoding, extension) {
+            // What cannot be looked into is taken for lines.
+            return Ok(match extension {
+                Some("json") => Format::Json,
+                Some("csv") => Format::Csv,
+                _ => Format::Ndjson,
+            });
+        }
         if self.head.starts_with(&[0x1f, 0x8b]) || self.head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
             bail!(
-                "{} is compressed; send what `zcat` or `zstdcat` makes of it: zcat {} | granary bulk -",
+                "{} is compressed; name it so that it tells, such as operations.ndjson.gz or .zst, or send what zcat \
+                 makes of it: zcat {} | granary bulk -",
                 self.name,
                 self.name
             );
@@ -98,16 +126,20 @@ impl Input {
         match self.extension.as_deref() {
             Some("json") => Ok(Format::Json),
             Some("ndjson" | "jsonl") => Ok(Format::Ndjson),
+            Some("csv") => Ok(Format::Csv),
             _ => Ok(format_of(&self.head)),
         }
     }
 
     /// What its first operation is on.
     pub(crate) async fn target(&mut self, format: Format, wrapped: bool) -> anyhow::Result<TargetType> {
+        if self.encoding.is_some() || format == Format::Csv {
+            return Ok(TargetType::Resource);
+        }
         let depth = match (format, wrapped) {
             (Format::Ndjson, true) => 1,
             (Format::Ndjson, false) => 2,
-            (Format::Json, _) => 4,
+            (Format::Json | Format::Csv, _) => 4,
         };
         loop {
             if let Some(target) = target_of(&self.head, depth) {

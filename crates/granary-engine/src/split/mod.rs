@@ -6,15 +6,20 @@
 //! splitter follows strings and brackets alone, which is enough to know where it ends if it is right, and if it is not
 //! right the check says so before anything after it matters.
 
+mod csv;
 mod json;
 mod ndjson;
 mod run;
 mod scan;
 
+pub use csv::CsvSplitter;
 pub use json::JsonSplitter;
 pub use ndjson::NdjsonSplitter;
 pub use run::{Piece, Run};
 
+use std::sync::Arc;
+
+use granary_core::csv::Layout;
 use granary_core::error::{Detail, ErrorObject, ErrorType};
 
 /// A place in a body.
@@ -49,6 +54,8 @@ pub struct SplitError {
     why: String,
     /// True where it is inside an operation that was not given out, in whole or in part.
     pub in_operation: bool,
+    /// What is told instead: of a header, all that is wrong with it.
+    told: Option<Box<ErrorObject>>,
 }
 
 impl SplitError {
@@ -58,12 +65,28 @@ impl SplitError {
             place,
             why: why.into(),
             in_operation: false,
+            told: None,
         }
     }
 
     pub(crate) fn broken_off(place: Place, why: impl Into<String>) -> Self {
         Self {
             what: "the body breaks off",
+            ..Self::not_json(place, why)
+        }
+    }
+
+    /// The header of CSV that ends at `place` is wrong.
+    pub(crate) fn of_header(place: Place, error: ErrorObject) -> Self {
+        Self {
+            told: Some(Box::new(error)),
+            ..Self::not_json(place, "the header is not valid")
+        }
+    }
+
+    fn undecodable(place: Place, why: impl Into<String>) -> Self {
+        Self {
+            what: "the body cannot be decoded",
             ..Self::not_json(place, why)
         }
     }
@@ -75,7 +98,10 @@ impl SplitError {
 
 impl From<&SplitError> for ErrorObject {
     fn from(error: &SplitError) -> Self {
-        ErrorObject::invalid(error.to_string())
+        match &error.told {
+            Some(told) => (**told).clone(),
+            None => ErrorObject::invalid(error.to_string()),
+        }
     }
 }
 
@@ -120,6 +146,8 @@ pub enum Splitter {
     Json(JsonSplitter),
     /// One operation a line.
     Ndjson(NdjsonSplitter),
+    /// One row an operation.
+    Csv(CsvSplitter),
 }
 
 macro_rules! each {
@@ -127,6 +155,7 @@ macro_rules! each {
         match $self {
             Splitter::Json($splitter) => $call,
             Splitter::Ndjson($splitter) => $call,
+            Splitter::Csv($splitter) => $call,
         }
     };
 }
@@ -153,6 +182,21 @@ impl Splitter {
         each!(self, splitter => {
             SplitError::broken_off(splitter.here(), why).inside(splitter.in_operation())
         })
+    }
+
+    /// The error for a body that cannot be decoded from here on for the reason `why`.
+    pub fn undecodable(&self, why: &str) -> SplitError {
+        each!(self, splitter => {
+            SplitError::undecodable(splitter.here(), why).inside(splitter.in_operation())
+        })
+    }
+
+    /// What rows become, where the operations are rows.
+    pub fn layout(&self) -> Option<&Arc<Layout>> {
+        match self {
+            Self::Csv(splitter) => splitter.layout(),
+            Self::Json(_) | Self::Ndjson(_) => None,
+        }
     }
 
     /// How many operations were found so far.

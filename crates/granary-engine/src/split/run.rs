@@ -59,6 +59,16 @@ impl Run {
         })
     }
 
+    /// The line of its operation `index`, counting on from what was counted for an operation before it: `counted` is a
+    /// number of bytes and the line breaks in them.
+    pub fn line(&self, index: usize, counted: &mut (usize, u64)) -> u64 {
+        let start = self.pieces[index].start;
+        if let Some(more) = self.bytes.get(counted.0..start) {
+            *counted = (start, counted.1 + newlines(more));
+        }
+        self.first.line + counted.1
+    }
+
     /// The place of the byte `at` of its operation `index`.
     pub fn place(&self, index: usize, at: usize) -> Place {
         let within = (self.pieces[index].start + at).min(self.bytes.len());

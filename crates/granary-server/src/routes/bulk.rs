@@ -7,18 +7,17 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::Response;
-use futures::TryStreamExt;
 use granary_api::bulk::{BulkAccepted, BulkQuery};
 use granary_api::tasks::TaskQuery;
-use granary_api::{JSON, NDJSON, bulk};
+use granary_api::{CSV, JSON, NDJSON, bulk};
 use granary_core::error::ErrorObject;
 use granary_core::operation::TargetType;
 use granary_core::task::TaskKind;
-use granary_engine::{BodyError, BodyFormat, BulkRequest, Intake, ReceiptsShown, Rejection};
+use granary_engine::{BodyFormat, BulkRequest, CsvFormat, Intake, ReceiptsShown, Rejection};
 
 use crate::App;
 use crate::reply::{Reply, json, raw_json, valid, with_header};
-use crate::request::{Asked, Path, body_pieces, body_type, check_length, existing, shortened};
+use crate::request::{Asked, Path, body_pieces, body_type, existing, shortened};
 use crate::routes::tasks;
 use crate::stream::paged;
 
@@ -66,19 +65,26 @@ async fn send(
     target: TargetType,
 ) -> Reply {
     let source = existing("source", &source)?;
-    let format = match body_type(request.headers(), &[JSON, NDJSON])? {
+    let format = match body_type(request.headers(), &[JSON, NDJSON, CSV])? {
+        CSV => BodyFormat::Csv(CsvFormat {
+            type_key: query.type_key,
+            action: query.action,
+            separator: query.separator,
+        }),
+        _ if query.type_key.is_some() || query.action.is_some() || query.separator.is_some() => {
+            let message =
+                "type, action and separator are for text/csv; other bodies say them in each operation";
+            return Err(ErrorObject::invalid(message).into());
+        }
         NDJSON => BodyFormat::Ndjson,
         _ => BodyFormat::Json,
     };
-    check_length(
-        request.headers(),
-        "bulkBodyBytes",
-        app.engine.limits().bulk_body_bytes,
-    )?;
     let receipts = match query.receipts.unwrap_or_default() {
         bulk::ReceiptsShown::All => ReceiptsShown::All,
         bulk::ReceiptsShown::Failures => ReceiptsShown::Failures,
     };
+    let bytes_max = app.engine.limits().bulk_body_bytes;
+    let body = body_pieces(request, "bulkBodyBytes", bytes_max)?;
     let bulk = BulkRequest {
         source: source.clone(),
         target,
@@ -86,7 +92,6 @@ async fn send(
         validate_only: query.validate_only,
         receipts,
     };
-    let body = body_pieces(request.into_body()).map_err(BodyError::BrokenOff);
     match app.engine.bulk(bulk, body).await? {
         Intake::Accepted(task) => {
             let answer = json(StatusCode::ACCEPTED, &BulkAccepted::new(task.task.id));

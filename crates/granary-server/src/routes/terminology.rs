@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use futures::TryStreamExt;
 use granary_api::JSON;
 use granary_api::bulk;
 use granary_api::page::{Page, PageQuery};
@@ -22,7 +21,7 @@ use granary_store::{StoredConcept, Weighed, may_go_on};
 
 use crate::reply::{Reply, json};
 use crate::request::{
-    Asked, NoQuery, Path, body_pieces, body_type, check_length, existing, json_body, page_limit, shortened,
+    Asked, NoQuery, Path, body_pieces, body_type, existing, json_body, page_limit, shortened,
 };
 use crate::routes::bulk::rejected;
 use crate::routes::definitions::status_of;
@@ -257,15 +256,11 @@ fn bulk_body(
 > {
     body_type(request.headers(), &[JSON])?;
     let bytes_max = app.engine.limits().single_body_bytes;
-    check_length(request.headers(), "singleBodyBytes", bytes_max)?;
     let shown = match query.receipts.unwrap_or_default() {
         bulk::ReceiptsShown::All => ReceiptsShown::All,
         bulk::ReceiptsShown::Failures => ReceiptsShown::Failures,
     };
-    Ok((
-        shown,
-        body_pieces(request.into_body()).map_err(BodyError::BrokenOff),
-    ))
+    Ok((shown, body_pieces(request, "singleBodyBytes", bytes_max)?))
 }
 
 fn answer(bulk: TerminologyBulk) -> Reply {

@@ -5,6 +5,7 @@
 
 mod bodies;
 mod catalog;
+mod codings;
 mod conditions;
 mod every_call;
 mod every_route;

@@ -18,7 +18,8 @@ use crate::progress::Bar;
 
 /// Send bulk requests: files of operations or of records
 ///
-/// Each FILE is one request. It is a JSON request, {"operations":[…]}, or NDJSON, one operation a line. With --type
+/// Each FILE is one request. It is a JSON request, {"operations":[…]}, or NDJSON, one operation a line, or CSV, whose
+/// header names properties and whose rows are records of --type. One whose name ends in .gz or .zst is sent as it is. With --type
 /// each line is a record instead, {"id":…,"data":{…},"contained":{…}} with all but data optional, or for
 /// relationships {"from":{…},"to":{…},"data":{…}}; it is made into an operation of --action.
 ///
@@ -153,19 +154,36 @@ impl Bulk {
                 input.name
             );
         }
+        if format == Format::Csv && self.type_key.is_none() {
+            bail!(
+                "{} is CSV, which does not say what its rows are; name their type with --type",
+                input.name
+            );
+        }
+        if format == Format::Ndjson && self.type_key.is_some() && input.encoding.is_some() {
+            bail!(
+                "{} is compressed, and with --type its lines are changed; send it by way of zcat",
+                input.name
+            );
+        }
         let target = match self.relationships {
             true => TargetType::Relationship,
             false => input.target(format, self.type_key.is_some()).await?,
         };
+        let rows = format == Format::Csv;
         let wrapped = self
             .type_key
             .as_deref()
+            .filter(|_| !rows)
             .map(|type_key| (self.action.into(), type_key));
         // Those of an operation that is not wrong say nothing, and there may be millions; a program gets them all.
         let receipts = (!output.json).then_some(ReceiptsShown::Failures);
         let query = BulkQuery {
             validate_only: self.validate_only,
             receipts,
+            type_key: self.type_key.clone().filter(|_| rows),
+            action: rows.then(|| Action::from(self.action).name().to_owned()),
+            separator: None,
         };
         let sent = send(source, input, format, target, wrapped, &query).await?;
         let rate = format_args!("{} in {}", size(sent.bytes), elapsed(sent.time));
@@ -212,7 +230,7 @@ pub(crate) async fn send(
     wrapped: Option<(Action, &str)>,
     query: &BulkQuery,
 ) -> anyhow::Result<Sent> {
-    let (name, length) = (input.name.clone(), input.size);
+    let (name, length, encoding) = (input.name.clone(), input.size, input.encoding);
     let bar = Bar::upload(&name, length);
     let mover = bar.mover();
     let bytes = input
@@ -220,8 +238,13 @@ pub(crate) async fn send(
         .inspect_ok(move |chunk| mover.add(chunk.len() as u64));
     let body = match (format, wrapped) {
         (Format::Json, _) => BulkBody::json(bytes),
+        (Format::Csv, _) => BulkBody::csv(bytes),
         (Format::Ndjson, None) => BulkBody::ndjson(bytes),
         (Format::Ndjson, Some((action, type_key))) => BulkBody::ndjson(wrap(bytes, action, type_key)),
+    };
+    let body = match encoding {
+        Some(encoding) => body.with_encoding(encoding),
+        None => body,
     };
     let body = match length {
         Some(length) if wrapped.is_none() => body.with_length(length),

@@ -1,5 +1,6 @@
 mod bulk;
 mod contained;
+mod csv;
 
 use serde_json::json;
 
