@@ -98,13 +98,18 @@ impl Inner {
 }
 
 fn open_database(folder: &Folder) -> std::result::Result<Database, OpenError> {
-    let opened = Database::builder(folder.path.join("db"))
-        .cache_size(CACHE_BYTES)
-        .max_journaling_size(JOURNAL_BYTES_MAX)
-        .manual_journal_persist(true)
-        .worker_threads(2)
-        .max_cached_files(Some(DATABASE_FILES_MAX))
-        .open();
+    let open = || {
+        Database::builder(folder.path.join("db"))
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES_MAX)
+            .manual_journal_persist(true)
+            .worker_threads(2)
+            .max_cached_files(Some(DATABASE_FILES_MAX))
+            .open()
+    };
+    // A journal with a flipped bit can fail an assertion of the database.
+    let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open))
+        .map_err(|_| folder.damaged("the database in db/ does not open"))?;
     opened.map_err(|error| match error {
         fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => folder.io(error),
         fjall::Error::Locked => OpenError::InUse(folder.path.clone()),
