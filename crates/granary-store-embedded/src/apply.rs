@@ -13,11 +13,25 @@ use granary_store::{
 };
 
 use crate::catalog::{SourceState, Writer};
-use crate::effects::{CASCADE_MAX, Chunk, Ground, edge_ends};
-use crate::keys::{self, TaskClass, TaskPlace};
+use crate::effects::{CASCADE_MAX, Chunk, Ground, Read, edge_ends};
+use crate::keys::{self, RecordKeys, TaskClass, TaskPlace};
 use crate::rows::{self, HeadRow, InlineRow, LaneRow, SpecRow, Spool};
+use crate::runs::Run;
 use crate::segment::OPERATIONS_PER_BLOCK;
 use crate::{Inner, engine, lock};
+
+/// Receipts are read by the row: those of a run are of many.
+const RECEIPTS_PER_ROW: usize = 4_096;
+
+/// A chunk of the task at the head of a lane, decided.
+struct Decided<'a> {
+    place: &'a TaskPlace,
+    /// How far the task is with it.
+    task: &'a TaskProgress,
+    spec: &'a SpecRow,
+    heads: Run,
+    stamp_next: u64,
+}
 
 impl Inner {
     pub(crate) fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step> {
@@ -57,7 +71,10 @@ impl Inner {
                 let next = self.next_purged(&latest, source, &spec.types[0], purge, budget)?;
                 (Some((next.after, next.is_last)), Chunk::Held(next.deletes))
             }
-            None => (None, self.next_operations(&latest, &place, &task, &spec, budget)?),
+            None => {
+                let budget = self.runs.budget(&task, budget);
+                (None, self.next_operations(&latest, &place, &task, &spec, budget)?)
+            }
         };
         let count = chunk.operations().len() as u64;
 
@@ -70,10 +87,10 @@ impl Inner {
             purge: purged.is_some().then_some(sequence),
             cascade_max: budget.operations,
         };
-        let (current, stored) = self.current(&ground, &plan)?;
+        let (current, read) = self.current(&ground, &plan)?;
         let decision = plan.decide(current, now, writer.lane.stamp_next);
         let mut batch = self.db.batch();
-        let effects = self.write_effects(&mut batch, &ground, &plan, &stored, &decision, &chunk)?;
+        let effects = self.write_effects(&mut batch, &ground, &read, &decision, &chunk)?;
         match purged {
             Some((after, is_last)) => {
                 // Edges that are still under marks of this purge are removed, and counted, before it ends.
@@ -90,8 +107,15 @@ impl Inner {
                 task.advance(count, decision.failure_count(), now);
             }
         }
-        self.commit_chunk(batch, writer, &place, &task, spec.bytes, decision.stamp_next)?;
-        writer.mark(effects);
+        let decided = Decided {
+            place: &place,
+            task: &task,
+            spec: &spec,
+            heads: effects.heads,
+            stamp_next: decision.stamp_next,
+        };
+        self.commit_chunk(batch, writer, &decided)?;
+        writer.mark(effects.marks);
         Ok(Step::Applied(count))
     }
 
@@ -120,8 +144,14 @@ impl Inner {
         let mut batch = self.db.batch();
         self.write_receipts(&mut batch, &place, task.cursor, &[Verdict::Failure(error)], now);
         task.advance(1, 1, now);
-        let stamp_next = writer.lane.stamp_next;
-        self.commit_chunk(batch, &mut writer, &place, &task, spec.bytes, stamp_next)?;
+        let failed = Decided {
+            place: &place,
+            task: &task,
+            spec: &spec,
+            heads: Run::default(),
+            stamp_next: writer.lane.stamp_next,
+        };
+        self.commit_chunk(batch, &mut writer, &failed)?;
         Ok(Step::Applied(1))
     }
 
@@ -139,20 +169,20 @@ impl Inner {
         Ok(self.holds(lane).then_some(writer))
     }
 
-    /// Commits a chunk of the task at the head of a lane, with how far that is now; `bytes` are spooled for it.
+    /// Commits a chunk of the task at the head of a lane, with how far that is now.
     fn commit_chunk(
         &self,
         mut batch: OwnedWriteBatch,
         writer: &mut Writer,
-        place: &TaskPlace,
-        task: &TaskProgress,
-        bytes: u64,
-        stamp_next: u64,
+        chunk: &Decided<'_>,
     ) -> Result<()> {
-        batch.insert(&self.keyspaces.tasks, place.key(), rows::encode(task));
-        let ended = task.ended();
+        let (place, heads) = (chunk.place, &chunk.heads);
+        batch.insert(&self.keyspaces.tasks, place.key(), rows::encode(chunk.task));
+        let ended = chunk.task.ended();
+        let is_run = heads.count() >= self.runs.heads_min;
         let mut row = LaneRow {
-            stamp_next,
+            stamp_next: chunk.stamp_next,
+            redo: is_run.then(|| heads.checksum()),
             ..writer.lane.clone()
         };
         if ended {
@@ -163,14 +193,20 @@ impl Inner {
             place.source.to_be_bytes(),
             rows::encode(&row),
         );
-        self.commit(batch)?;
+        if is_run {
+            self.commit_run(batch, place.source, heads)?;
+        } else {
+            heads.append_to(&mut batch, &self.keyspaces.heads)?;
+            self.commit(batch)?;
+        }
 
-        writer.lane = row;
+        // The next batch of the lane takes the name of the run away.
+        writer.lane = LaneRow { redo: None, ..row };
         self.sync.committed();
         if ended {
             writer.queue.pop_front();
             self.spooled
-                .fetch_sub(bytes, std::sync::atomic::Ordering::Relaxed);
+                .fetch_sub(chunk.spec.bytes, std::sync::atomic::Ordering::Relaxed);
             self.sync.hasten();
         }
         Ok(())
@@ -193,7 +229,7 @@ impl Inner {
             purge: None,
             cascade_max: CASCADE_MAX,
         };
-        let (current, stored) = self.current(&ground, &plan)?;
+        let (current, read) = self.current(&ground, &plan)?;
         let decision = plan.decide(current, now, writer.lane.stamp_next);
         if decision.failure_count() > 0 {
             // Refused by what may not be durable yet: nothing is shown before it is.
@@ -225,7 +261,7 @@ impl Inner {
         };
 
         let mut batch = self.db.batch();
-        let effects = self.write_effects(&mut batch, &ground, &plan, &stored, &decision, &chunk)?;
+        let effects = self.write_effects(&mut batch, &ground, &read, &decision, &chunk)?;
         self.write_receipts(&mut batch, &place, 0, &decision.verdicts, now);
         self.write_task(&mut batch, &place, &task, &spec, Some(&operations));
         let row = LaneRow {
@@ -234,24 +270,25 @@ impl Inner {
             ..writer.lane.clone()
         };
         batch.insert(&self.keyspaces.lanes, source.to_be_bytes(), rows::encode(&row));
-        let key = |at: usize| keys::record(source, &plan.records()[at]);
         let records = match &chunk {
             Chunk::Placed(..) => Vec::new(),
             Chunk::Held(held) => written(
                 &plan,
                 &decision,
                 held,
-                |at| self.identifiers(&self.db.snapshot(), &key(at), true),
+                |at| self.identifiers(&self.db.snapshot(), read.keys.get(at), true),
                 |at, id| {
-                    let record = |row| self.with_body(&self.db.snapshot(), &key(at), id.clone(), row);
-                    stored[at].as_ref().map(record).transpose()
+                    let key = read.keys.get(at);
+                    let record = |row| self.with_body(&self.db.snapshot(), key, id.clone(), row);
+                    read.stored[at].as_ref().map(record).transpose()
                 },
             )?,
         };
+        effects.heads.append_to(&mut batch, &self.keyspaces.heads)?;
         self.commit(batch)?;
         writer.lane = row;
         let marked = !effects.marks.is_empty();
-        writer.mark(effects);
+        writer.mark(effects.marks);
         let commit = self.sync.committed();
         if marked {
             lock(&self.lanes).wake(source);
@@ -343,32 +380,31 @@ impl Inner {
             bodies,
             body_ends,
         };
-        Ok(Chunk::Held(whole.chunk(cursor, budget)))
+        let fits = whole.operations.len() <= budget.operations && whole.bodies.len() as u64 <= budget.bytes;
+        Ok(Chunk::Held(match cursor == 0 && fits {
+            true => whole,
+            false => whole.chunk(cursor, budget),
+        }))
     }
 
-    /// Reads what a plan asks for, with the rows of its records, those that marks hide included.
-    fn current(&self, ground: &Ground<'_>, plan: &Plan<'_>) -> Result<(Current, Vec<Option<HeadRow>>)> {
+    /// Reads what a plan asks for.
+    fn current<'p, 'a>(&self, ground: &Ground<'_>, plan: &'p Plan<'a>) -> Result<(Current, Read<'p, 'a>)> {
         let source = ground.source;
+        let records = plan.records();
+        let keys = RecordKeys::of(source, records);
+        let (mut stored, mut heads) = (vec![None; records.len()], vec![None; records.len()]);
         // In the order of the keys, so that neighbours share a block.
-        let mut wanted: Vec<(Vec<u8>, usize)> = plan
-            .records()
-            .iter()
-            .enumerate()
-            .map(|(at, key)| (keys::record(source, key), at))
-            .collect();
-        wanted.sort_unstable();
-        let mut stored = vec![None; wanted.len()];
-        for (key, at) in wanted {
-            let keyspace = self.keyspace_of(&plan.records()[at]);
-            if let Some(row) = keyspace.get(key).map_err(engine)? {
-                stored[at] = Some(rows::decode::<HeadRow>(&row, "heads")?);
+        for record in keys.in_order() {
+            let keyspace = self.keyspace_of(&records[record]);
+            let Some(row) = keyspace.get(keys.get(record)).map_err(engine)? else {
+                continue;
+            };
+            let row = rows::decode::<HeadRow>(&row, "heads")?;
+            stored[record] = Some(row);
+            if !ground.hides(&records[record], row.stamp) {
+                heads[record] = Some(row.head());
             }
         }
-        let shown = |(row, key): (&Option<HeadRow>, &RecordKey<'_>)| {
-            let row = row.as_ref()?;
-            (!ground.hides(key, row.stamp)).then(|| row.head())
-        };
-        let heads = stored.iter().zip(plan.records()).map(shown).collect();
         let mut neighbours = Vec::with_capacity(plan.bounds().len());
         for (end, count) in plan.bounds() {
             let (direction, prefix) = keys::bound(source, &end);
@@ -388,7 +424,8 @@ impl Inner {
             }
             neighbours.push(others);
         }
-        Ok((Current { heads, neighbours }, stored))
+        let read = Read { plan, keys, stored };
+        Ok((Current { heads, neighbours }, read))
     }
 
     /// False where marks hide the edge at a bounded end.
@@ -426,7 +463,12 @@ impl Inner {
         verdicts: &[Verdict],
         now: Timestamp,
     ) {
-        let chunk = ReceiptsChunk::of(verdicts, now);
-        batch.insert(&self.keyspaces.receipts, place.part(first), chunk.compressed());
+        for (first, verdicts) in (first..)
+            .step_by(RECEIPTS_PER_ROW)
+            .zip(verdicts.chunks(RECEIPTS_PER_ROW))
+        {
+            let chunk = ReceiptsChunk::of(verdicts, now);
+            batch.insert(&self.keyspaces.receipts, place.part(first), chunk.compressed());
+        }
     }
 }

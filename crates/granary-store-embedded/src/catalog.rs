@@ -10,10 +10,9 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, Schema, StoredDef
 use granary_core::time::Timestamp;
 use granary_store::{Definitions, Result, Source, StoreError, Stored, names_known};
 
-use crate::effects::Effects;
 use crate::keys::{self, TaskClass, TaskPlace};
 use crate::marks::{Marks, Sweep};
-use crate::rows::{self, DefinitionRow, LaneRow, SourceRow, StoreRow};
+use crate::rows::{self, DefinitionRow, LaneRow, MarkRow, SourceRow, StoreRow};
 use crate::space::DeadSource;
 use crate::{Inner, Keyspaces, engine, lock};
 
@@ -92,8 +91,8 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Takes note of the resources that a commit has marked.
-    pub(crate) fn mark(&mut self, effects: Effects) {
-        for (resource, mark) in effects.marks {
+    pub(crate) fn mark(&mut self, marks: Vec<(Vec<u8>, MarkRow)>) {
+        for (resource, mark) in marks {
             // What was looked at under an older mark is looked at again.
             self.sweep.take_if(|sweep| sweep.is_of(&resource));
             self.marks.insert(resource, mark);
@@ -161,18 +160,38 @@ fn edge_types(definitions: &Definitions) -> Result<Arc<[TypeRef]>> {
         .collect())
 }
 
+/// The number of the source that a key of `catalog` is of.
+fn number_in(key: &[u8]) -> Result<u32> {
+    let number = key.get(1..).and_then(|number| number.try_into().ok());
+    let damaged = || StoreError::Damaged("a key of catalog".into());
+    number.map(u32::from_be_bytes).ok_or_else(damaged)
+}
+
+/// The numbers of all sources.
+pub(crate) fn source_numbers(keyspaces: &Keyspaces) -> Result<Vec<u32>> {
+    let rows = keyspaces.catalog.prefix([SOURCE_KIND]);
+    rows.map(|row| number_in(&row.key().map_err(engine)?)).collect()
+}
+
+/// The row of a lane as it is stored.
+pub(crate) fn lane_row(keyspaces: &Keyspaces, source: u32) -> Result<LaneRow> {
+    let row = keyspaces.lanes.get(source.to_be_bytes()).map_err(engine)?;
+    let row = row.ok_or_else(|| StoreError::Damaged(format!("source {source} has no lane")))?;
+    rows::decode(&row, "lanes")
+}
+
 /// All sources with their definitions and lanes.
 pub(crate) fn load(keyspaces: &Keyspaces) -> Result<BTreeMap<Key, Arc<SourceState>>> {
     let mut sources = BTreeMap::new();
     for row in keyspaces.catalog.prefix([SOURCE_KIND]) {
         let (key, value) = row.into_inner().map_err(engine)?;
-        let number = key
-            .get(1..)
-            .and_then(|number| Some(u32::from_be_bytes(number.try_into().ok()?)));
-        let number = number.ok_or_else(|| StoreError::Damaged("a key of catalog".into()))?;
+        let number = number_in(&key)?;
         let row: SourceRow = rows::decode(&value, "catalog")?;
-        let lane = keyspaces.lanes.get(number.to_be_bytes()).map_err(engine)?;
-        let lane = lane.ok_or_else(|| StoreError::Damaged(format!("source {number} has no lane")))?;
+        // The run that it may name is in.
+        let lane = LaneRow {
+            redo: None,
+            ..lane_row(keyspaces, number)?
+        };
         let mut definitions = Definitions {
             revision: row.definitions_revision,
             list: Vec::new(),
@@ -182,7 +201,7 @@ pub(crate) fn load(keyspaces: &Keyspaces) -> Result<BTreeMap<Key, Arc<SourceStat
             definitions.list.push(definition.into());
         }
         sort(&mut definitions.list);
-        let state = SourceState::new(number, row, rows::decode(&lane, "lanes")?, definitions)?;
+        let state = SourceState::new(number, row, lane, definitions)?;
         sources.insert(state.source.key.clone(), Arc::new(state));
     }
     Ok(sources)
@@ -231,6 +250,7 @@ impl Inner {
             lane_next: 0,
             lane_head: 0,
             at_once_next: 0,
+            redo: None,
         };
         let mut batch = self.db.batch();
         let store = StoreRow {

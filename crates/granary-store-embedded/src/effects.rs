@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use fjall::OwnedWriteBatch;
-use granary_core::decide::{Cascade, Decision, Identified, Plan, RecordKey};
+use granary_core::decide::{Cascade, Decision, Identified, Plan, Put, RecordKey};
 use granary_core::keys::ResourceId;
 use granary_core::meta::{Identifiers, SentMeta};
 use granary_core::operation::{Operation, TypeNumber, TypeRef};
 use granary_store::{CheckedBatch, Result, StoreError};
 
-use crate::keys;
+use crate::keys::{self, RecordKeys};
 use crate::marks::Marks;
-use crate::rows::{self, HeadRow, IdentifiersRow, MarkRow, Place};
+use crate::rows::{self, HeadBytes, HeadRow, IdentifiersRow, MarkRow, Place};
+use crate::runs::Run;
 use crate::{Inner, engine};
 
 /// Edges that the deletes of a single write or a bundle remove with their ends.
@@ -58,9 +59,23 @@ impl Ground<'_> {
     }
 }
 
-/// What went beside the records that the chunk names.
+/// What was read for a plan.
+pub(crate) struct Read<'p, 'a> {
+    pub(crate) plan: &'p Plan<'a>,
+    /// The keys of its records.
+    pub(crate) keys: RecordKeys,
+    /// Their rows, those that marks hide included.
+    pub(crate) stored: Vec<Option<HeadRow>>,
+}
+
+/// What becomes of a record: it is written, or removed.
+type Decided<'d> = Option<&'d Put>;
+
+/// What a batch does not hold yet, and what went beside the records that the chunk names.
 #[derive(Default)]
 pub(crate) struct Effects {
+    /// The heads of resources, to go with the batch.
+    pub(crate) heads: Run,
     /// Edges that were removed with their ends.
     pub(crate) relationships: u64,
     /// Resources whose edges are still to be removed.
@@ -77,79 +92,112 @@ struct Rows<'a> {
 }
 
 impl Inner {
-    /// Adds what was decided to the batch. `stored` are the rows of the plan's records, those that marks hide included.
+    /// Adds what was decided to the batch, but for the heads of resources.
     pub(crate) fn write_effects(
         &self,
         batch: &mut OwnedWriteBatch,
         ground: &Ground<'_>,
-        plan: &Plan<'_>,
-        stored: &[Option<HeadRow>],
+        read: &Read<'_, '_>,
         decision: &Decision,
         chunk: &Chunk,
     ) -> Result<Effects> {
-        let keyspaces = &self.keyspaces;
         let (mut rows, mut effects) = (Rows::default(), Effects::default());
         for cascade in &decision.cascades {
-            if let RecordKey::Resource { number, id } = plan.records()[cascade.record] {
+            if let RecordKey::Resource { number, id } = read.plan.records()[cascade.record] {
                 self.cascade(ground, number, id, cascade, &mut rows, &mut effects)?;
             }
         }
-        let mut put_row = |rows: &mut Rows<'_>, key: Vec<u8>, record: usize, row: Option<HeadRow>| match (
-            plan.records()[record],
-            row,
-        ) {
-            (RecordKey::Resource { .. }, Some(row)) => {
-                batch.insert(&keyspaces.heads, key, rows::encode(&row));
-            }
-            (RecordKey::Resource { .. }, None) => batch.remove(&keyspaces.heads, key),
-            (RecordKey::Relationship { .. }, row) => {
-                rows.edges.insert(key, row);
-            }
-        };
-        let key_of = |record: usize| keys::record(ground.source, &plan.records()[record]);
-        for record in &decision.deletes {
-            let Some(old) = &stored[*record] else { continue };
-            put_row(&mut rows, key_of(*record), *record, None);
-            if old.place == Place::Bodies {
-                rows.bodies.insert(key_of(*record), None);
-            }
-            if old.identifiers.is_some() {
-                self.unidentify(ground.source, &plan.records()[*record], &mut rows)?;
+        // In the order of their keys, so that each goes into the tree beside the one before.
+        let mut decided: Vec<Option<Decided<'_>>> = vec![None; read.stored.len()];
+        decision
+            .deletes
+            .iter()
+            .for_each(|record| decided[*record] = Some(None));
+        decision
+            .puts
+            .iter()
+            .for_each(|put| decided[put.record] = Some(Some(put)));
+        for record in read.keys.in_order() {
+            match decided[record] {
+                Some(Some(put)) => self.put(ground, read, put, chunk, &mut rows, &mut effects.heads)?,
+                Some(None) => self.delete(ground, read, record, &mut rows, &mut effects.heads)?,
+                None => {}
             }
         }
-        for put in &decision.puts {
-            let key = key_of(put.record);
-            let old = &stored[put.record];
-            let place = match chunk {
-                Chunk::Placed(_, places) => places[put.operation],
-                Chunk::Held(held) if held.body(put.operation).is_empty() => Place::Nowhere,
-                Chunk::Held(held) => {
-                    rows.bodies.insert(key.clone(), Some(held.body(put.operation)));
-                    Place::Bodies
-                }
-            };
-            if place != Place::Bodies && old.is_some_and(|old| old.place == Place::Bodies) {
-                rows.bodies.insert(key.clone(), None);
-            }
-            let stay = put.identifiers == Identified::AsStored && put.head.identifiers.is_some();
-            if !stay && old.is_some_and(|old| old.identifiers.is_some()) {
-                self.unidentify(ground.source, &plan.records()[put.record], &mut rows)?;
-            }
-            if let Identified::In(operation) = put.identifiers
-                && let Some(sent) = chunk.identifiers(operation)
-            {
-                self.identify(ground.source, &plan.records()[put.record], sent, &mut rows);
-            }
-            put_row(&mut rows, key, put.record, Some(HeadRow::new(&put.head, place)));
-        }
-        self.write_rows(batch, ground.source, rows)?;
+        self.write_rows(batch, rows)?;
         for (resource, mark) in &effects.marks {
-            batch.insert(&keyspaces.marks, resource.as_slice(), rows::encode(mark));
+            batch.insert(&self.keyspaces.marks, resource.as_slice(), rows::encode(mark));
         }
         Ok(effects)
     }
 
-    fn write_rows(&self, batch: &mut OwnedWriteBatch, source: u32, rows: Rows<'_>) -> Result<()> {
+    /// Removes a record.
+    fn delete(
+        &self,
+        ground: &Ground<'_>,
+        read: &Read<'_, '_>,
+        record: usize,
+        rows: &mut Rows<'_>,
+        heads: &mut Run,
+    ) -> Result<()> {
+        let Some(old) = &read.stored[record] else {
+            return Ok(());
+        };
+        let key = read.keys.get(record);
+        match &read.plan.records()[record] {
+            RecordKey::Resource { .. } => heads.push(key, None),
+            RecordKey::Relationship { .. } => _ = rows.edges.insert(key.to_vec(), None),
+        }
+        if old.place == Place::Bodies {
+            rows.bodies.insert(key.to_vec(), None);
+        }
+        if old.identifiers.is_some() {
+            self.unidentify(ground.source, &read.plan.records()[record], rows)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a record as it is now.
+    fn put<'a>(
+        &self,
+        ground: &Ground<'_>,
+        read: &Read<'_, '_>,
+        put: &Put,
+        chunk: &'a Chunk,
+        rows: &mut Rows<'a>,
+        heads: &mut Run,
+    ) -> Result<()> {
+        let (record, key) = (&read.plan.records()[put.record], read.keys.get(put.record));
+        let old = &read.stored[put.record];
+        let place = match chunk {
+            Chunk::Placed(_, places) => places[put.operation],
+            Chunk::Held(held) if held.body(put.operation).is_empty() => Place::Nowhere,
+            Chunk::Held(held) => {
+                rows.bodies.insert(key.to_vec(), Some(held.body(put.operation)));
+                Place::Bodies
+            }
+        };
+        if place != Place::Bodies && old.is_some_and(|old| old.place == Place::Bodies) {
+            rows.bodies.insert(key.to_vec(), None);
+        }
+        let stay = put.identifiers == Identified::AsStored && put.head.identifiers.is_some();
+        if !stay && old.is_some_and(|old| old.identifiers.is_some()) {
+            self.unidentify(ground.source, record, rows)?;
+        }
+        if let Identified::In(operation) = put.identifiers
+            && let Some(sent) = chunk.identifiers(operation)
+        {
+            self.identify(ground.source, record, sent, rows);
+        }
+        let row = HeadRow::new(&put.head, place);
+        match record {
+            RecordKey::Resource { .. } => heads.push(key, Some(&HeadBytes::of(&row))),
+            RecordKey::Relationship { .. } => _ = rows.edges.insert(key.to_vec(), Some(row)),
+        }
+        Ok(())
+    }
+
+    fn write_rows(&self, batch: &mut OwnedWriteBatch, rows: Rows<'_>) -> Result<()> {
         let keyspaces = &self.keyspaces;
         for (key, body) in rows.bodies {
             match body {
@@ -170,13 +218,11 @@ impl Inner {
             }
         }
         for (key, row) in rows.edges {
-            let (from, to) = edge_ends(&key)?;
-            let number =
-                keys::type_number(&key).ok_or_else(|| StoreError::Damaged("a key of edges".into()))?;
-            let mirror = keys::edge(source, number, &to, &from);
+            let mirror =
+                keys::edge_mirror(&key).ok_or_else(|| StoreError::Damaged("a key of edges".into()))?;
             match row {
                 Some(row) => {
-                    batch.insert(&keyspaces.edges, key, rows::encode(&row));
+                    batch.insert(&keyspaces.edges, key, &*HeadBytes::of(&row));
                     batch.insert(&keyspaces.edges_in, mirror, []);
                 }
                 None => {

@@ -4,6 +4,7 @@
 //! FORMAT      "granary embedded store, format 1"
 //! LOCK        held while a process has the folder open
 //! db/         fjall: all that decides
+//! redo/       runs of heads that are on their way into the database
 //! segments/   bodies and operations of bulk requests: NNNNNNNNNN.bodies, NNNNNNNNNN.operations
 //! ```
 
@@ -64,6 +65,7 @@ pub enum OpenError {
 pub(crate) struct Folder {
     pub(crate) path: PathBuf,
     pub(crate) segments: PathBuf,
+    pub(crate) redo: PathBuf,
     /// No first start has come to its end here: the format is not written yet.
     pub(crate) fresh: bool,
     /// Held until the store is dropped.
@@ -106,10 +108,15 @@ impl Folder {
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
         let segments = path.join("segments");
-        fs::create_dir_all(&segments).map_err(io)?;
+        let redo = path.join("redo");
+        for folder in [&segments, &redo] {
+            fs::create_dir_all(folder).map_err(io)?;
+        }
+        sync_folder(path).map_err(io)?;
         Ok(Self {
             path: path.to_owned(),
             segments,
+            redo,
             fresh: format.is_none(),
             _lock: lock,
         })
@@ -143,7 +150,7 @@ impl Folder {
 fn is_empty(path: &Path) -> std::io::Result<bool> {
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
-        if !["LOCK", "segments", "db", "FORMAT.new"]
+        if !["LOCK", "segments", "redo", "db", "FORMAT.new"]
             .iter()
             .any(|ours| name == *ours)
         {

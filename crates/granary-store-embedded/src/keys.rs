@@ -126,11 +126,76 @@ pub(crate) fn edges_at(source: u32, number: TypeNumber, near: &ResourceId) -> Ve
 
 /// The key of a record, in `heads` or `edges` and in `bodies`. Profiles and definitions share one row of numbers, so
 /// no two records have the same.
-pub(crate) fn record(source: u32, key: &RecordKey<'_>) -> Vec<u8> {
-    match *key {
-        RecordKey::Resource { number, id } => resource(source, number, id),
-        RecordKey::Relationship { number, from, to } => edge(source, number, from, to),
+pub(crate) fn record(source: u32, record: &RecordKey<'_>) -> Vec<u8> {
+    let mut key = Vec::with_capacity(64);
+    append_record(&mut key, source, record);
+    key
+}
+
+fn append_record(buffer: &mut Vec<u8>, source: u32, record: &RecordKey<'_>) {
+    let (number, near, far) = match *record {
+        RecordKey::Resource { number, id } => (number, id, None),
+        RecordKey::Relationship { number, from, to } => (number, from, Some(to)),
+    };
+    buffer.extend(source.to_be_bytes());
+    buffer.extend(number.to_be_bytes());
+    buffer.extend(near.as_str().as_bytes());
+    if let Some(far) = far {
+        buffer.push(0);
+        buffer.extend(far.as_str().as_bytes());
     }
+}
+
+/// The keys of the records of a plan, in one buffer, and the order they sort in.
+pub(crate) struct RecordKeys {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    order: Vec<u32>,
+}
+
+impl RecordKeys {
+    pub(crate) fn of(source: u32, records: &[RecordKey<'_>]) -> Self {
+        let mut keys = Self {
+            bytes: Vec::with_capacity(records.len() * 40),
+            ends: Vec::with_capacity(records.len()),
+            order: Vec::new(),
+        };
+        for record in records {
+            append_record(&mut keys.bytes, source, record);
+            keys.ends.push(keys.bytes.len());
+        }
+        // Nearly all differ in what stands beside their number, so that the keys themselves are seldom looked at.
+        let starts = (0_u32..)
+            .zip(0..records.len())
+            .map(|(at, record)| (start_of(keys.get(record)), at));
+        let mut starts: Vec<(u128, u32)> = starts.collect();
+        starts.sort_unstable_by(|(a, a_at), (b, b_at)| {
+            a.cmp(b)
+                .then_with(|| keys.get(*a_at as usize).cmp(keys.get(*b_at as usize)))
+        });
+        keys.order = starts.into_iter().map(|(_, at)| at).collect();
+        keys
+    }
+
+    /// The key of the record with this place in the plan.
+    pub(crate) fn get(&self, record: usize) -> &[u8] {
+        let start = record.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[record]]
+    }
+
+    /// The places of all records, in the order of their keys.
+    pub(crate) fn in_order(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
+        self.order.iter().map(|at| *at as usize)
+    }
+}
+
+/// What a key says behind its source, as far as a number holds it: sorts as the keys of one source do.
+fn start_of(key: &[u8]) -> u128 {
+    let mut start = [0; 16];
+    let rest = key.get(4..).unwrap_or_default();
+    let length = rest.len().min(start.len());
+    start[..length].copy_from_slice(&rest[..length]);
+    u128::from_be_bytes(start)
 }
 
 /// All edges at a bounded end; in `edges` for `From`, in `edges_in` for `To`.
@@ -149,6 +214,13 @@ pub(crate) fn edge_ends(key: &[u8]) -> Option<(ResourceId, ResourceId)> {
     let ids = std::str::from_utf8(key.get(8..)?).ok()?;
     let (near, far) = ids.split_once('\0')?;
     Some((ResourceId::parse(near).ok()?, ResourceId::parse(far).ok()?))
+}
+
+/// The key in `edges_in` of the edge with this key in `edges`.
+pub(crate) fn edge_mirror(key: &[u8]) -> Option<Vec<u8>> {
+    let (definition, ids) = key.split_at_checked(8)?;
+    let middle = ids.iter().position(|byte| *byte == 0)?;
+    Some([definition, &ids[middle + 1..], &[0], &ids[..middle]].concat())
 }
 
 /// The smallest key after all keys that start with `prefix` and are longer.
@@ -171,8 +243,45 @@ mod tests {
             resource_id(&resource(1, 2, &a)),
             Some(RecordId::Resource(a.clone()))
         );
+        assert_eq!(edge_mirror(&edge(1, 2, &a, &b)), Some(edge(1, 2, &b, &a)));
         assert_eq!(edge_ends(&edge(1, 2, &a, &b)), Some((a, b)));
         assert_eq!(edge_ends(b"short"), None);
+        assert_eq!(edge_mirror(b"short"), None);
+    }
+
+    #[test]
+    fn the_keys_of_a_plan_are_those_of_its_records_and_in_order() {
+        let ids: Vec<_> = [
+            "bb",
+            "bba",
+            "a-long-id-with-a-tail",
+            "a-long-id-with-a-tale",
+            "aa",
+            "z-1",
+        ]
+        .iter()
+        .map(|id| ResourceId::parse(id).unwrap())
+        .collect();
+        let mut records: Vec<_> = ids
+            .iter()
+            .map(|id| RecordKey::Resource { number: 300, id })
+            .collect();
+        for (from, to) in ids.iter().zip(ids.iter().rev()) {
+            records.push(RecordKey::Relationship { number: 2, from, to });
+            records.push(RecordKey::Relationship {
+                number: 2,
+                from: to,
+                to,
+            });
+        }
+        let keys = RecordKeys::of(7, &records);
+        for (at, key) in records.iter().enumerate() {
+            assert_eq!(keys.get(at), record(7, key));
+        }
+        let ordered: Vec<_> = keys.in_order().map(|at| keys.get(at).to_vec()).collect();
+        let mut sorted: Vec<_> = records.iter().map(|key| record(7, key)).collect();
+        sorted.sort();
+        assert_eq!(ordered, sorted);
     }
 
     #[test]

@@ -8,9 +8,11 @@
 //! Every write of a source holds the lock of its lane from reading what it decides on to its commit. See `sync` for
 //! when it becomes durable and visible.
 //!
-//! What is not here yet: collecting segments whose bodies are dead, and applying large tasks as sorted runs. Their
-//! places are `segment.rs` and `apply.rs`.
+//! Large chunks put their heads into the tree as sorted runs; `runs.rs` says how that and the batch are one step.
+//!
+//! What is not here yet: collecting segments whose bodies are dead. Its place is `segment.rs`.
 
+mod appliers;
 mod apply;
 mod catalog;
 mod effects;
@@ -22,6 +24,7 @@ mod open;
 mod purge;
 mod read;
 mod rows;
+mod runs;
 mod segment;
 mod space;
 mod sync;
@@ -50,7 +53,9 @@ use granary_store::{
 };
 
 pub use format::{FORMAT_VERSION, OpenError};
+pub use runs::{RunStep, Runs};
 
+use crate::appliers::Appliers;
 use crate::catalog::SourceState;
 use crate::lanes::LaneTable;
 use crate::read::BlockCache;
@@ -61,6 +66,7 @@ use crate::sync::Syncer;
 #[derive(Clone)]
 pub struct EmbeddedStore {
     inner: Arc<Inner>,
+    appliers: Arc<Appliers>,
 }
 
 /// The keyspaces of the database.
@@ -85,6 +91,7 @@ struct Keyspaces {
 
 struct Inner {
     limits: StoreLimits,
+    runs: Runs,
     // Before the database, so that its last sync comes before the database closes.
     sync: Syncer,
     db: Database,
@@ -107,8 +114,16 @@ struct Inner {
 impl EmbeddedStore {
     /// Opens the store in `folder`, or makes one there. Blocks for as long as the journal takes to be read.
     pub fn open(folder: &Path, limits: StoreLimits) -> std::result::Result<Self, OpenError> {
+        Self::open_with(folder, limits, Runs::default())
+    }
+
+    /// The same, with runs of another kind.
+    pub fn open_with(folder: &Path, limits: StoreLimits, runs: Runs) -> std::result::Result<Self, OpenError> {
+        let inner = Inner::open(folder, limits, runs)?;
+        let appliers = Appliers::start().map_err(|error| inner.folder.io(error))?;
         Ok(Self {
-            inner: Arc::new(Inner::open(folder, limits)?),
+            inner: Arc::new(inner),
+            appliers: Arc::new(appliers),
         })
     }
 
@@ -164,6 +179,7 @@ fn engine(error: fjall::Error) -> StoreError {
 impl Inner {
     /// Commits a batch. Where that fails the store takes no more writes, and says so when it is asked.
     fn commit(&self, batch: fjall::OwnedWriteBatch) -> Result<()> {
+        let _gate = self.sync.pass_gate();
         batch.commit().map_err(|error| {
             self.sync.fail(&error);
             engine(error)
@@ -291,8 +307,10 @@ impl Store for EmbeddedStore {
     }
 
     async fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step> {
-        let lane = same(lane);
-        self.run(move |inner| inner.apply_chunk(&lane, budget, now)).await
+        let (inner, lane) = (Arc::clone(&self.inner), same(lane));
+        self.appliers
+            .run(move || inner.apply_chunk(&lane, budget, now))
+            .await
     }
 
     async fn fail_operation(&self, lane: &Lane, error: ErrorObject, now: Timestamp) -> Result<Step> {

@@ -120,7 +120,34 @@ pub(crate) struct HeadRow {
     pub(crate) place: Place,
 }
 
+/// A row of `heads` in its bytes, without an allocation.
+pub(crate) struct HeadBytes {
+    bytes: [u8; HeadRow::BYTES_MAX],
+    length: usize,
+}
+
+impl HeadBytes {
+    pub(crate) fn of(row: &HeadRow) -> Self {
+        let mut bytes = [0; HeadRow::BYTES_MAX];
+        let length = postcard::to_slice(row, &mut bytes)
+            .expect("a row of heads is no longer than that")
+            .len();
+        Self { bytes, length }
+    }
+}
+
+impl std::ops::Deref for HeadBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
 impl HeadRow {
+    /// More than the numbers of a row take at their largest.
+    const BYTES_MAX: usize = 128;
+
     pub(crate) fn new(head: &Head, place: Place) -> Self {
         let created_at = head.created_at.millis();
         Self {
@@ -174,6 +201,8 @@ pub(crate) struct LaneRow {
     pub(crate) lane_head: u64,
     /// The sequence of the next task that is applied at once.
     pub(crate) at_once_next: u64,
+    /// The checksum of the run that the batch that wrote this row put in; see `runs.rs`.
+    pub(crate) redo: Option<u64>,
 }
 
 /// A task: the part that never changes, part 0 of its `spool`.
@@ -218,4 +247,29 @@ pub(crate) struct InlineRow {
 pub(crate) struct SegmentRow {
     pub(crate) operations_bytes: u64,
     pub(crate) bodies_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_row_of_heads_fits_its_bytes() {
+        let row = HeadRow {
+            version: u32::MAX,
+            stamp: u64::MAX,
+            created_at: i64::MIN,
+            updated_after: i64::MIN,
+            hash: [0xff; 16],
+            identifiers: Some([0xff; 16]),
+            at_once: true,
+            place: Place::Segment {
+                segment: u32::MAX,
+                block: u32::MAX,
+                offset: u32::MAX,
+            },
+        };
+        assert_eq!(*HeadBytes::of(&row), *encode(&row));
+        assert_eq!(decode::<HeadRow>(&HeadBytes::of(&row), "heads").unwrap(), row);
+    }
 }

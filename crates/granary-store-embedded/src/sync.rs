@@ -5,7 +5,7 @@
 //! snapshot that it covers, and every read of a client uses the last one published: nothing is shown that a crash could
 //! take back.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,8 @@ struct Shared {
     wake: Condvar,
     /// A sync has ended.
     synced: Condvar,
+    /// Held for a commit and for taking the snapshot of a sync; alone, while a run goes in.
+    gate: RwLock<()>,
 }
 
 struct State {
@@ -63,6 +65,7 @@ impl Syncer {
             }),
             wake: Condvar::new(),
             synced: Condvar::new(),
+            gate: RwLock::new(()),
         });
         let run = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -130,11 +133,21 @@ impl Syncer {
     }
 
     /// Takes no more writes: one has failed, and what it left behind is not known.
-    pub(crate) fn fail(&self, error: &fjall::Error) {
+    pub(crate) fn fail(&self, error: &dyn std::fmt::Display) {
         tracing::error!(%error, "a write failed; the store takes no more until it is opened again");
         let mut state = self.shared.state();
         state.failed = Some(format!("a write failed ({error}); restart the server"));
         self.shared.synced.notify_all();
+    }
+
+    /// To be held for a commit: waits while a run goes in.
+    pub(crate) fn pass_gate(&self) -> RwLockReadGuard<'_, ()> {
+        self.shared.gate.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps all commits and all new snapshots out for as long as it is held.
+    pub(crate) fn close_gate(&self) -> RwLockWriteGuard<'_, ()> {
+        self.shared.gate.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Syncs what is left and ends the thread.
@@ -162,7 +175,9 @@ impl Shared {
     fn run(&self) {
         while let Some(commit) = self.next() {
             // Taken before the sync, so that all it shows is covered by it.
-            let snapshot = self.db.snapshot();
+            let Some(snapshot) = self.snapshot() else {
+                return;
+            };
             let outcome = self.db.persist(PersistMode::SyncData);
             let mut state = self.state();
             match outcome {
@@ -181,6 +196,14 @@ impl Shared {
                 return;
             }
         }
+    }
+
+    /// What is committed, but for a run that is half way; `None` once a write has failed, for what it left behind is
+    /// not to be shown.
+    fn snapshot(&self) -> Option<Snapshot> {
+        let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = self.db.snapshot();
+        self.state().failed.is_none().then_some(snapshot)
     }
 
     /// Waits for the next thing to sync; `None` when it is time to stop and nothing is left.

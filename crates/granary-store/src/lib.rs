@@ -100,7 +100,9 @@ impl Definitions {
 }
 
 /// How much one chunk may hold; at least one operation always goes. `bytes` bounds what a store takes into memory: one
-/// that applies operations without reading their bodies need not count them.
+/// that applies operations without reading their bodies need not count them. A store that applies many operations at
+/// once far more cheaply may take more of a large task, but of a budget of fewer than 256 operations never: so asks who
+/// looks for the operation that is at fault.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     /// Operations.

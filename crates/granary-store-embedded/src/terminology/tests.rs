@@ -3,10 +3,11 @@ use granary_core::terminology::Change;
 use granary_store::StoreLimits;
 
 use super::*;
+use crate::runs::Runs;
 
 /// A store with the vocabularies `kept` and `gone`, each with so many concepts.
 fn filled(folder: &std::path::Path, concepts: usize) -> Inner {
-    let inner = Inner::open(folder, StoreLimits::from(&Limits::default())).unwrap();
+    let inner = Inner::open(folder, StoreLimits::from(&Limits::default()), Runs::default()).unwrap();
     for key in ["kept", "gone"] {
         let key = Key::parse(key).unwrap();
         let changes = vec![Change::Create(key.clone(), Vocabulary::default())];
@@ -65,7 +66,12 @@ fn what_a_crash_leaves_of_a_deleted_vocabulary_the_next_change_removes() {
     }
     assert_eq!(rows_left(&inner), (6, 1));
     drop(inner);
-    let inner = Inner::open(folder.path(), StoreLimits::from(&Limits::default())).unwrap();
+    let inner = Inner::open(
+        folder.path(),
+        StoreLimits::from(&Limits::default()),
+        Runs::default(),
+    )
+    .unwrap();
     assert_eq!(inner.terminology.heads().len(), 1);
     assert_eq!(rows_left(&inner), (6, 1));
     inner.change_vocabularies(Vec::new(), Timestamp::EPOCH).unwrap();

@@ -41,7 +41,7 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
 }
 
 /// Stores that are never stopped in order: a reopen opens what a kill at that moment would have left.
-struct Killed(OnDisk);
+pub(crate) struct Killed(pub(crate) OnDisk);
 
 impl Fixture for Killed {
     type Store = EmbeddedStore;
@@ -55,7 +55,7 @@ impl Fixture for Killed {
         let left = self.0.new_folder();
         copy_folder(&folder, left.path());
         drop(store);
-        let store = EmbeddedStore::open(left.path(), limits).unwrap();
+        let store = EmbeddedStore::open_with(left.path(), limits, self.0.runs.clone()).unwrap();
         let mut stores = self.0.stores.lock().unwrap();
         stores.insert(store.hash_key(), (left, limits));
         Some(store)

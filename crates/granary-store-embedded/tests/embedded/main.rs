@@ -9,6 +9,7 @@ mod damage;
 mod folder;
 mod format_v1;
 mod marks;
+mod runs;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,12 +19,13 @@ use granary_core::limits::Limits;
 use granary_store::suite::Fixture;
 use granary_store::suite::history::histories;
 use granary_store::{Store as _, StoreLimits};
-use granary_store_embedded::EmbeddedStore;
+use granary_store_embedded::{EmbeddedStore, Runs};
 
 /// Stores on disk. The folder of a store is found again by its secret key.
 #[derive(Default)]
 struct OnDisk {
     parent: Option<PathBuf>,
+    runs: Runs,
     stores: Mutex<HashMap<[u8; 16], (tempfile::TempDir, StoreLimits)>>,
 }
 
@@ -56,7 +58,7 @@ impl Fixture for OnDisk {
 
     async fn with_limits(&self, limits: StoreLimits) -> EmbeddedStore {
         let folder = self.new_folder();
-        let store = EmbeddedStore::open(folder.path(), limits).unwrap();
+        let store = EmbeddedStore::open_with(folder.path(), limits, self.runs.clone()).unwrap();
         let mut stores = self.stores.lock().unwrap();
         stores.insert(store.hash_key(), (folder, limits));
         store
@@ -66,7 +68,7 @@ impl Fixture for OnDisk {
         let (folder, limits) = self.folder(&store);
         store.close().await.unwrap();
         drop(store);
-        Some(EmbeddedStore::open(&folder, limits).unwrap())
+        Some(EmbeddedStore::open_with(&folder, limits, self.runs.clone()).unwrap())
     }
 }
 

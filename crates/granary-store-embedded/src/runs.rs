@@ -1,0 +1,315 @@
+//! Runs: how a large chunk puts its heads into the tree, sorted and past the journal, some three times cheaper than
+//! by the batch that moves its cursor.
+//!
+//! The tree takes a run on its own, so the two are made one step by a *redo file*:
+//!
+//! 1. the run is written to its redo file, and that and its folder are synced;
+//! 2. one batch moves effects, receipts and cursor, and names the redo file in the row of the lane. Once it is synced
+//!    the chunk has happened;
+//! 3. the tree takes the run; 4. the file goes.
+//!
+//! A start that finds the file named puts the run in once more: blind, and harmless, for every later batch of the lane
+//! that could write a head clears the name. A file that nobody names belongs to a chunk that never happened. So a name
+//! without a file means that the run is in the tree.
+//!
+//! While the tree takes a run it writes out what it holds of *all* sources, synced or not. So that it never writes a
+//! head whose batch a crash could still take back, and nobody sees the cursor of a run without its heads, a gate keeps
+//! all other commits and the snapshots of the syncer out, from before the batch of the run until the tree has it.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
+use granary_core::operation::TargetType;
+use granary_store::{Budget, Result, StoreError, TaskProgress};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::catalog;
+use crate::format::{Folder, sync_folder};
+use crate::rows::LaneRow;
+use crate::sync::Syncer;
+use crate::{Inner, Keyspaces, engine, io};
+
+/// When chunks are applied as runs. The default is what was measured; tests choose smaller ones.
+#[derive(Clone)]
+pub struct Runs {
+    /// Operations that are decided as one chunk, where a task has that many left.
+    pub operations: usize,
+    /// Heads from which on a run is worth its syncs; fewer go by the batch.
+    pub heads_min: usize,
+    /// Called at each step of a run.
+    pub observer: Option<Arc<dyn Fn(RunStep) + Send + Sync>>,
+}
+
+impl Default for Runs {
+    fn default() -> Self {
+        Self {
+            // Longer runs are hardly faster, and take more memory and keep single writes waiting for longer.
+            operations: 32_768,
+            heads_min: 4_096,
+            observer: None,
+        }
+    }
+}
+
+/// What has just been done of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunStep {
+    /// Its redo file is written and synced.
+    Written,
+    /// Its batch is committed, and not synced.
+    Committed,
+    /// Its batch is synced: it has happened.
+    Synced,
+    /// Its heads are in the tree.
+    Ingested,
+    /// Its redo file is gone.
+    Removed,
+}
+
+/// A budget below this is a worker's that looks for what goes wrong, operation by operation.
+const BUDGET_MIN: usize = 256;
+/// A run may take so many times the bytes of a chunk.
+const BYTES_TIMES: u64 = 16;
+
+impl Runs {
+    /// How much of a task is decided at once: more than a chunk where so many heads are to be expected that they go in
+    /// as a run.
+    pub(crate) fn budget(&self, task: &TaskProgress, chunk: Budget) -> Budget {
+        let is_run = task.target_type == Some(TargetType::Resource)
+            && task.total - task.cursor >= self.heads_min as u64
+            && chunk.operations >= self.heads_min.min(BUDGET_MIN);
+        match is_run {
+            false => chunk,
+            true => Budget {
+                operations: chunk.operations.max(self.operations),
+                bytes: chunk.bytes.saturating_mul(BYTES_TIMES),
+            },
+        }
+    }
+
+    pub(crate) fn at(&self, step: RunStep) {
+        if let Some(observer) = &self.observer {
+            observer(step);
+        }
+    }
+}
+
+/// Heads in the order of their keys, as a redo file holds them: the length of the key u16, the length of the row u16
+/// (0 where the head is removed), key, row. Numbers are little-endian.
+#[derive(Default)]
+pub(crate) struct Run {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Run {
+    /// Adds a head, or its removal; keys come in order and none twice.
+    pub(crate) fn push(&mut self, key: &[u8], row: Option<&[u8]>) {
+        let row = row.unwrap_or_default();
+        self.bytes.extend((key.len() as u16).to_le_bytes());
+        self.bytes.extend((row.len() as u16).to_le_bytes());
+        self.bytes.extend(key);
+        self.bytes.extend(row);
+        self.count += 1;
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Of its redo file.
+    pub(crate) fn checksum(&self) -> u64 {
+        xxh3_64(&self.bytes)
+    }
+
+    /// Adds it to a batch instead.
+    pub(crate) fn append_to(&self, batch: &mut OwnedWriteBatch, heads: &Keyspace) -> Result<()> {
+        each(&self.bytes, |key, row| {
+            match row {
+                Some(row) => batch.insert(heads, key, row),
+                None => batch.remove(heads, key),
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Calls for each head of a run, until one fails.
+fn each(mut bytes: &[u8], mut head: impl FnMut(&[u8], Option<&[u8]>) -> Result<()>) -> Result<()> {
+    let cut = || StoreError::Damaged("a redo file: a cut head".into());
+    while !bytes.is_empty() {
+        let (lengths, rest) = bytes.split_first_chunk::<4>().ok_or_else(cut)?;
+        let key_length = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));
+        let row_length = usize::from(u16::from_le_bytes([lengths[2], lengths[3]]));
+        let (key, rest) = rest.split_at_checked(key_length).ok_or_else(cut)?;
+        let (row, rest) = rest.split_at_checked(row_length).ok_or_else(cut)?;
+        head(key, (!row.is_empty()).then_some(row))?;
+        bytes = rest;
+    }
+    Ok(())
+}
+
+/// Writes a run to a table of its own, which the tree takes when the answer is called.
+fn written<'a>(heads: &'a Keyspace, bytes: &[u8]) -> Result<impl FnOnce() -> Result<()> + use<'a>> {
+    let mut ingestion = heads.start_ingestion().map_err(engine)?;
+    each(bytes, |key, row| {
+        match row {
+            Some(row) => ingestion.write(key, row),
+            None => ingestion.write_tombstone(key),
+        }
+        .map_err(engine)
+    })?;
+    Ok(move || ingestion.finish().map_err(engine))
+}
+
+/// A redo file that is synced. Dropped before its run has happened, it goes.
+struct Redo {
+    path: PathBuf,
+    /// Its batch is committed, or may be: the next start decides.
+    named: bool,
+}
+
+impl Redo {
+    fn write(folder: &Path, path: PathBuf, bytes: &[u8]) -> io::Result<Self> {
+        let redo = Self { path, named: false };
+        let mut file = File::create(&redo.path)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        sync_folder(folder)?;
+        Ok(redo)
+    }
+}
+
+impl Drop for Redo {
+    fn drop(&mut self) {
+        if !self.named
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "could not remove a redo file; the next start does");
+        }
+    }
+}
+
+/// Stops all writes and all publishing where a run is left half way: its cursor may be there without its heads.
+struct HalfWay<'a> {
+    sync: &'a Syncer,
+    through: bool,
+}
+
+impl Drop for HalfWay<'_> {
+    fn drop(&mut self) {
+        if !self.through {
+            self.sync.fail(&"a run of heads was left half way");
+        }
+    }
+}
+
+impl Inner {
+    /// Commits the batch of a run of this source, whose row of the lane has the checksum of the run, and has the tree
+    /// take the run: one step for everyone else, and durable once it returns.
+    pub(crate) fn commit_run(&self, batch: OwnedWriteBatch, source: u32, run: &Run) -> Result<()> {
+        let path = path(&self.folder, source, run.checksum());
+        let mut redo = Redo::write(&self.folder.redo, path, &run.bytes).map_err(io)?;
+        self.runs.at(RunStep::Written);
+        let take = written(&self.keyspaces.heads, &run.bytes)?;
+
+        let gate = self.sync.close_gate();
+        let closed_at = Instant::now();
+        // Another write may have failed while this one waited.
+        self.sync.check()?;
+        let mut half_way = HalfWay {
+            sync: &self.sync,
+            through: false,
+        };
+        redo.named = true;
+        batch.commit().map_err(engine)?;
+        self.runs.at(RunStep::Committed);
+        self.db.persist(PersistMode::SyncData).map_err(engine)?;
+        self.runs.at(RunStep::Synced);
+        take()?;
+        half_way.through = true;
+        drop(gate);
+        tracing::debug!(
+            heads = run.count,
+            gate_ms = closed_at.elapsed().as_millis() as u64,
+            "a run is in"
+        );
+        self.runs.at(RunStep::Ingested);
+        redo.named = false;
+        drop(redo);
+        self.runs.at(RunStep::Removed);
+        Ok(())
+    }
+}
+
+/// The redo file of a run of a source. Its name says what it holds: no other run of the lane has ever stood there.
+fn path(folder: &Folder, source: u32, checksum: u64) -> PathBuf {
+    folder.redo.join(format!("{source:010}-{checksum:016x}.redo"))
+}
+
+/// At a start: puts the runs that happened into the tree, those whose redo files are still there, and removes all redo
+/// files. Before anything is shown.
+pub(crate) fn settle(folder: &Folder, db: &Database, keyspaces: &Keyspaces) -> Result<()> {
+    for source in catalog::source_numbers(keyspaces)? {
+        let lane: LaneRow = catalog::lane_row(keyspaces, source)?;
+        let Some(checksum) = lane.redo else { continue };
+        let path = path(folder, source, checksum);
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            bytes => bytes.map_err(io)?,
+        };
+        if xxh3_64(&bytes) != checksum {
+            return Err(StoreError::Damaged(format!(
+                "{} is not the run that was applied",
+                path.display()
+            )));
+        }
+        // What the journal gave back may be in the memory of the system alone, and the tree writes it out with the run.
+        db.persist(PersistMode::SyncAll).map_err(engine)?;
+        written(&keyspaces.heads, &bytes)?()?;
+        tracing::info!(
+            source,
+            "put in again what a task had applied when the process ended"
+        );
+    }
+    for entry in fs::read_dir(&folder.redo).map_err(io)? {
+        fs::remove_file(entry.map_err(io)?.path()).map_err(io)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_read_as_it_was_written() {
+        let mut run = Run::default();
+        run.push(b"a", Some(b"row"));
+        run.push(b"ab", None);
+        run.push(b"b", Some(b"other"));
+        let mut read = Vec::new();
+        each(&run.bytes, |key, row| {
+            read.push((key.to_vec(), row.map(<[u8]>::to_vec)));
+            Ok(())
+        })
+        .unwrap();
+        let expected = [("a", Some("row")), ("ab", None), ("b", Some("other"))];
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(key, row)| (bytes(key), row.map(bytes)))
+            .collect();
+        assert_eq!(read, expected);
+        for length in [1, 3, 5, run.bytes.len() - 1] {
+            assert!(
+                each(&run.bytes[..length], |_, _| Ok(())).is_err(),
+                "cut to {length}"
+            );
+        }
+    }
+}
