@@ -172,14 +172,37 @@ struct Reading {
     splitter: Splitter,
     /// Runs that are being checked, in their order.
     in_flight: VecDeque<JoinHandle<Result<CheckedRun, ErrorObject>>>,
-    /// Where checked runs go; `None` where they are not wanted, or no longer.
-    upload: Option<Box<dyn Upload>>,
+    spool: Spool,
     failures: Failures,
     shown: ReceiptsShown,
     /// Why the body could not be split to its end.
     split_error: Option<SplitError>,
     /// The first operation that is not JSON: what comes after it does not matter.
     not_json: Option<SplitError>,
+}
+
+/// Where checked runs go.
+enum Spool {
+    /// They are not wanted, or no longer.
+    Off,
+    Ready(Box<dyn Upload>),
+    /// A run is being written, while the next are read and checked.
+    Busy(JoinHandle<(Box<dyn Upload>, granary_store::Result<()>)>),
+}
+
+impl Spool {
+    /// The upload once it has written what it was given; `None` where there is none.
+    async fn ready(self) -> Result<Option<Box<dyn Upload>>, ErrorObject> {
+        match self {
+            Self::Off => Ok(None),
+            Self::Ready(upload) => Ok(Some(upload)),
+            Self::Busy(writing) => {
+                let (upload, outcome) = writing.await.map_err(|_| internal())?;
+                outcome.map_err(error_object)?;
+                Ok(Some(upload))
+            }
+        }
+    }
 }
 
 /// A request that was read whole.
@@ -220,7 +243,7 @@ impl Reading {
             checks: Arc::new(checks),
             splitter,
             in_flight: VecDeque::new(),
-            upload,
+            spool: upload.map_or(Spool::Off, Spool::Ready),
             failures,
             shown: request.receipts,
             split_error: None,
@@ -305,8 +328,14 @@ impl Reading {
         for (index, error) in checked.failures {
             self.fail(index, error).await?;
         }
-        match (checked.batch, &mut self.upload) {
-            (Some(batch), Some(upload)) => upload.push(batch).await.map_err(error_object)?,
+        let upload = std::mem::replace(&mut self.spool, Spool::Off).ready().await?;
+        match (checked.batch, upload) {
+            (Some(batch), Some(mut upload)) => {
+                self.spool = Spool::Busy(tokio::spawn(async move {
+                    let outcome = upload.push(batch).await;
+                    (upload, outcome)
+                }));
+            }
             _ => self.stop_spooling(),
         }
         if checked.not_json.is_some() {
@@ -318,7 +347,7 @@ impl Reading {
 
     /// The first fault stops the spooling, not the checking.
     fn stop_spooling(&mut self) {
-        self.upload = None;
+        self.spool = Spool::Off;
         self.checks.verdicts_only.store(true, Ordering::Relaxed);
     }
 
@@ -365,10 +394,8 @@ impl Reading {
             self.splitter.faults()
         };
         if error.is_none() && self.failures.count() == 0 {
-            return Ok(Read::Right {
-                upload: self.upload,
-                count,
-            });
+            let upload = self.spool.ready().await?;
+            return Ok(Read::Right { upload, count });
         }
         let rejection = self.failures.reject(error, count, self.shown);
         rejection.map(Read::Rejected).map_err(scratch_failed)
