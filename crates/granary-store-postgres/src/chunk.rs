@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use granary_core::decide::{Decision, Plan, Verdict};
+use granary_core::decide::{Plan, Verdict};
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::operation::TypeRef;
 use granary_core::time::Timestamp;
@@ -19,7 +19,7 @@ use crate::tasks::{
     TaskRow, insert_receipts, read_operations, read_types, task_columns, task_row, update_task,
 };
 use crate::transact::{Ended, Rules};
-use crate::{Inner, bucket_of, damaged, int4, int8, lock, uint4, uint8};
+use crate::{Held, Inner, bucket_of, damaged, int4, int8, lock, uint4, uint8};
 
 /// So many processes may end at one operation before it is given up.
 const DEATHS_MAX: i32 = 3;
@@ -177,32 +177,36 @@ impl Inner {
         }
         let count = match task.progress.purge {
             Some(_) if error.is_some() => return Ok(Step::Applied(0)),
-            Some(_) => self.purge_next(session, source, &mut task, budget, now).await?,
+            Some(_) => {
+                let count = self.purge_next(session, source, &mut task, budget, now).await?;
+                futures::try_join!(update_task(session, source, &task), self.renew(session, lane))?;
+                count
+            }
             None => {
-                self.apply_next(session, source, &mut task, budget, now, error)
+                self.apply_next(session, lane, &mut task, budget, now, error)
                     .await?
             }
         };
-        futures::try_join!(update_task(session, source, &task), self.renew(session, lane))?;
         Ok(Step::Applied(count))
+    }
+
+    /// What this node knows of a lane that it holds; `None` where that is lost.
+    fn held_by<T>(&self, lane: &Lane, look: impl FnOnce(&mut Held) -> T) -> Option<T> {
+        let mut held = lock(&self.held);
+        let held = held
+            .get_mut(&lane.source.number)
+            .filter(|held| held.fence == lane.fence)?;
+        Some(look(held))
     }
 
     /// Notes what is tried in a lane that this node holds.
     fn tries(&self, lane: &Lane, trying: Option<(u64, u64)>) {
-        if let Some(held) = lock(&self.held).get_mut(&lane.source.number)
-            && held.fence == lane.fence
-        {
-            held.trying = trying;
-        }
+        self.held_by(lane, |held| held.trying = trying);
     }
 
     /// What was tried in a lane and came to no end.
     fn tried(&self, lane: &Lane) -> Option<(u64, u64)> {
-        let held = lock(&self.held);
-        let held = held
-            .get(&lane.source.number)
-            .filter(|held| held.fence == lane.fence)?;
-        held.trying
+        self.held_by(lane, |held| held.trying).flatten()
     }
 
     /// Forgets a lane that is lost, or given back.
@@ -220,32 +224,37 @@ impl Inner {
     async fn apply_next(
         &self,
         session: &Session,
-        source: u32,
+        lane: &Lane,
         task: &mut TaskRow,
         budget: Budget,
         now: Timestamp,
         error: Option<&ErrorObject>,
     ) -> Attempt<u64> {
+        let source = lane.source.number;
         let Next {
             types,
             segment,
             chunk,
-        } = self.next_operations(session, source, task, budget).await?;
-        let verdicts = match error {
-            Some(error) => vec![Verdict::Failure(error.clone())],
+        } = self.next_operations(session, lane, task, budget).await?;
+        let plan = Plan::of(&chunk.operations, &types);
+        let (decision, stored) = match error {
+            Some(_) => (None, Vec::new()),
             None => {
-                self.decide_and_write(session, source, &types, &chunk, now)
-                    .await?
-                    .verdicts
+                let ground = lock_ground(session, source, &plan, &chunk.operations, &types).await?;
+                let decision = plan.decide(ground.current, now, ground.stamp);
+                see_absent(session, source, &plan, &ground.stored, &decision).await?;
+                (Some(decision), ground.stored)
             }
         };
+        let untried: Vec<Verdict> = error.into_iter().cloned().map(Verdict::Failure).collect();
+        let verdicts = decision.as_ref().map_or(&untried, |decision| &decision.verdicts);
         let first = task.progress.cursor;
         let count = chunk.operations.len() as u64;
         let failures = verdicts
             .iter()
             .filter(|v| matches!(v, Verdict::Failure(_)))
             .count() as u64;
-        let receipts = ReceiptsChunk::of(&verdicts, now);
+        let receipts = ReceiptsChunk::of(verdicts, now);
         task.progress.advance(count, failures, now);
         let id = task.progress.ksuid;
         let of = || params![bucket_of(source), int4(source), id.to_vec(), segment.number];
@@ -267,29 +276,23 @@ impl Inner {
                 false => Ok(0),
             }
         };
+        let written = async {
+            let Some(decision) = &decision else {
+                return Ok(Effects::default());
+            };
+            let place = self.place(source, None, chunk.operations.len());
+            write_effects(session, &place, &plan, stored, decision, &chunk).await
+        };
+        // Nothing of these is read again, so none waits for the one before.
         futures::try_join!(
+            written,
             failed,
             freed,
-            insert_receipts(session, source, &task.progress.ksuid, first, &receipts)
+            insert_receipts(session, source, &task.progress.ksuid, first, &receipts),
+            update_task(session, source, task),
+            self.renew(session, lane)
         )?;
         Ok(count)
-    }
-
-    async fn decide_and_write(
-        &self,
-        session: &Session,
-        source: u32,
-        types: &[TypeRef],
-        chunk: &CheckedBatch,
-        now: Timestamp,
-    ) -> Attempt<Decision> {
-        let plan = Plan::of(&chunk.operations, types);
-        let ground = lock_ground(session, source, &plan, &chunk.operations, types).await?;
-        let decision = plan.decide(ground.current, now, ground.stamp);
-        see_absent(session, source, &plan, &ground.stored, &decision).await?;
-        let place = self.place(source, None, chunk.operations.len());
-        write_effects(session, &place, &plan, ground.stored, &decision, chunk).await?;
-        Ok(decision)
     }
 
     pub(crate) fn place(&self, source: u32, purge: Option<u64>, cascade_max: usize) -> Place<'_> {
@@ -305,11 +308,12 @@ impl Inner {
     async fn next_operations(
         &self,
         session: &Session,
-        source: u32,
+        lane: &Lane,
         task: &TaskRow,
         budget: Budget,
     ) -> Attempt<Next> {
-        let open = lock(&self.held).get(&source).and_then(|held| held.open.clone());
+        let source = lane.source.number;
+        let open = self.held_by(lane, |held| held.open.clone()).flatten();
         let open = open.filter(|open| open.sequence == task.sequence);
         let types = match &open {
             Some(open) => Arc::clone(&open.types),
@@ -330,9 +334,7 @@ impl Inner {
                     types: Arc::clone(&types),
                     segment: Some(Arc::clone(&read)),
                 };
-                if let Some(held) = lock(&self.held).get_mut(&source) {
-                    held.open = Some(Arc::new(open));
-                }
+                self.held_by(lane, |held| held.open = Some(Arc::new(open)));
                 read
             }
         };
