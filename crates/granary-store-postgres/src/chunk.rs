@@ -1,6 +1,6 @@
 //! A chunk: the next operations of a lane, decided and written with their receipts and the cursor in one transaction.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use granary_core::decide::{Plan, Verdict};
@@ -8,6 +8,7 @@ use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::operation::TypeRef;
 use granary_core::time::Timestamp;
 use granary_store::{Budget, CheckedBatch, Lane, ReceiptsChunk, Result, Step, pack, unpack};
+use tokio::task::JoinHandle;
 use tokio_postgres::Row;
 
 use crate::current::{STAMPS, lock_ground, see_absent};
@@ -32,7 +33,9 @@ pub(crate) struct OpenTask {
     sequence: u64,
     types: Arc<[TypeRef]>,
     /// The segment that the cursor was in.
-    segment: Option<Arc<OpenSegment>>,
+    segment: Arc<OpenSegment>,
+    /// The one behind it, read while this one is applied.
+    ahead: Mutex<Option<JoinHandle<Option<OpenSegment>>>>,
 }
 
 /// A segment that was read.
@@ -83,7 +86,7 @@ impl Inner {
     }
 
     pub(crate) async fn fail_operation(
-        &self,
+        self: &Arc<Self>,
         lane: &Lane,
         error: &ErrorObject,
         now: Timestamp,
@@ -101,7 +104,7 @@ impl Inner {
 
     /// One step of a lane; with `error` it is the failure of the next operation.
     async fn step(
-        &self,
+        self: &Arc<Self>,
         lane: &Lane,
         mut budget: Budget,
         now: Timestamp,
@@ -132,7 +135,7 @@ impl Inner {
     }
 
     async fn step_in(
-        &self,
+        self: &Arc<Self>,
         session: &Session,
         lane: &Lane,
         budget: Budget,
@@ -222,7 +225,7 @@ impl Inner {
 
     /// Applies the next operations of a task; how many.
     async fn apply_next(
-        &self,
+        self: &Arc<Self>,
         session: &Session,
         lane: &Lane,
         task: &mut TaskRow,
@@ -306,7 +309,7 @@ impl Inner {
 
     /// The operations of a task from its cursor on, within the budget and one segment.
     async fn next_operations(
-        &self,
+        self: &Arc<Self>,
         session: &Session,
         lane: &Lane,
         task: &TaskRow,
@@ -320,22 +323,37 @@ impl Inner {
             None => read_types(session, source, task.sequence).await?,
         };
         let cursor = task.progress.cursor;
-        let kept = open.and_then(|open| open.segment.clone());
         let holds = |segment: &OpenSegment| {
             (segment.first..segment.first + segment.batch.operations.len() as u64).contains(&cursor)
         };
-        let segment = match kept {
-            Some(segment) if holds(&segment) => segment,
+        let segment = match open {
+            Some(open) if holds(&open.segment) => Arc::clone(&open.segment),
             before => {
-                let from = before.map_or(0, |segment| segment.number);
-                let read = Arc::new(read_segment(session, source, task, from).await?);
+                let ahead = before.as_ref().and_then(|open| lock(&open.ahead).take());
+                let read = match ahead {
+                    // It is not waited for: it may itself wait for a connection.
+                    Some(ahead) if ahead.is_finished() => ahead.await.ok().flatten(),
+                    _ => None,
+                };
+                let segment = match read.filter(holds) {
+                    Some(segment) => segment,
+                    None => {
+                        let from = before.map_or(0, |open| open.segment.number);
+                        read_segment(session, source, task, from).await?
+                    }
+                };
+                let segment = Arc::new(segment);
+                let (inner, ksuid) = (Arc::clone(self), task.progress.ksuid);
+                let number = segment.number + 1;
+                let ahead = tokio::spawn(async move { inner.read_ahead(source, ksuid, number).await });
                 let open = OpenTask {
                     sequence: task.sequence,
                     types: Arc::clone(&types),
-                    segment: Some(Arc::clone(&read)),
+                    segment: Arc::clone(&segment),
+                    ahead: Mutex::new(Some(ahead)),
                 };
                 self.held_by(lane, |held| held.open = Some(Arc::new(open)));
-                read
+                segment
             }
         };
         let chunk = segment.batch.chunk((cursor - segment.first) as usize, budget);
@@ -344,6 +362,17 @@ impl Inner {
             segment,
             chunk,
         })
+    }
+
+    /// A segment of a task; `None` where there is none, or it could not be read.
+    async fn read_ahead(&self, source: u32, ksuid: [u8; 20], number: i32) -> Option<OpenSegment> {
+        let read = self.read(|session: Arc<Session>| async move {
+            let sql = "SELECT number, first, count, operations, bodies FROM granary.segment \
+                       WHERE bucket = $1 AND source = $2 AND ksuid = $3 AND number = $4";
+            let of = params![bucket_of(source), int4(source), ksuid.as_slice(), number];
+            session.query_opt(sql, of).await
+        });
+        open_segment(&read.await.ok()??).ok()
     }
 
     /// Applies the next records of a purge; how many.
