@@ -47,8 +47,9 @@ const ALLOCATIONS_OF_SPLIT_MAX: f64 = 0.02;
 const ALLOCATIONS_OF_INTAKE_MAX: f64 = 4.2;
 const BYTES_OF_INTAKE_MAX: f64 = 140.0;
 /// Chunks are smaller where the machine is slower, so there is more room above these.
-const ALLOCATIONS_OF_APPLY_MAX: f64 = 12.5;
-const BYTES_OF_APPLY_MAX: f64 = 100.0;
+const ALLOCATIONS_OF_APPLY_MAX: f64 = 5.0;
+/// A head twice, to its redo file and to the tree: in the journal it was once, and once more when that was written out.
+const BYTES_OF_APPLY_MAX: f64 = 165.0;
 
 /// The bulk request, in pieces as they come over a connection, and its operations.
 fn request() -> (Vec<Bytes>, Vec<Vec<u8>>) {
