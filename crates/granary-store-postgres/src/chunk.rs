@@ -366,7 +366,8 @@ impl Inner {
 
     /// A segment of a task; `None` where there is none, or it could not be read.
     async fn read_ahead(&self, source: u32, ksuid: [u8; 20], number: i32) -> Option<OpenSegment> {
-        let read = self.read(|session: Arc<Session>| async move {
+        // In a transaction, for what that says of plans.
+        let read = self.transact(Rules::SOON, |session: Arc<Session>| async move {
             let sql = "SELECT number, first, count, operations, bodies FROM granary.segment \
                        WHERE bucket = $1 AND source = $2 AND ksuid = $3 AND number = $4";
             let of = params![bucket_of(source), int4(source), ksuid.as_slice(), number];
