@@ -343,14 +343,17 @@ impl Inner {
                     }
                 };
                 let segment = Arc::new(segment);
-                let (inner, ksuid) = (Arc::clone(self), task.progress.ksuid);
-                let number = segment.number + 1;
-                let ahead = tokio::spawn(async move { inner.read_ahead(source, ksuid, number).await });
+                let is_last = segment.first + segment.batch.operations.len() as u64 == task.progress.total;
+                let ahead = (!is_last).then(|| {
+                    let (inner, ksuid) = (Arc::clone(self), task.progress.ksuid);
+                    let number = segment.number + 1;
+                    tokio::spawn(async move { inner.read_ahead(source, ksuid, number).await })
+                });
                 let open = OpenTask {
                     sequence: task.sequence,
                     types: Arc::clone(&types),
                     segment: Arc::clone(&segment),
-                    ahead: Mutex::new(Some(ahead)),
+                    ahead: Mutex::new(ahead),
                 };
                 self.held_by(lane, |held| held.open = Some(Arc::new(open)));
                 segment
