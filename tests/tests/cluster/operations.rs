@@ -22,7 +22,7 @@ fn first_cells(head: &str) -> Vec<&'static str> {
     rows.map(|row| row.split('|').nth(1).unwrap().trim()).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_statements_and_settings_of_the_page_are_ones_of_the_database() {
     let _alone = super::alone().await;
     let nodes = Nodes::with(&[Role::All], &[]).await.unwrap();
