@@ -137,14 +137,7 @@ impl Inner {
     where
         F: Future<Output = Attempt<T>> + Send,
     {
-        let mut tries = Tries::default();
-        loop {
-            match self.attempt(rules, &work).await {
-                Ended::Committed(value) => return Ok(value),
-                Ended::Failed(failure) => tries.again(failure).await?,
-                Ended::Unknown(_, error) => return Err(error),
-            }
-        }
+        self.transact_as(rules, work, Failure::Store).await
     }
 
     /// A transaction that does no harm when it happens twice: where the answer to its commit is lost it is tried again.
@@ -156,13 +149,27 @@ impl Inner {
     where
         F: Future<Output = Attempt<T>> + Send,
     {
+        self.transact_as(rules, work, |_| Failure::Raced).await
+    }
+
+    /// `unknown` says what it is where the answer to the commit is lost.
+    async fn transact_as<T, F>(
+        &self,
+        rules: Rules,
+        work: impl Fn(Arc<Session>) -> F,
+        unknown: impl Fn(StoreError) -> Failure,
+    ) -> granary_store::Result<T>
+    where
+        F: Future<Output = Attempt<T>> + Send,
+    {
         let mut tries = Tries::default();
         loop {
-            match self.attempt(rules, &work).await {
+            let failure = match self.attempt(rules, &work).await {
                 Ended::Committed(value) => return Ok(value),
-                Ended::Failed(failure) => tries.again(failure).await?,
-                Ended::Unknown(..) => tries.again(Failure::Raced).await?,
-            }
+                Ended::Failed(failure) => failure,
+                Ended::Unknown(_, lost) => unknown(lost),
+            };
+            tries.again(failure).await?;
         }
     }
 
