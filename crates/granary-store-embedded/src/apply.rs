@@ -7,18 +7,16 @@ use granary_core::decide::{BoundedEnd, Current, Direction, Plan, RecordKey, Verd
 use granary_core::error::ErrorObject;
 use granary_core::keys::ResourceId;
 use granary_core::time::Timestamp;
-use granary_store::{
-    Budget, CheckedBatch, Lane, ReceiptsChunk, Result, Step, StoreError, TaskProgress, Write, Written,
-    only_used, written,
-};
+use granary_store::{Budget, CheckedBatch, Lane, ReceiptsChunk, Result, Step, StoreError, TaskProgress};
 
 use crate::catalog::{SourceState, Writer};
-use crate::effects::{CASCADE_MAX, Chunk, Ground, Read, edge_ends};
-use crate::keys::{self, RecordKeys, TaskClass, TaskPlace};
+use crate::effects::{Chunk, Ground, Read, edge_ends};
+use crate::keys::{self, RecordKeys, TaskPlace};
 use crate::rows::{self, HeadRow, InlineRow, LaneRow, SpecRow, Spool};
 use crate::runs::Run;
 use crate::segment::OPERATIONS_PER_BLOCK;
-use crate::{Inner, engine, lock};
+use crate::writes::Answer;
+use crate::{Inner, engine};
 
 /// Receipts are read by the row: those of a run are of many.
 const RECEIPTS_PER_ROW: usize = 4_096;
@@ -46,6 +44,10 @@ impl Inner {
         }
         let step = self.apply_next(&state, &mut writer, budget, now);
         writer.trying = None;
+        // Whoever waits for the lock may lose it to the next chunk, again and again.
+        self.carry_out(&state, &mut writer)
+            .into_iter()
+            .for_each(Answer::tell);
         step
     }
 
@@ -212,95 +214,6 @@ impl Inner {
         Ok(())
     }
 
-    pub(crate) fn write(&self, write: Write, now: Timestamp) -> Result<Written> {
-        let state = self.state_of(&write.source)?;
-        let source = write.source.number;
-        let mut writer = self.writer_of(&state)?;
-        if state.definitions().revision != write.definitions_revision {
-            return Err(StoreError::DefinitionsChanged);
-        }
-        let chunk = Chunk::Held(write.batch);
-        let plan = Plan::of(chunk.operations(), &write.types).at_once(write.guard.as_ref());
-        let edge_types = state.edge_types();
-        let ground = Ground {
-            source,
-            edge_types: &edge_types,
-            marks: &writer.marks,
-            purge: None,
-            cascade_max: CASCADE_MAX,
-        };
-        let (current, read) = self.current(&ground, &plan)?;
-        let decision = plan.decide(current, now, writer.lane.stamp_next);
-        if decision.failure_count() > 0 {
-            // Refused by what may not be durable yet: nothing is shown before it is.
-            let decided_on = self.sync.last_commit();
-            drop(writer);
-            self.sync.wait(decided_on)?;
-            return Ok(Written::Refused(decision.verdicts));
-        }
-        let place = TaskPlace {
-            source,
-            class: TaskClass::AtOnce,
-            sequence: writer.lane.at_once_next,
-        };
-        let total = chunk.operations().len() as u64;
-        let mut task = TaskProgress::new(write.task_id, write.target_type, total, now);
-        task.advance(total, 0, now);
-        let (types, operations) = only_used(&write.types, chunk.operations());
-        let spec = SpecRow {
-            types_used: (0..types.len() as u32).collect(),
-            types,
-            spool: Spool::Inline,
-            bytes: 0,
-        };
-        // The bodies are in `bodies`; what receipts need is here.
-        let operations = InlineRow {
-            body_ends: vec![0; operations.len()],
-            operations,
-            bodies: Vec::new(),
-        };
-
-        let mut batch = self.db.batch();
-        let effects = self.write_effects(&mut batch, &ground, &read, &decision, &chunk)?;
-        self.write_receipts(&mut batch, &place, 0, &decision.verdicts, now);
-        self.write_task(&mut batch, &place, &task, &spec, Some(&operations));
-        let row = LaneRow {
-            stamp_next: decision.stamp_next,
-            at_once_next: place.sequence + 1,
-            ..writer.lane.clone()
-        };
-        batch.insert(&self.keyspaces.lanes, source.to_be_bytes(), rows::encode(&row));
-        let records = match &chunk {
-            Chunk::Placed(..) => Vec::new(),
-            Chunk::Held(held) => written(
-                &plan,
-                &decision,
-                held,
-                |at| self.identifiers(&self.db.snapshot(), read.keys.get(at), true),
-                |at, id| {
-                    let key = read.keys.get(at);
-                    let record = |row| self.with_body(&self.db.snapshot(), key, id.clone(), row);
-                    read.stored[at].as_ref().map(record).transpose()
-                },
-            )?,
-        };
-        effects.heads.append_to(&mut batch, &self.keyspaces.heads)?;
-        self.commit(batch)?;
-        writer.lane = row;
-        let marked = !effects.marks.is_empty();
-        writer.mark(effects.marks);
-        let commit = self.sync.committed();
-        if marked {
-            lock(&self.lanes).wake(source);
-        }
-        drop(writer);
-        self.sync.wait(commit)?;
-        Ok(Written::Persisted {
-            records,
-            verdicts: decision.verdicts,
-        })
-    }
-
     /// The rows of a new task.
     pub(crate) fn write_task(
         &self,
@@ -388,7 +301,11 @@ impl Inner {
     }
 
     /// Reads what a plan asks for.
-    fn current<'p, 'a>(&self, ground: &Ground<'_>, plan: &'p Plan<'a>) -> Result<(Current, Read<'p, 'a>)> {
+    pub(crate) fn current<'p, 'a>(
+        &self,
+        ground: &Ground<'_>,
+        plan: &'p Plan<'a>,
+    ) -> Result<(Current, Read<'p, 'a>)> {
         let source = ground.source;
         let records = plan.records();
         let keys = RecordKeys::of(source, records);
@@ -455,7 +372,7 @@ impl Inner {
         }
     }
 
-    fn write_receipts(
+    pub(crate) fn write_receipts(
         &self,
         batch: &mut OwnedWriteBatch,
         place: &TaskPlace,

@@ -14,6 +14,7 @@ use crate::keys::{self, TaskClass, TaskPlace};
 use crate::marks::{Marks, Sweep};
 use crate::rows::{self, DefinitionRow, LaneRow, MarkRow, SourceRow, StoreRow};
 use crate::space::DeadSource;
+use crate::writes::Waiting;
 use crate::{Inner, Keyspaces, engine, lock};
 
 /// The row of the store itself.
@@ -53,6 +54,8 @@ pub(crate) struct SourceState {
     pub(crate) source: Source,
     /// Every write of the source holds this.
     pub(crate) writer: Mutex<Writer>,
+    /// Single writes and bundles that wait for it.
+    pub(crate) waiting: Waiting,
     /// The definitions that are durable; changed only under `writer`.
     defined: RwLock<Defined>,
 }
@@ -115,6 +118,7 @@ impl SourceState {
         Ok(Self {
             source,
             writer: Mutex::new(writer),
+            waiting: Waiting::default(),
             defined: RwLock::new(Defined::new(definitions)?),
         })
     }
@@ -473,12 +477,18 @@ impl Inner {
 
     /// The lock of a source's writes, if the store takes writes and the source is there.
     pub(crate) fn writer_of<'a>(&self, state: &'a SourceState) -> Result<std::sync::MutexGuard<'a, Writer>> {
-        self.check_open()?;
         let writer = lock(&state.writer);
+        self.check_takes_writes(state, &writer)?;
+        Ok(writer)
+    }
+
+    /// Fails where the source is gone or the store takes no writes.
+    pub(crate) fn check_takes_writes(&self, state: &SourceState, writer: &Writer) -> Result<()> {
+        self.check_open()?;
         if writer.deleted {
             return Err(StoreError::source_gone(state.source.key.as_str()));
         }
-        Ok(writer)
+        Ok(())
     }
 
     pub(crate) fn check_open(&self) -> Result<()> {

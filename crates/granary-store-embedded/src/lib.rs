@@ -30,6 +30,7 @@ mod space;
 mod sync;
 mod terminology;
 mod upload;
+mod writes;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
@@ -320,7 +321,7 @@ impl Store for EmbeddedStore {
     }
 
     async fn write(&self, write: Write, now: Timestamp) -> Result<Written> {
-        self.run(move |inner| inner.write(write, now)).await
+        self.carried_out(write, now).await
     }
 
     async fn records(

@@ -10,7 +10,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use fjall::{Database, PersistMode, Snapshot};
+use futures::executor::block_on;
 use granary_store::{Result, StoreError};
+use tokio::sync::watch;
 
 /// How long a commit that nobody waits for may stay unsynced.
 const SYNC_AFTER: Duration = Duration::from_millis(200);
@@ -30,20 +32,34 @@ struct Shared {
     state: Mutex<State>,
     /// There is something to sync, or it became urgent, or it is time to stop.
     wake: Condvar,
-    /// A sync has ended.
-    synced: Condvar,
+    /// How far the syncs are.
+    synced: watch::Sender<Synced>,
     /// Held for a commit and for taking the snapshot of a sync; alone, while a run goes in.
     gate: RwLock<()>,
 }
 
+/// How far the syncs are: all commits up to this one are durable, and visible.
+struct Synced {
+    commit: Commit,
+    /// Why there are no more.
+    failed: Option<String>,
+}
+
+impl Synced {
+    fn check(&self) -> Result<()> {
+        match &self.failed {
+            Some(error) => Err(StoreError::Unavailable(error.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
 struct State {
     committed: u64,
-    synced: u64,
     /// When what is committed must be synced at the latest; `None` where nothing waits.
     due: Option<Instant>,
     urgent: bool,
     stopping: bool,
-    failed: Option<String>,
     published: Snapshot,
 }
 
@@ -56,15 +72,16 @@ impl Syncer {
             db: db.clone(),
             state: Mutex::new(State {
                 committed: 0,
-                synced: 0,
                 due: None,
                 urgent: false,
                 stopping: false,
-                failed: None,
                 published: db.snapshot(),
             }),
             wake: Condvar::new(),
-            synced: Condvar::new(),
+            synced: watch::Sender::new(Synced {
+                commit: Commit(0),
+                failed: None,
+            }),
             gate: RwLock::new(()),
         });
         let run = Arc::clone(&shared);
@@ -107,37 +124,35 @@ impl Syncer {
     }
 
     /// Waits until this commit is durable and visible.
-    pub(crate) fn wait(&self, commit: Commit) -> Result<()> {
-        let mut state = self.shared.state();
-        while state.synced < commit.0 {
-            if let Some(error) = &state.failed {
-                return Err(StoreError::Unavailable(error.clone()));
-            }
-            state.urgent = true;
-            self.shared.wake.notify_one();
-            state = self
-                .shared
-                .synced
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+    pub(crate) async fn durable(&self, commit: Commit) -> Result<()> {
+        let mut synced = self.shared.synced.subscribe();
+        if synced.borrow().commit < commit {
+            self.hasten();
         }
-        Ok(())
+        let synced = synced.wait_for(|synced| synced.commit >= commit || synced.failed.is_some());
+        let synced = synced.await.expect("what is waited for lives as long as this");
+        if synced.commit >= commit {
+            Ok(())
+        } else {
+            synced.check()
+        }
+    }
+
+    /// The same, for a thread that has nothing else to do.
+    pub(crate) fn wait(&self, commit: Commit) -> Result<()> {
+        block_on(self.durable(commit))
     }
 
     /// Fails once a sync has failed: what the disk holds is not known any more, until the store is opened again.
     pub(crate) fn check(&self) -> Result<()> {
-        match &self.shared.state().failed {
-            Some(error) => Err(StoreError::Unavailable(error.clone())),
-            None => Ok(()),
-        }
+        self.shared.synced.borrow().check()
     }
 
     /// Takes no more writes: one has failed, and what it left behind is not known.
     pub(crate) fn fail(&self, error: &dyn std::fmt::Display) {
         tracing::error!(%error, "a write failed; the store takes no more until it is opened again");
-        let mut state = self.shared.state();
-        state.failed = Some(format!("a write failed ({error}); restart the server"));
-        self.shared.synced.notify_all();
+        self.shared
+            .fail(format!("a write failed ({error}); restart the server"));
     }
 
     /// To be held for a commit: waits while a run goes in.
@@ -178,24 +193,22 @@ impl Shared {
             let Some(snapshot) = self.snapshot() else {
                 return;
             };
-            let outcome = self.db.persist(PersistMode::SyncData);
-            let mut state = self.state();
-            match outcome {
-                Ok(()) => {
-                    state.synced = commit;
-                    state.published = snapshot;
-                    state.due = (state.committed > commit).then(|| Instant::now() + SYNC_AFTER);
-                }
-                Err(error) => {
-                    tracing::error!(%error, "a sync failed; the store takes no more writes until it is opened again");
-                    state.failed = Some(format!("a sync failed ({error}); restart the server"));
-                }
-            }
-            self.synced.notify_all();
-            if state.failed.is_some() {
+            if let Err(error) = self.db.persist(PersistMode::SyncData) {
+                tracing::error!(%error, "a sync failed; the store takes no more writes until it is opened again");
+                self.fail(format!("a sync failed ({error}); restart the server"));
                 return;
             }
+            {
+                let mut state = self.state();
+                state.published = snapshot;
+                state.due = (Commit(state.committed) > commit).then(|| Instant::now() + SYNC_AFTER);
+            }
+            self.synced.send_modify(|synced| synced.commit = commit);
         }
+    }
+
+    fn fail(&self, why: String) {
+        self.synced.send_modify(|synced| synced.failed = Some(why));
     }
 
     /// What is committed, but for a run that is half way; `None` once a write has failed, for what it left behind is
@@ -203,11 +216,11 @@ impl Shared {
     fn snapshot(&self) -> Option<Snapshot> {
         let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
         let snapshot = self.db.snapshot();
-        self.state().failed.is_none().then_some(snapshot)
+        self.synced.borrow().failed.is_none().then_some(snapshot)
     }
 
     /// Waits for the next thing to sync; `None` when it is time to stop and nothing is left.
-    fn next(&self) -> Option<u64> {
+    fn next(&self) -> Option<Commit> {
         let mut state = self.state();
         loop {
             let Some(due) = state.due else {
@@ -226,7 +239,7 @@ impl Shared {
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.urgent = false;
-        Some(state.committed)
+        Some(Commit(state.committed))
     }
 }
 

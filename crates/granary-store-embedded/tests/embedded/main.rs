@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
 
+mod beside;
 mod crash;
 mod damage;
 mod folder;
