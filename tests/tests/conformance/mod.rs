@@ -25,6 +25,7 @@ mod deleting;
 mod registry;
 mod server;
 mod single_writes;
+mod slow_clients;
 mod vocabularies;
 
 /// The founding text's own examples.
