@@ -4,16 +4,53 @@
 //! waiters of the same moment share one sync), else a few hundred milliseconds after a commit. Each sync publishes the
 //! snapshot that it covers, and every read of a client uses the last one published: nothing is shown that a crash could
 //! take back.
+//!
+//! A read holds the snapshot that it uses ([`View`]). What only older snapshots name, the file of a segment whose bodies
+//! were moved, is removed when nobody holds one of them any more.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
+};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use fjall::{Database, PersistMode, Snapshot};
 use granary_store::{Result, StoreError};
 
+use crate::lock;
+
 /// How long a commit that nobody waits for may stay unsynced.
 const SYNC_AFTER: Duration = Duration::from_millis(200);
+
+/// A snapshot that was published, held for a read. Others may hold the same.
+pub(crate) struct View(Arc<Published>);
+
+impl std::ops::Deref for View {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.0.snapshot
+    }
+}
+
+struct Published {
+    snapshot: Snapshot,
+    gone: Arc<Gone>,
+}
+
+/// Tells that a snapshot is held by nobody any more.
+#[derive(Default)]
+struct Gone {
+    count: Mutex<u64>,
+    more: Condvar,
+}
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        *lock(&self.gone.count) += 1;
+        self.gone.more.notify_all();
+    }
+}
 
 /// A commit, as the syncer counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +71,7 @@ struct Shared {
     synced: Condvar,
     /// Held for a commit and for taking the snapshot of a sync; alone, while a run goes in.
     gate: RwLock<()>,
+    gone: Arc<Gone>,
 }
 
 struct State {
@@ -44,7 +82,9 @@ struct State {
     urgent: bool,
     stopping: bool,
     failed: Option<String>,
-    published: Snapshot,
+    published: Arc<Published>,
+    /// What was published before and is still held.
+    older: Vec<Weak<Published>>,
 }
 
 impl Syncer {
@@ -52,6 +92,11 @@ impl Syncer {
     pub(crate) fn start(db: &Database) -> Result<Self> {
         db.persist(PersistMode::SyncAll)
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let gone = Arc::new(Gone::default());
+        let published = Arc::new(Published {
+            snapshot: db.snapshot(),
+            gone: Arc::clone(&gone),
+        });
         let shared = Arc::new(Shared {
             db: db.clone(),
             state: Mutex::new(State {
@@ -61,11 +106,13 @@ impl Syncer {
                 urgent: false,
                 stopping: false,
                 failed: None,
-                published: db.snapshot(),
+                published,
+                older: Vec::new(),
             }),
             wake: Condvar::new(),
             synced: Condvar::new(),
             gate: RwLock::new(()),
+            gone,
         });
         let run = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -79,8 +126,25 @@ impl Syncer {
     }
 
     /// What reads may show.
-    pub(crate) fn published(&self) -> Snapshot {
-        self.shared.state().published.clone()
+    pub(crate) fn published(&self) -> View {
+        View(Arc::clone(&self.shared.state().published))
+    }
+
+    /// Waits until nobody reads what was published before what is published now; false where `stopped` says so first.
+    pub(crate) fn wait_for_older_reads(&self, stopped: impl Fn() -> bool) -> bool {
+        /// How often `stopped` is asked.
+        const ASK_EVERY: Duration = Duration::from_millis(50);
+        let older = self.shared.state().older.clone();
+        let gone = &self.shared.gone;
+        let mut count = lock(&gone.count);
+        while older.iter().any(|view| view.strong_count() > 0) {
+            if stopped() {
+                return false;
+            }
+            let woken = gone.more.wait_timeout(count, ASK_EVERY);
+            count = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
     }
 
     /// Says that a batch was committed; to be called after its commit has returned.
@@ -183,7 +247,13 @@ impl Shared {
             match outcome {
                 Ok(()) => {
                     state.synced = commit;
-                    state.published = snapshot;
+                    let published = Arc::new(Published {
+                        snapshot,
+                        gone: Arc::clone(&self.gone),
+                    });
+                    let before = std::mem::replace(&mut state.published, published);
+                    state.older.retain(|view| view.strong_count() > 0);
+                    state.older.push(Arc::downgrade(&before));
                     state.due = (state.committed > commit).then(|| Instant::now() + SYNC_AFTER);
                 }
                 Err(error) => {
