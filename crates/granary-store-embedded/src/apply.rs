@@ -10,6 +10,7 @@ use granary_core::time::Timestamp;
 use granary_store::{Budget, CheckedBatch, Lane, ReceiptsChunk, Result, Step, StoreError, TaskProgress};
 
 use crate::catalog::{SourceState, Writer};
+use crate::counts::Recounted;
 use crate::effects::{Chunk, Ground, Read, edge_ends};
 use crate::keys::{self, RecordKeys, TaskPlace};
 use crate::rows::{self, HeadRow, InlineRow, LaneRow, SpecRow, Spool};
@@ -28,6 +29,7 @@ struct Decided<'a> {
     task: &'a TaskProgress,
     spec: &'a SpecRow,
     heads: Run,
+    counts: Recounted,
     stamp_next: u64,
 }
 
@@ -40,7 +42,7 @@ impl Inner {
             return Ok(Step::Lost);
         };
         if !writer.marks.is_empty() {
-            return self.sweep(&state, &mut writer, budget.operations);
+            return self.sweep(&state, &mut writer, budget.operations, now);
         }
         let step = self.apply_next(&state, &mut writer, budget, now);
         writer.trying = None;
@@ -114,9 +116,10 @@ impl Inner {
             task: &task,
             spec: &spec,
             heads: effects.heads,
+            counts: writer.counts.after(&effects.counts, now),
             stamp_next: decision.stamp_next,
         };
-        self.commit_chunk(batch, writer, &decided)?;
+        self.commit_chunk(batch, writer, decided)?;
         writer.mark(effects.marks);
         Ok(Step::Applied(count))
     }
@@ -151,9 +154,10 @@ impl Inner {
             task: &task,
             spec: &spec,
             heads: Run::default(),
+            counts: Recounted::default(),
             stamp_next: writer.lane.stamp_next,
         };
-        self.commit_chunk(batch, &mut writer, &failed)?;
+        self.commit_chunk(batch, &mut writer, failed)?;
         Ok(Step::Applied(1))
     }
 
@@ -176,9 +180,10 @@ impl Inner {
         &self,
         mut batch: OwnedWriteBatch,
         writer: &mut Writer,
-        chunk: &Decided<'_>,
+        chunk: Decided<'_>,
     ) -> Result<()> {
         let (place, heads) = (chunk.place, &chunk.heads);
+        self.write_counts(&mut batch, place.source, &chunk.counts);
         batch.insert(&self.keyspaces.tasks, place.key(), rows::encode(chunk.task));
         let ended = chunk.task.ended();
         let is_run = heads.count() >= self.runs.heads_min;
@@ -204,6 +209,7 @@ impl Inner {
 
         // The next batch of the lane takes the name of the run away.
         writer.lane = LaneRow { redo: None, ..row };
+        writer.counts.take(chunk.counts);
         self.sync.committed();
         if ended {
             writer.queue.pop_front();

@@ -10,6 +10,7 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, Schema, StoredDef
 use granary_core::time::Timestamp;
 use granary_store::{Definitions, Result, Source, StoreError, Stored, names_known};
 
+use crate::counts::Counts;
 use crate::keys::{self, TaskClass, TaskPlace};
 use crate::marks::{Marks, Sweep};
 use crate::rows::{self, DefinitionRow, LaneRow, MarkRow, SourceRow, StoreRow};
@@ -84,6 +85,8 @@ pub(crate) struct Writer {
     pub(crate) queue: VecDeque<u64>,
     /// Deleted resources whose edges are not removed yet.
     pub(crate) marks: Marks,
+    /// What its heads point to.
+    pub(crate) counts: Counts,
     /// How far the removal under the first of them is.
     pub(crate) sweep: Option<Sweep>,
     /// The task and the cursor of a chunk that was begun and has neither ended nor failed: it panicked.
@@ -104,10 +107,17 @@ impl Writer {
 }
 
 impl SourceState {
-    fn new(number: u32, row: SourceRow, lane: LaneRow, definitions: Definitions) -> Result<Self> {
+    fn new(
+        number: u32,
+        row: SourceRow,
+        lane: LaneRow,
+        counts: Counts,
+        definitions: Definitions,
+    ) -> Result<Self> {
         let writer = Writer {
             queue: VecDeque::new(),
             marks: Marks::default(),
+            counts,
             sweep: None,
             trying: None,
             deleted: false,
@@ -205,7 +215,7 @@ pub(crate) fn load(keyspaces: &Keyspaces) -> Result<BTreeMap<Key, Arc<SourceStat
             definitions.list.push(definition.into());
         }
         sort(&mut definitions.list);
-        let state = SourceState::new(number, row, lane, definitions)?;
+        let state = SourceState::new(number, row, lane, Counts::load(keyspaces, number)?, definitions)?;
         sources.insert(state.source.key.clone(), Arc::new(state));
     }
     Ok(sources)
@@ -267,7 +277,13 @@ impl Inner {
         self.commit(batch)?;
         *next_source = number + 1;
         self.sync.wait(self.sync.committed())?;
-        let state = Arc::new(SourceState::new(number, row, lane, Definitions::default())?);
+        let state = Arc::new(SourceState::new(
+            number,
+            row,
+            lane,
+            Counts::default(),
+            Definitions::default(),
+        )?);
         let source = state.source.clone();
         self.sources
             .write()

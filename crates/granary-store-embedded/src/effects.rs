@@ -9,6 +9,7 @@ use granary_core::meta::{Identifiers, SentMeta};
 use granary_core::operation::{Operation, TypeNumber, TypeRef};
 use granary_store::{CheckedBatch, Result, StoreError};
 
+use crate::counts::Deltas;
 use crate::keys::{self, RecordKeys};
 use crate::marks::Marks;
 use crate::rows::{self, HeadBytes, HeadRow, IdentifiersRow, MarkRow, Place};
@@ -76,6 +77,8 @@ type Decided<'d> = Option<&'d Put>;
 pub(crate) struct Effects {
     /// The heads of resources, to go with the batch.
     pub(crate) heads: Run,
+    /// What it changes of the counts of segments.
+    pub(crate) counts: Deltas,
     /// Edges that were removed with their ends.
     pub(crate) relationships: u64,
     /// Resources whose edges are still to be removed.
@@ -119,8 +122,8 @@ impl Inner {
             .for_each(|put| decided[put.record] = Some(Some(put)));
         for record in read.keys.in_order() {
             match decided[record] {
-                Some(Some(put)) => self.put(ground, read, put, chunk, &mut rows, &mut effects.heads)?,
-                Some(None) => self.delete(ground, read, record, &mut rows, &mut effects.heads)?,
+                Some(Some(put)) => self.put(ground, read, put, chunk, &mut rows, &mut effects)?,
+                Some(None) => self.delete(ground, read, record, &mut rows, &mut effects)?,
                 None => {}
             }
         }
@@ -138,15 +141,22 @@ impl Inner {
         read: &Read<'_, '_>,
         record: usize,
         rows: &mut Rows<'_>,
-        heads: &mut Run,
+        effects: &mut Effects,
     ) -> Result<()> {
         let Some(old) = &read.stored[record] else {
             return Ok(());
         };
         let key = read.keys.get(record);
-        match &read.plan.records()[record] {
-            RecordKey::Resource { .. } => heads.push(key, None),
-            RecordKey::Relationship { .. } => _ = rows.edges.insert(key.to_vec(), None),
+        // An edge may have gone with one of its ends, and is counted then.
+        let gone = match &read.plan.records()[record] {
+            RecordKey::Resource { .. } => {
+                effects.heads.push(key, None);
+                false
+            }
+            RecordKey::Relationship { .. } => rows.edges.insert(key.to_vec(), None).is_some(),
+        };
+        if !gone {
+            effects.counts.pointed_to(old.place);
         }
         if old.place == Place::Bodies {
             rows.bodies.insert(key.to_vec(), None);
@@ -165,7 +175,7 @@ impl Inner {
         put: &Put,
         chunk: &'a Chunk,
         rows: &mut Rows<'a>,
-        heads: &mut Run,
+        effects: &mut Effects,
     ) -> Result<()> {
         let (record, key) = (&read.plan.records()[put.record], read.keys.get(put.record));
         let old = &read.stored[put.record];
@@ -190,9 +200,16 @@ impl Inner {
             self.identify(ground.source, record, sent, rows);
         }
         let row = HeadRow::new(&put.head, place);
-        match record {
-            RecordKey::Resource { .. } => heads.push(key, Some(&HeadBytes::of(&row))),
-            RecordKey::Relationship { .. } => _ = rows.edges.insert(key.to_vec(), Some(row)),
+        let gone = match record {
+            RecordKey::Resource { .. } => {
+                effects.heads.push(key, Some(&HeadBytes::of(&row)));
+                false
+            }
+            RecordKey::Relationship { .. } => rows.edges.insert(key.to_vec(), Some(row)).is_some(),
+        };
+        effects.counts.points_to(place);
+        if let Some(old) = old.filter(|_| !gone) {
+            effects.counts.pointed_to(old.place);
         }
         Ok(())
     }
@@ -333,7 +350,10 @@ impl Inner {
                 rows.meta.insert(key.clone(), None);
             }
             // Between two resources of one chunk it goes once.
-            effects.relationships += u64::from(rows.edges.insert(key, None).is_none());
+            if rows.edges.insert(key, None).is_none() {
+                effects.relationships += 1;
+                effects.counts.pointed_to(row.place);
+            }
         }
         Ok(())
     }

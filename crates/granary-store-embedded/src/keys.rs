@@ -203,6 +203,16 @@ pub(crate) fn bound(source: u32, end: &BoundedEnd<'_>) -> (Direction, Vec<u8>) {
     (end.direction, edges_at(source, end.number, end.id))
 }
 
+/// `counts`: source, segment.
+pub(crate) fn count(source: u32, segment: u32) -> [u8; 8] {
+    (u64::from(source) << 32 | u64::from(segment)).to_be_bytes()
+}
+
+/// The number of the segment in a key of `counts`.
+pub(crate) fn counted_segment(key: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(key.get(4..)?.try_into().ok()?))
+}
+
 /// The id of a resource, from a key of `heads`.
 pub(crate) fn resource_id(key: &[u8]) -> Option<RecordId> {
     let id = std::str::from_utf8(key.get(8..)?).ok()?;

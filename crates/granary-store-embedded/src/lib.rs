@@ -10,11 +10,14 @@
 //!
 //! Large chunks put their heads into the tree as sorted runs; `runs.rs` says how that and the batch are one step.
 //!
-//! What is not here yet: collecting segments whose bodies are dead. Its place is `segment.rs`.
+//! Bodies that no head points to any more are removed in the background: `collect` says how, and when.
 
 mod appliers;
 mod apply;
+mod bodies;
 mod catalog;
+mod collect;
+mod counts;
 mod effects;
 mod format;
 mod keys;
@@ -53,11 +56,13 @@ use granary_store::{
     StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 
+pub use collect::{CollectStep, Collection, CollectionFigures};
 pub use format::{FORMAT_VERSION, OpenError};
 pub use runs::{RunStep, Runs};
 
 use crate::appliers::Appliers;
 use crate::catalog::SourceState;
+use crate::collect::Collector;
 use crate::lanes::LaneTable;
 use crate::read::BlockCache;
 use crate::segment::Segment;
@@ -68,6 +73,8 @@ use crate::sync::Syncer;
 pub struct EmbeddedStore {
     inner: Arc<Inner>,
     appliers: Arc<Appliers>,
+    // Ends with the last handle, and with it the hold of its thread on what is inside.
+    _collector: Arc<Collector>,
 }
 
 /// The keyspaces of the database.
@@ -86,6 +93,7 @@ struct Keyspaces {
     spool: Keyspace,
     receipts: Keyspace,
     segments: Keyspace,
+    counts: Keyspace,
     vocabularies: Keyspace,
     concepts: Keyspace,
 }
@@ -108,6 +116,7 @@ struct Inner {
     spooled: AtomicU64,
     closed: AtomicBool,
     dead: Mutex<VecDeque<space::DeadSource>>,
+    collection: collect::State,
     // Last, so that the folder is free when all else is closed.
     folder: format::Folder,
 }
@@ -115,17 +124,34 @@ struct Inner {
 impl EmbeddedStore {
     /// Opens the store in `folder`, or makes one there. Blocks for as long as the journal takes to be read.
     pub fn open(folder: &Path, limits: StoreLimits) -> std::result::Result<Self, OpenError> {
-        Self::open_with(folder, limits, Runs::default())
+        Self::open_with(folder, limits, Runs::default(), Collection::default())
     }
 
-    /// The same, with runs of another kind.
-    pub fn open_with(folder: &Path, limits: StoreLimits, runs: Runs) -> std::result::Result<Self, OpenError> {
-        let inner = Inner::open(folder, limits, runs)?;
+    /// The same, with runs and with a collection of another kind.
+    pub fn open_with(
+        folder: &Path,
+        limits: StoreLimits,
+        runs: Runs,
+        collection: Collection,
+    ) -> std::result::Result<Self, OpenError> {
+        let inner = Arc::new(Inner::open(folder, limits, runs, collection)?);
         let appliers = Appliers::start().map_err(|error| inner.folder.io(error))?;
+        let collector = Collector::start(&inner).map_err(|error| inner.folder.io(error))?;
         Ok(Self {
-            inner: Arc::new(inner),
+            inner,
             appliers: Arc::new(appliers),
+            _collector: Arc::new(collector),
         })
+    }
+
+    /// Collects what is to be collected now; returns when that is done.
+    pub async fn collect(&self) -> Result<CollectionFigures> {
+        self.run(|inner| inner.collect(false)).await
+    }
+
+    /// What collection has done since the store was opened.
+    pub fn collection_figures(&self) -> CollectionFigures {
+        self.inner.collection_figures()
     }
 
     /// Runs disk work off the threads that serve connections. It runs to its end even where the caller has gone.
@@ -417,6 +443,7 @@ impl Store for EmbeddedStore {
     async fn close(&self) -> Result<()> {
         self.run(|inner| {
             inner.closed.store(true, Ordering::SeqCst);
+            inner.collection.stop();
             inner.sync.wait(inner.sync.last_commit())
         })
         .await

@@ -8,9 +8,11 @@ use fjall::{Readable, Snapshot};
 use granary_core::decide::RecordKey;
 use granary_core::keys::ResourceId;
 use granary_core::operation::{EdgeEnds, TypeRef};
+use granary_core::time::Timestamp;
 use granary_store::{Result, Step, StoreError};
 
 use crate::catalog::{SourceState, Writer};
+use crate::counts::Deltas;
 use crate::effects::edge_ends;
 use crate::keys;
 use crate::rows::{self, HeadRow, MarkRow, Place};
@@ -104,7 +106,13 @@ impl Inner {
 
     /// Removes some of the edges under the marks, and each mark with the last of its own: one batch, in which so many
     /// edges are looked at.
-    pub(crate) fn sweep(&self, state: &SourceState, writer: &mut Writer, rows_max: usize) -> Result<Step> {
+    pub(crate) fn sweep(
+        &self,
+        state: &SourceState,
+        writer: &mut Writer,
+        rows_max: usize,
+        now: Timestamp,
+    ) -> Result<Step> {
         let source = state.source.number;
         let edge_types = state.edge_types();
         let mut swept = Swept::default();
@@ -132,6 +140,7 @@ impl Inner {
             done.push(resource.clone());
         }
         let mut batch = self.db.batch();
+        let mut counts = Deltas::default();
         for (key, row) in &swept.batch_edges {
             let (from, to) = edge_ends(key)?;
             let number =
@@ -139,6 +148,7 @@ impl Inner {
             batch.remove(&self.keyspaces.edges, key.as_slice());
             batch.remove(&self.keyspaces.edges_in, keys::edge(source, number, &to, &from));
             let Some(row) = row else { continue };
+            counts.pointed_to(row.place);
             if row.place == Place::Bodies {
                 batch.remove(&self.keyspaces.bodies, key.as_slice());
             }
@@ -159,7 +169,10 @@ impl Inner {
                 batch.insert(&self.keyspaces.tasks, place.key(), rows::encode(&task));
             }
         }
+        let counts = writer.counts.after(&counts, now);
+        self.write_counts(&mut batch, source, &counts);
         self.commit(batch)?;
+        writer.counts.take(counts);
         self.sync.committed();
         for resource in &done {
             writer.marks.0.remove(resource);

@@ -20,7 +20,7 @@ use crate::runs::{self, Runs};
 use crate::segment::{SegmentPaths, segment_of};
 use crate::space;
 use crate::sync::Syncer;
-use crate::{Inner, Keyspaces, engine, io, terminology};
+use crate::{Collection, Inner, Keyspaces, collect, engine, io, terminology};
 
 /// Memory for blocks of the database. Small, for the whole server is to stay within its bound.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -37,7 +37,12 @@ const MEMTABLE_BYTES: u64 = 16 << 20;
 const HEADS_TABLES_NEW: u8 = 8;
 
 impl Inner {
-    pub(crate) fn open(path: &Path, limits: StoreLimits, runs: Runs) -> std::result::Result<Self, OpenError> {
+    pub(crate) fn open(
+        path: &Path,
+        limits: StoreLimits,
+        runs: Runs,
+        collection: Collection,
+    ) -> std::result::Result<Self, OpenError> {
         let folder = Folder::open(path)?;
         let db = open_database(&folder)?;
         let words = |error: StoreError| match error {
@@ -66,6 +71,7 @@ impl Inner {
             spooled: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             dead: Mutex::new(space::dead_sources(&keyspaces).map_err(words)?),
+            collection: collect::State::new(collection),
             db,
             keyspaces,
             folder,
@@ -157,6 +163,7 @@ impl Keyspaces {
             spool: db.keyspace("spool", scanned)?,
             receipts: db.keyspace("receipts", scanned)?,
             segments: db.keyspace("segments", plain)?,
+            counts: db.keyspace("counts", plain)?,
             vocabularies: db.keyspace("vocabularies", plain)?,
             concepts: db.keyspace("concepts", plain)?,
         })
@@ -190,8 +197,8 @@ fn store_row(db: &Database, keyspaces: &Keyspaces, fresh: bool) -> Result<StoreR
     Ok(row)
 }
 
-/// Removes the segments that no task was accepted with, sees that the others are whole, and returns a number that no
-/// segment has had.
+/// Removes the files of segments that no row names, sees that the others are whole, and returns a number that nothing
+/// names.
 fn settle_segments(folder: &Folder, keyspaces: &Keyspaces) -> Result<u32> {
     let mut next = 1;
     for row in keyspaces.segments.iter() {
@@ -203,10 +210,11 @@ fn settle_segments(folder: &Folder, keyspaces: &Keyspaces) -> Result<u32> {
         let segment = u32::from_be_bytes(key);
         let row: SegmentRow = rows::decode(&value, "segments")?;
         let paths = SegmentPaths::new(&folder.segments, segment);
-        for (path, bytes) in [
+        let files = [
             (&paths.operations, row.operations_bytes),
             (&paths.bodies, row.bodies_bytes),
-        ] {
+        ];
+        for (path, bytes) in files.into_iter().filter(|(_, bytes)| *bytes > 0) {
             let found = fs::metadata(path).map(|file| file.len());
             if !matches!(found, Ok(length) if length == bytes) {
                 let name = path.display();
@@ -223,14 +231,19 @@ fn settle_segments(folder: &Folder, keyspaces: &Keyspaces) -> Result<u32> {
             continue;
         };
         next = next.max(segment + 1);
-        if keyspaces
-            .segments
-            .get(segment.to_be_bytes())
-            .map_err(engine)?
-            .is_none()
-        {
+        let row = keyspaces.segments.get(segment.to_be_bytes()).map_err(engine)?;
+        let row: Option<SegmentRow> = row.map(|row| rows::decode(&row, "segments")).transpose()?;
+        let of_bodies = path == SegmentPaths::new(&folder.segments, segment).bodies;
+        let named = row.is_some_and(|row| match of_bodies {
+            true => row.bodies_bytes > 0,
+            false => row.operations_bytes > 0,
+        });
+        if !named {
             fs::remove_file(&path).map_err(io)?;
-            tracing::info!(segment, "removed a segment of a request that was never accepted");
+            tracing::info!(
+                segment,
+                "removed a file of a request that was never accepted, or of bodies that were moved"
+            );
         }
     }
     Ok(next)

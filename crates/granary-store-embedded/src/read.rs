@@ -88,6 +88,10 @@ impl Inner {
             return Ok(segment);
         }
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        if !segment.is_there(&self.folder.segments) {
+            // Removed since it was opened: kept open it would still take its space.
+            return Ok(segment);
+        }
         if segments.len() >= SEGMENTS_OPEN_MAX
             && let Some(other) = segments.keys().next().copied()
         {
@@ -98,6 +102,18 @@ impl Inner {
     }
 
     pub(crate) fn records(
+        &self,
+        source: &Source,
+        wanted: Vec<(TypeNumber, RecordId)>,
+    ) -> Result<Vec<Option<Record>>> {
+        match self.records_shown(source, wanted.clone()) {
+            // A body that is not where its head says may have been moved: what is shown now says where to.
+            Err(StoreError::Damaged(_)) => self.records_shown(source, wanted),
+            read => read,
+        }
+    }
+
+    fn records_shown(
         &self,
         source: &Source,
         wanted: Vec<(TypeNumber, RecordId)>,

@@ -242,10 +242,12 @@ pub(crate) struct InlineRow {
     pub(crate) bodies: Vec<u8>,
 }
 
-/// A segment that a task has been accepted with.
+/// A segment that a task has been accepted with, or that bodies were moved to.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct SegmentRow {
+    /// What its file of operations takes; 0 where there is none.
     pub(crate) operations_bytes: u64,
+    /// The same of its bodies.
     pub(crate) bodies_bytes: u64,
 }
 

@@ -10,6 +10,9 @@
 //! ```
 //!
 //! A segment is written once, synced, and only then named by a transaction. Numbers are little-endian.
+//!
+//! The two files have lives of their own. Once its task has ended the bodies of a segment may be moved to another one
+//! (`collect`), of bodies alone; the operations stay for as long as their task.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -20,20 +23,20 @@ use granary_core::operation::Operation;
 use granary_store::{Result, StoreError};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::bodies::{self, BodiesWriter};
+use crate::counts::CountRow;
 use crate::rows::{OperationRow, Place};
 
-const BODIES_MAGIC: &[u8; 8] = b"granbody";
+pub(crate) const BODIES_MAGIC: &[u8; 8] = b"granbody";
 const OPERATIONS_MAGIC: &[u8; 8] = b"granoper";
-const FILE_HEADER: usize = 16;
-const BLOCK_HEADER: usize = 16;
+pub(crate) const FILE_HEADER: usize = 16;
+pub(crate) const BLOCK_HEADER: usize = 16;
 const TRAILER: usize = 24;
-const SEGMENT_FORMAT: u32 = 1;
+pub(crate) const SEGMENT_FORMAT: u32 = 1;
 /// Bodies are gathered to blocks of this size before they are compressed.
-const BODIES_PER_BLOCK_BYTES: usize = 16 * 1024;
+pub(crate) const BODIES_PER_BLOCK_BYTES: usize = 16 * 1024;
 /// Operations are read in blocks of this many.
 pub(crate) const OPERATIONS_PER_BLOCK: u64 = 512;
-/// A segment is closed when its bodies take more than this, well below what an offset of 32 bits reaches.
-const BODIES_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// The two files of a segment.
 #[derive(Clone)]
@@ -71,10 +74,7 @@ pub(crate) fn segment_of(path: &Path) -> Option<u32> {
 /// A segment being written. Dropped before it is finished and kept, its files go.
 pub(crate) struct SegmentWriter {
     segment: u32,
-    bodies: BufWriter<File>,
-    bodies_bytes: u64,
-    block: Vec<u8>,
-    packed: Vec<u8>,
+    bodies: BodiesWriter,
     operations: BufWriter<File>,
     operations_bytes: u64,
     rows: Vec<u8>,
@@ -87,47 +87,34 @@ pub(crate) struct SegmentWriter {
 pub(crate) struct FinishedSegment {
     pub(crate) segment: u32,
     pub(crate) operations_bytes: u64,
-    pub(crate) bodies_bytes: u64,
+    /// What there is to count of its bodies.
+    pub(crate) count: CountRow,
     files: Unnamed,
 }
 
 impl SegmentWriter {
     pub(crate) fn create(folder: &Path, segment: u32) -> io::Result<Self> {
         let paths = SegmentPaths::new(folder, segment);
-        let open = |path: &Path, magic: &[u8; 8]| -> io::Result<BufWriter<File>> {
-            let mut file = BufWriter::with_capacity(256 * 1024, File::create_new(path)?);
-            file.write_all(magic)?;
-            file.write_all(&segment.to_le_bytes())?;
-            file.write_all(&SEGMENT_FORMAT.to_le_bytes())?;
-            Ok(file)
-        };
         Ok(Self {
             segment,
-            bodies: open(&paths.bodies, BODIES_MAGIC)?,
-            bodies_bytes: FILE_HEADER as u64,
-            block: Vec::with_capacity(2 * BODIES_PER_BLOCK_BYTES),
-            packed: Vec::new(),
-            operations: open(&paths.operations, OPERATIONS_MAGIC)?,
+            bodies: BodiesWriter::create(&paths.bodies, segment)?,
+            operations: bodies::create(&paths.operations, OPERATIONS_MAGIC, segment)?,
             operations_bytes: FILE_HEADER as u64,
             rows: Vec::new(),
             offsets: Vec::new(),
             count: 0,
-            files: Unnamed {
-                segment,
-                paths,
-                kept: false,
-            },
+            files: Unnamed::new(segment, paths),
         })
     }
 
     /// Bytes so far, those of the blocks that are not yet full included.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bodies_bytes + self.operations_bytes + (self.block.len() + self.rows.len()) as u64
+        self.bodies.bytes() + self.operations_bytes + self.rows.len() as u64
     }
 
     /// True when the next operation belongs into another segment.
     pub(crate) fn is_full(&self) -> bool {
-        self.bodies_bytes >= BODIES_BYTES_MAX
+        self.bodies.is_full()
     }
 
     /// Appends one operation and its body.
@@ -135,11 +122,11 @@ impl SegmentWriter {
         let place = if body.is_empty() {
             Place::Nowhere
         } else {
-            self.push_body(body)?
+            self.bodies.push(body)?
         };
         let meta = match operation.meta.take() {
             None => Place::Nowhere,
-            Some(meta) => self.push_body(&crate::rows::encode(&meta))?,
+            Some(meta) => self.bodies.push_beside(&crate::rows::encode(&meta))?,
         };
         let row = crate::rows::encode(&OperationRow {
             operation,
@@ -156,48 +143,18 @@ impl SegmentWriter {
         Ok(())
     }
 
-    fn push_body(&mut self, body: &[u8]) -> io::Result<Place> {
-        if !self.block.is_empty() && self.block.len() + body.len() > BODIES_PER_BLOCK_BYTES {
-            self.end_block()?;
-        }
-        let block = u32::try_from(self.bodies_bytes).map_err(io::Error::other)?;
-        let offset = self.block.len() as u32;
-        let length = u32::try_from(body.len()).map_err(io::Error::other)?;
-        self.block.extend(length.to_le_bytes());
-        self.block.extend(body);
-        Ok(Place::Segment {
-            segment: self.segment,
-            block,
-            offset,
-        })
-    }
-
-    fn end_block(&mut self) -> io::Result<()> {
-        if self.block.is_empty() {
-            return Ok(());
-        }
-        self.packed
-            .resize(lz4_flex::block::get_maximum_output_size(self.block.len()), 0);
-        let length =
-            lz4_flex::block::compress_into(&self.block, &mut self.packed).map_err(io::Error::other)?;
-        self.bodies_bytes += write_block(&mut self.bodies, &self.packed[..length], self.block.len())?;
-        self.block.clear();
-        Ok(())
-    }
-
     fn end_rows(&mut self) -> io::Result<()> {
         if self.rows.is_empty() {
             return Ok(());
         }
         self.offsets.push(self.operations_bytes);
-        self.operations_bytes += write_block(&mut self.operations, &self.rows, self.rows.len())?;
+        self.operations_bytes += bodies::write_block(&mut self.operations, &self.rows, self.rows.len())?;
         self.rows.clear();
         Ok(())
     }
 
     /// Ends both files and syncs them.
     pub(crate) fn finish(mut self) -> io::Result<FinishedSegment> {
-        self.end_block()?;
         self.end_rows()?;
         let numbers = self.offsets.iter().chain([&self.count]);
         let index: Vec<u8> = numbers.flat_map(|number| number.to_le_bytes()).collect();
@@ -205,14 +162,13 @@ impl SegmentWriter {
         self.operations.write_all(&xxh3_64(&index).to_le_bytes())?;
         self.operations.write_all(OPERATIONS_MAGIC)?;
         self.operations_bytes += (index.len() + TRAILER - 8) as u64;
-        for file in [&mut self.bodies, &mut self.operations] {
-            file.flush()?;
-            file.get_ref().sync_all()?;
-        }
+        let count = self.bodies.finish()?;
+        self.operations.flush()?;
+        self.operations.get_ref().sync_all()?;
         Ok(FinishedSegment {
             segment: self.segment,
             operations_bytes: self.operations_bytes,
-            bodies_bytes: self.bodies_bytes,
+            count,
             files: self.files,
         })
     }
@@ -221,20 +177,35 @@ impl SegmentWriter {
 impl FinishedSegment {
     /// What both files take.
     pub(crate) fn bytes(&self) -> u64 {
-        self.operations_bytes + self.bodies_bytes
+        self.operations_bytes + self.count.bytes
     }
 
     /// A transaction names the segment now, or may: its files stay.
     pub(crate) fn keep(&mut self) {
-        self.files.kept = true;
+        self.files.keep();
     }
 }
 
 /// The files of a segment that no transaction names yet: they go with this.
-struct Unnamed {
+pub(crate) struct Unnamed {
     segment: u32,
     paths: SegmentPaths,
     kept: bool,
+}
+
+impl Unnamed {
+    pub(crate) fn new(segment: u32, paths: SegmentPaths) -> Self {
+        Self {
+            segment,
+            paths,
+            kept: false,
+        }
+    }
+
+    /// A transaction names the segment now, or may.
+    pub(crate) fn keep(&mut self) {
+        self.kept = true;
+    }
 }
 
 impl Drop for Unnamed {
@@ -247,21 +218,17 @@ impl Drop for Unnamed {
     }
 }
 
-fn write_block(file: &mut impl Write, stored: &[u8], full_length: usize) -> io::Result<u64> {
-    let stored_length = u32::try_from(stored.len()).map_err(io::Error::other)?;
-    let full_length = u32::try_from(full_length).map_err(io::Error::other)?;
-    file.write_all(&stored_length.to_le_bytes())?;
-    file.write_all(&full_length.to_le_bytes())?;
-    file.write_all(&xxh3_64(stored).to_le_bytes())?;
-    file.write_all(stored)?;
-    Ok((BLOCK_HEADER + stored.len()) as u64)
-}
-
 /// A segment open for reading. One file that is damaged leaves the other readable.
 pub(crate) struct Segment {
     segment: u32,
-    bodies: std::result::Result<File, String>,
-    operations: std::result::Result<Operations, String>,
+    bodies: std::result::Result<File, NotOpen>,
+    operations: std::result::Result<Operations, NotOpen>,
+}
+
+/// Why a file of a segment is not open.
+struct NotOpen {
+    words: String,
+    missing: bool,
 }
 
 struct Operations {
@@ -276,7 +243,10 @@ impl Segment {
         let paths = SegmentPaths::new(folder, segment);
         let operations = || {
             let file = open_file(&paths.operations, OPERATIONS_MAGIC, segment)?;
-            let (offsets, count) = read_index(&file).ok_or("the index of operations")?;
+            let (offsets, count) = read_index(&file).ok_or_else(|| NotOpen {
+                words: "the index of operations".into(),
+                missing: false,
+            })?;
             Ok(Operations { file, offsets, count })
         };
         Self {
@@ -286,13 +256,21 @@ impl Segment {
         }
     }
 
-    /// True where both files could be opened.
+    /// True where each of its files could be opened, or is none of it (any more).
     pub(crate) fn is_whole(&self) -> bool {
-        self.bodies.is_ok() && self.operations.is_ok()
+        let missing = |kept: Option<&NotOpen>| kept.is_none_or(|why| why.missing);
+        missing(self.bodies.as_ref().err()) && missing(self.operations.as_ref().err())
+    }
+
+    /// True where no file of it was removed since it was opened.
+    pub(crate) fn is_there(&self, folder: &Path) -> bool {
+        let paths = SegmentPaths::new(folder, self.segment);
+        (self.bodies.is_err() || paths.bodies.exists())
+            && (self.operations.is_err() || paths.operations.exists())
     }
 
     fn opened(&self) -> Result<&Operations> {
-        self.operations.as_ref().map_err(|what| self.damaged(what))
+        self.operations.as_ref().map_err(|why| self.damaged(&why.words))
     }
 
     /// How many operations it holds.
@@ -325,7 +303,7 @@ impl Segment {
 
     /// The block of bodies that starts at this offset.
     pub(crate) fn bodies(&self, offset: u32) -> Result<Vec<u8>> {
-        let bodies = self.bodies.as_ref().map_err(|what| self.damaged(what))?;
+        let bodies = self.bodies.as_ref().map_err(|why| self.damaged(&why.words))?;
         let (stored, full_length) = self.block(bodies, u64::from(offset))?;
         // lz4 makes at most 255 bytes of one: more is damage, and must not be asked of the memory.
         if full_length > stored.len().saturating_mul(255) {
@@ -361,9 +339,15 @@ impl Segment {
     }
 }
 
-fn open_file(path: &Path, magic: &[u8; 8], segment: u32) -> std::result::Result<File, String> {
-    let words = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
-    let file = File::open(path).map_err(|error| words(&error))?;
+fn open_file(path: &Path, magic: &[u8; 8], segment: u32) -> std::result::Result<File, NotOpen> {
+    let words = |what: &dyn std::fmt::Display| NotOpen {
+        words: format!("{}: {what}", path.display()),
+        missing: false,
+    };
+    let file = File::open(path).map_err(|error| NotOpen {
+        missing: error.kind() == io::ErrorKind::NotFound,
+        ..words(&error)
+    })?;
     let mut header = [0; FILE_HEADER];
     file.read_exact_at(&mut header, 0)
         .map_err(|_| words(&"it is cut off"))?;

@@ -83,10 +83,11 @@ impl Inner {
                     && keys::last_number(&key) == Some(0)
                     && let Spool::Segments(segments) = rows::decode::<SpecRow>(&value, "spool")?.spool
                 {
-                    for (segment, _) in segments {
-                        batch.remove(&self.keyspaces.segments, segment.to_be_bytes());
-                        unlinked.push(segment);
-                    }
+                    unlinked.extend(segments.into_iter().map(|(segment, _)| segment));
+                }
+                // Those that bodies were moved to are named by their counts alone.
+                if place == COUNTS {
+                    unlinked.extend(keys::counted_segment(&key));
                 }
                 after = key.to_vec();
                 batch.remove(keyspace, key);
@@ -100,6 +101,11 @@ impl Inner {
         let is_last = place == keyspaces.len();
         if is_last {
             batch.remove(&self.keyspaces.catalog, dead_key(source.number));
+        }
+        unlinked.sort_unstable();
+        unlinked.dedup();
+        for segment in &unlinked {
+            batch.remove(&self.keyspaces.segments, segment.to_be_bytes());
         }
         self.commit(batch)?;
         let commit = self.sync.committed();
@@ -127,13 +133,16 @@ impl Inner {
 
 /// The place of `spool` in [`Keyspaces::of_sources`].
 const SPOOL: usize = 1;
+/// That of `counts`.
+const COUNTS: usize = 2;
 
 impl Keyspaces {
     /// What a source has rows in: those of `catalog` are its definitions, all others start with its number.
-    fn of_sources(&self) -> [&Keyspace; 13] {
+    fn of_sources(&self) -> [&Keyspace; 14] {
         [
             &self.catalog,
             &self.spool,
+            &self.counts,
             &self.heads,
             &self.bodies,
             &self.meta,

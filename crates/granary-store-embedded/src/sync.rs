@@ -4,8 +4,13 @@
 //! waiters of the same moment share one sync), else a few hundred milliseconds after a commit. Each sync publishes the
 //! snapshot that it covers, and every read of a client uses the last one published: nothing is shown that a crash could
 //! take back.
+//!
+//! A read holds the snapshot that it uses ([`View`]). What only older snapshots name, the file of a segment whose bodies
+//! were moved, is removed when nobody holds one of them any more.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
+};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -14,8 +19,40 @@ use futures::executor::block_on;
 use granary_store::{Result, StoreError};
 use tokio::sync::watch;
 
+use crate::lock;
+
 /// How long a commit that nobody waits for may stay unsynced.
 const SYNC_AFTER: Duration = Duration::from_millis(200);
+
+/// A snapshot that was published, held for a read. Others may hold the same.
+pub(crate) struct View(Arc<Published>);
+
+impl std::ops::Deref for View {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.0.snapshot
+    }
+}
+
+struct Published {
+    snapshot: Snapshot,
+    gone: Arc<Gone>,
+}
+
+/// Tells that a snapshot is held by nobody any more.
+#[derive(Default)]
+struct Gone {
+    count: Mutex<u64>,
+    more: Condvar,
+}
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        *lock(&self.gone.count) += 1;
+        self.gone.more.notify_all();
+    }
+}
 
 /// A commit, as the syncer counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +73,7 @@ struct Shared {
     synced: watch::Sender<Synced>,
     /// Held for a commit and for taking the snapshot of a sync; alone, while a run goes in.
     gate: RwLock<()>,
+    gone: Arc<Gone>,
 }
 
 /// How far the syncs are: all commits up to this one are durable, and visible.
@@ -60,7 +98,9 @@ struct State {
     due: Option<Instant>,
     urgent: bool,
     stopping: bool,
-    published: Snapshot,
+    published: Arc<Published>,
+    /// What was published before and is still held.
+    older: Vec<Weak<Published>>,
 }
 
 impl Syncer {
@@ -68,6 +108,11 @@ impl Syncer {
     pub(crate) fn start(db: &Database) -> Result<Self> {
         db.persist(PersistMode::SyncAll)
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let gone = Arc::new(Gone::default());
+        let published = Arc::new(Published {
+            snapshot: db.snapshot(),
+            gone: Arc::clone(&gone),
+        });
         let shared = Arc::new(Shared {
             db: db.clone(),
             state: Mutex::new(State {
@@ -75,7 +120,8 @@ impl Syncer {
                 due: None,
                 urgent: false,
                 stopping: false,
-                published: db.snapshot(),
+                published,
+                older: Vec::new(),
             }),
             wake: Condvar::new(),
             synced: watch::Sender::new(Synced {
@@ -83,6 +129,7 @@ impl Syncer {
                 failed: None,
             }),
             gate: RwLock::new(()),
+            gone,
         });
         let run = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -96,8 +143,25 @@ impl Syncer {
     }
 
     /// What reads may show.
-    pub(crate) fn published(&self) -> Snapshot {
-        self.shared.state().published.clone()
+    pub(crate) fn published(&self) -> View {
+        View(Arc::clone(&self.shared.state().published))
+    }
+
+    /// Waits until nobody reads what was published before what is published now; false where `stopped` says so first.
+    pub(crate) fn wait_for_older_reads(&self, stopped: impl Fn() -> bool) -> bool {
+        /// How often `stopped` is asked.
+        const ASK_EVERY: Duration = Duration::from_millis(50);
+        let older = self.shared.state().older.clone();
+        let gone = &self.shared.gone;
+        let mut count = lock(&gone.count);
+        while older.iter().any(|view| view.strong_count() > 0) {
+            if stopped() {
+                return false;
+            }
+            let woken = gone.more.wait_timeout(count, ASK_EVERY);
+            count = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
     }
 
     /// Says that a batch was committed; to be called after its commit has returned.
@@ -200,7 +264,13 @@ impl Shared {
             }
             {
                 let mut state = self.state();
-                state.published = snapshot;
+                let published = Arc::new(Published {
+                    snapshot,
+                    gone: Arc::clone(&self.gone),
+                });
+                let before = std::mem::replace(&mut state.published, published);
+                state.older.retain(|view| view.strong_count() > 0);
+                state.older.push(Arc::downgrade(&before));
                 state.due = (Commit(state.committed) > commit).then(|| Instant::now() + SYNC_AFTER);
             }
             self.synced.send_modify(|synced| synced.commit = commit);

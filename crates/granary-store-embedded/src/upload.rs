@@ -11,6 +11,7 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{CheckedBatch, Result, Source, StoreError, StoredTask, TaskProgress, Upload};
 
+use crate::counts::{CountRow, Recounted};
 use crate::format::sync_folder;
 use crate::keys::{TaskClass, TaskPlace};
 use crate::rows::{self, InlineRow, SegmentRow, SpecRow, Spool};
@@ -236,17 +237,24 @@ impl Work {
             &spec,
             finished.is_empty().then_some(&inline),
         );
+        let mut counts = Recounted::default();
         for segment in &finished {
             let row = SegmentRow {
                 operations_bytes: segment.operations_bytes,
-                bodies_bytes: segment.bodies_bytes,
+                bodies_bytes: segment.count.bytes,
             };
+            let count = CountRow {
+                task: Some(place.sequence),
+                ..segment.count.clone()
+            };
+            counts.insert(segment.segment, count);
             batch.insert(
                 &inner.keyspaces.segments,
                 segment.segment.to_be_bytes(),
                 rows::encode(&row),
             );
         }
+        inner.write_counts(&mut batch, place.source, &counts);
         let mut row = writer.lane.clone();
         row.lane_next += 1;
         batch.insert(
@@ -258,6 +266,7 @@ impl Work {
         finished.iter_mut().for_each(FinishedSegment::keep);
         inner.commit(batch)?;
         writer.lane = row;
+        writer.counts.take(counts);
         writer.queue.push_back(place.sequence);
         inner.spooled.fetch_add(bytes, Ordering::Relaxed);
         let commit = inner.sync.committed();

@@ -196,8 +196,11 @@ impl Inner {
             )?,
         };
         effects.heads.append_to(&mut batch, &self.keyspaces.heads)?;
+        let counts = writer.counts.after(&effects.counts, now);
+        self.write_counts(&mut batch, source, &counts);
         self.commit(batch)?;
         writer.lane = row;
+        writer.counts.take(counts);
         let marked = !effects.marks.is_empty();
         writer.mark(effects.marks);
         let commit = self.sync.committed();

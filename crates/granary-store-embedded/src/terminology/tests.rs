@@ -3,11 +3,18 @@ use granary_core::terminology::Change;
 use granary_store::StoreLimits;
 
 use super::*;
+use crate::Collection;
 use crate::runs::Runs;
 
 /// A store with the vocabularies `kept` and `gone`, each with so many concepts.
 fn filled(folder: &std::path::Path, concepts: usize) -> Inner {
-    let inner = Inner::open(folder, StoreLimits::from(&Limits::default()), Runs::default()).unwrap();
+    let inner = Inner::open(
+        folder,
+        StoreLimits::from(&Limits::default()),
+        Runs::default(),
+        Collection::by_hand(),
+    )
+    .unwrap();
     for key in ["kept", "gone"] {
         let key = Key::parse(key).unwrap();
         let changes = vec![Change::Create(key.clone(), Vocabulary::default())];
@@ -70,6 +77,7 @@ fn what_a_crash_leaves_of_a_deleted_vocabulary_the_next_change_removes() {
         folder.path(),
         StoreLimits::from(&Limits::default()),
         Runs::default(),
+        Collection::by_hand(),
     )
     .unwrap();
     assert_eq!(inner.terminology.heads().len(), 1);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use granary_store::suite::world::*;
 use granary_store::{Result, Store as _, Written};
-use granary_store_embedded::{EmbeddedStore, RunStep, Runs};
+use granary_store_embedded::{Collection, EmbeddedStore, RunStep, Runs};
 
 use crate::limits;
 
@@ -31,7 +31,7 @@ fn stopping(folder: &std::path::Path) -> (EmbeddedStore, Receiver<()>, SyncSende
         heads_min: 1,
         observer: Some(Arc::new(observer)),
     };
-    let store = EmbeddedStore::open_with(folder, limits(), runs).unwrap();
+    let store = EmbeddedStore::open_with(folder, limits(), runs, Collection::default()).unwrap();
     (store, has_reached, go_on)
 }
 

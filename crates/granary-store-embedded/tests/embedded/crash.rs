@@ -55,7 +55,7 @@ impl Fixture for Killed {
         let left = self.0.new_folder();
         copy_folder(&folder, left.path());
         drop(store);
-        let store = EmbeddedStore::open_with(left.path(), limits, self.0.runs.clone()).unwrap();
+        let store = self.0.open(left.path(), limits);
         let mut stores = self.0.stores.lock().unwrap();
         stores.insert(store.hash_key(), (left, limits));
         Some(store)

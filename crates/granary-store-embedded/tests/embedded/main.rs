@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
 
 mod beside;
+mod collect;
+mod collect_crash;
 mod crash;
 mod damage;
 mod folder;
@@ -20,13 +22,14 @@ use granary_core::limits::Limits;
 use granary_store::suite::Fixture;
 use granary_store::suite::history::histories;
 use granary_store::{Store as _, StoreLimits};
-use granary_store_embedded::{EmbeddedStore, Runs};
+use granary_store_embedded::{Collection, EmbeddedStore, Runs};
 
 /// Stores on disk. The folder of a store is found again by its secret key.
 #[derive(Default)]
 struct OnDisk {
     parent: Option<PathBuf>,
     runs: Runs,
+    collection: Collection,
     stores: Mutex<HashMap<[u8; 16], (tempfile::TempDir, StoreLimits)>>,
 }
 
@@ -38,6 +41,11 @@ impl OnDisk {
             parent: memory.is_dir().then(|| memory.to_owned()),
             ..Self::default()
         }
+    }
+
+    /// Opens a store in a folder.
+    fn open(&self, folder: &Path, limits: StoreLimits) -> EmbeddedStore {
+        EmbeddedStore::open_with(folder, limits, self.runs.clone(), self.collection.clone()).unwrap()
     }
 
     fn new_folder(&self) -> tempfile::TempDir {
@@ -59,7 +67,7 @@ impl Fixture for OnDisk {
 
     async fn with_limits(&self, limits: StoreLimits) -> EmbeddedStore {
         let folder = self.new_folder();
-        let store = EmbeddedStore::open_with(folder.path(), limits, self.runs.clone()).unwrap();
+        let store = self.open(folder.path(), limits);
         let mut stores = self.stores.lock().unwrap();
         stores.insert(store.hash_key(), (folder, limits));
         store
@@ -69,7 +77,7 @@ impl Fixture for OnDisk {
         let (folder, limits) = self.folder(&store);
         store.close().await.unwrap();
         drop(store);
-        Some(EmbeddedStore::open_with(&folder, limits, self.runs.clone()).unwrap())
+        Some(self.open(&folder, limits))
     }
 }
 

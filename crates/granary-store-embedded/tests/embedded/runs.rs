@@ -9,7 +9,7 @@ use granary_store::memory::MemoryStore;
 use granary_store::suite::history::histories;
 use granary_store::suite::world::*;
 use granary_store::{EdgeFilter, Record, Step, Store, StoredTask};
-use granary_store_embedded::{EmbeddedStore, RunStep, Runs};
+use granary_store_embedded::{Collection, EmbeddedStore, RunStep, Runs};
 
 use crate::crash::{Killed, copy_folder};
 use crate::{OnDisk, limits};
@@ -108,7 +108,7 @@ async fn decided<S: Store>(world: &World<S>, tasks: &[StoredTask]) -> usize {
 }
 
 /// Copies a folder as it stands while the database goes on tidying itself up.
-fn copy_while_open(from: &Path, to: &Path) {
+pub(crate) fn copy_while_open(from: &Path, to: &Path) {
     fn names(folder: &Path, all: &mut Vec<(std::path::PathBuf, u64)>) -> std::io::Result<()> {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
@@ -158,7 +158,7 @@ fn copying(fixture: &OnDisk, copies: &Copies) -> (tempfile::TempDir, EmbeddedSto
         observer: Some(Arc::new(observer)),
         ..fixture.runs.clone()
     };
-    let store = EmbeddedStore::open_with(folder.path(), limits(), runs).unwrap();
+    let store = EmbeddedStore::open_with(folder.path(), limits(), runs, Collection::by_hand()).unwrap();
     (folder, store)
 }
 
@@ -192,7 +192,7 @@ async fn a_kill_at_any_step_of_a_run_loses_nothing_and_repeats_nothing() {
         let step = world.step(lane, operations(17)).await;
         for (step, copy) in taken(&copies) {
             *seen.entry(format!("{step:?}")).or_insert(0) += 1;
-            let after = EmbeddedStore::open_with(copy.path(), limits(), fixture.runs.clone()).unwrap();
+            let after = fixture.open(copy.path(), limits());
             let found = World::found(after.clone()).await;
             let mut found_other = World::bare_named(after, "meadow").await;
             found_other.refresh().await;

@@ -12,7 +12,7 @@ use granary_core::limits::Limits;
 use granary_store::memory::MemoryStore;
 use granary_store::suite::world::*;
 use granary_store::{Record, Step, Store as _, StoreLimits, StoredTask};
-use granary_store_embedded::{EmbeddedStore, Runs};
+use granary_store_embedded::{Collection, EmbeddedStore, Runs};
 
 /// Where the child of [`real_kills_lose_nothing_and_repeat_nothing`] works; unset in any other run.
 const CHILD_FOLDER: &str = "GRANARY_TEST_RUNS_FOLDER";
@@ -38,13 +38,26 @@ fn short_runs() -> Runs {
     }
 }
 
+/// Collects all the time, by small windows and batches, whatever has a dead byte.
+fn short_collection() -> Collection {
+    Collection {
+        look_every: Some(Duration::from_millis(1)),
+        dead_kept: Duration::ZERO,
+        failures_kept: Duration::ZERO,
+        window_heads_max: 300,
+        batch_heads_max: 40,
+        ..Collection::default()
+    }
+}
+
 /// The process that is killed: applies what waits, and writes single records and says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_child_that_is_killed() {
     let Ok(folder) = std::env::var(CHILD_FOLDER) else {
         return;
     };
-    let store = EmbeddedStore::open_with(Path::new(&folder), limits(), short_runs()).unwrap();
+    let store =
+        EmbeddedStore::open_with(Path::new(&folder), limits(), short_runs(), short_collection()).unwrap();
     let world = Arc::new(World::found(store).await);
     let writer = Arc::clone(&world);
     let single_writes = tokio::spawn(async move {
@@ -64,7 +77,8 @@ async fn the_child_that_is_killed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn real_kills_lose_nothing_and_repeat_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || EmbeddedStore::open_with(folder.path(), limits(), short_runs()).unwrap();
+    let open =
+        || EmbeddedStore::open_with(folder.path(), limits(), short_runs(), short_collection()).unwrap();
     let requests: Vec<Vec<Op>> = (0..12)
         .map(|request| {
             let op = |at: u32| {

@@ -69,6 +69,7 @@ async fn play<F: Fixture>(fixture: &F, store: F::Store, seed: u64, keeps: bool) 
     let mut random = Random::seed_from_u64(seed);
     let mut history = History::begin(store, seed).await;
     for _ in 0..random.random_range(4..12) {
+        fixture.tend(&history.subject.store).await;
         match random.random_range(0..100) {
             0..30 => history.accept(&mut random).await,
             30..60 => history.chunk(&mut random).await,
@@ -86,6 +87,7 @@ async fn play<F: Fixture>(fixture: &F, store: F::Store, seed: u64, keeps: bool) 
     }
     while !history.model.queue.is_empty() {
         history.chunk(&mut random).await;
+        fixture.tend(&history.subject.store).await;
     }
     history.compare(&mut random).await;
     // What is hidden is removed.

@@ -59,6 +59,11 @@ pub trait Fixture: Send + Sync {
     /// Ends this store as a stop of the server does, and opens what it kept; `None` from a store that keeps nothing.
     fn reopen(&self, store: Self::Store) -> impl Future<Output = Option<Self::Store>> + Send;
 
+    /// Has a store do now what it does by itself in the background, between two steps of a history.
+    fn tend(&self, _store: &Self::Store) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
     /// An empty store.
     fn fresh(&self) -> impl Future<Output = Self::Store> + Send {
         self.with_limits(StoreLimits::from(&Limits::default()))
