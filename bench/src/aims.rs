@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::measures::{Memory, Sent};
 use crate::peers::Peer;
 use crate::report::{MB, Report, Spread, System};
 use crate::workload::Workload;
@@ -121,21 +122,17 @@ impl Report {
             self.against(Peer::Skip, Workload::Creates, 0.5),
         );
         row("check of one operation", "< 1 µs of CPU", self.check_time());
-        row(
-            "memory above idle, request accepted",
-            "< 256 MB, whatever the size",
-            self.memory(Workload::Creates, true),
-        );
-        row(
-            "memory above idle, request applied",
-            "< 256 MB, whatever the size",
-            self.memory(Workload::Creates, false),
-        );
-        row(
-            "memory above idle, request rejected in every operation",
-            "< 256 MB, whatever the size",
-            self.memory(Workload::Rejected, true),
-        );
+        for (what, sent) in [
+            ("accepted, applied, receipts read", Sent::Plain),
+            ("the same, sent as gzip", Sent::Gzip),
+            ("rejected in every operation, answer read", Sent::Faulty),
+        ] {
+            row(
+                &format!("memory above idle: {what}"),
+                "< 256 MB, whatever the size",
+                self.memory(sent),
+            );
+        }
         row(
             "the tenth request against the first, server-made ids",
             "≥ 0.7 at 10 million",
@@ -180,32 +177,21 @@ impl Report {
     }
 
     /// Of every size that was measured, for they are to be the same.
-    fn memory(&self, workload: Workload, until_accepted: bool) -> Option<Judged> {
+    fn memory(&self, sent: Sent) -> Option<Judged> {
+        let all = || self.measures.memory.iter().filter(|one| one.sent == sent);
+        let peak = |one: &Memory| one.applied_bytes.unwrap_or(one.answered_bytes) as f64 / MB;
+        let mut sizes: Vec<u64> = all().map(|one| one.operations).collect();
+        sizes.sort_unstable();
+        sizes.dedup();
         let (mut shown, mut highest) = (Vec::new(), 0.0_f64);
-        for (_, operations) in self.loads().into_iter().filter(|(each, _)| *each == workload) {
-            let runs = self.runs_of(System::Granary, workload, operations);
-            let above = runs.filter_map(|run| {
-                let of_granary = run.of_granary?;
-                let peak = match until_accepted {
-                    true => of_granary.accept_memory_bytes,
-                    false => run.usage.peak_memory_bytes,
-                };
-                Some(peak.saturating_sub(of_granary.idle_memory_bytes) as f64 / MB)
-            });
-            let above = Spread::of(above)?;
-            highest = highest.max(above.max);
-            let sent = self
-                .runs_of(System::Granary, workload, operations)
-                .next()?
-                .of_granary?;
-            shown.push(format!(
-                "{} MB for {:.0} MB",
-                above.shown(0),
-                sent.request_bytes as f64 / MB
-            ));
+        for operations in &sizes {
+            let of_size = || all().filter(|one| one.operations == *operations);
+            let peaks = Spread::of(of_size().map(peak))?;
+            highest = highest.max(peaks.max);
+            let sent = of_size().next()?.request_bytes as f64 / MB;
+            shown.push(format!("{} MB for {sent:.0} MB", peaks.shown(0)));
         }
-        let largest = self.largest(workload)?;
-        Some(Judged::new(shown.join(", "), highest < 256.0).with(largest, MOST))
+        Some(Judged::new(shown.join(", "), highest < 256.0).with(*sizes.last()?, MOST))
     }
 
     fn growth(&self, id_by_server: bool, aim: f64) -> Option<Judged> {

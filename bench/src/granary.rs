@@ -176,7 +176,7 @@ async fn rejected(source: &SourceClient, target: TargetType, request: &Path) -> 
 }
 
 /// Counts without parsing, which would take more of the machine than the answer does.
-async fn failures(rejection: Rejection) -> Result<u64> {
+pub(crate) async fn failures(rejection: Rejection) -> Result<u64> {
     const FAILURE: &str = r#""status":"FAILURE""#;
     let mut answer = std::pin::pin!(rejection.into_stream());
     let (mut failures, mut held) = (0, Vec::new());

@@ -3,6 +3,7 @@
 mod beside;
 mod check;
 mod growth;
+mod memory;
 mod single;
 
 use std::path::Path;
@@ -14,6 +15,7 @@ use serde::Serialize;
 pub(crate) use beside::Beside;
 pub(crate) use check::CheckTime;
 pub(crate) use growth::Growth;
+pub(crate) use memory::{Memory, Sent};
 pub(crate) use single::SingleWrites;
 
 /// One of these measures.
@@ -27,6 +29,8 @@ pub(crate) enum Measure {
     Beside,
     /// Ten requests one after the other into one store: the last against the first
     Growth,
+    /// What one request takes of memory, and one of a hundredth of its size
+    Memory,
 }
 
 /// What they gave; of several rounds one each.
@@ -37,6 +41,7 @@ pub(crate) struct Measures {
     pub(crate) single_writes: Vec<SingleWrites>,
     pub(crate) beside: Vec<Beside>,
     pub(crate) growth: Vec<Growth>,
+    pub(crate) memory: Vec<Memory>,
 }
 
 impl Measures {
@@ -46,8 +51,13 @@ impl Measures {
             single_writes,
             beside,
             growth,
+            memory,
         } = self;
-        check.is_empty() && single_writes.is_empty() && beside.is_empty() && growth.is_empty()
+        check.is_empty()
+            && single_writes.is_empty()
+            && beside.is_empty()
+            && growth.is_empty()
+            && memory.is_empty()
     }
 
     /// Takes one round of a measure.
@@ -64,6 +74,7 @@ impl Measures {
                     self.growth.push(growth);
                 }
             }
+            Measure::Memory => self.memory.extend(memory::measure(operations, folder).await?),
         }
         Ok(())
     }
