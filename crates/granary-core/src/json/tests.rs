@@ -75,6 +75,45 @@ proptest! {
     }
 
     #[test]
+    fn an_expected_member_is_found_as_any_is(
+        names in prop::collection::vec("[ab]{0,2}", 0..5),
+        expected in prop::collection::vec("[ab]{0,2}", 5..6),
+        cut: u16,
+    ) {
+        let members: Vec<String> = names.iter().map(|name| format!("{name:?}:[]")).collect();
+        for (text, cut) in [(format!("{{{}}}", members.join(",")), None), (format!("{{{}", members.join(",")), Some(cut))] {
+            for spaces in ["", " "] {
+                let mut text = text.replace(',', &format!("{spaces},{spaces}")).replace(':', &format!("{spaces}:"));
+                if let Some(cut) = cut {
+                    text.truncate(1 + cut as usize % text.len());
+                }
+                let walk = |read: &mut dyn FnMut(&mut Scanner<'_, '_>, usize) -> Result<Option<String>, Halt>| {
+                    let mut out = Vec::new();
+                    let mut scanner = Scanner::new(text.as_bytes(), 4, &mut out);
+                    scanner.open()?;
+                    let mut found = Vec::new();
+                    while let Some(name) = read(&mut scanner, found.len())? {
+                        found.push(name);
+                        scanner.skip()?;
+                    }
+                    scanner.finish()?;
+                    Ok::<_, Halt>(found)
+                };
+                let plain = walk(&mut |scanner, at| Ok(scanner.member(at == 0)?.map(|name| name.decode().into_owned())));
+                let guessed = walk(&mut |scanner, at| {
+                    let guess = expected.get(at).map_or(String::new(), |name| format!(",\"{name}\":"));
+                    Ok(match scanner.member_or(at == 0, &guess)? {
+                        Member::Expected => expected.get(at).cloned(),
+                        Member::Other(name) => Some(name.decode().into_owned()),
+                        Member::End => None,
+                    })
+                });
+                prop_assert_eq!(plain, guessed);
+            }
+        }
+    }
+
+    #[test]
     fn what_serde_json_takes_is_taken(value in any_value(), seed: u64, cuts in prop::collection::vec((any::<u16>(), any::<u8>(), 0..3u8), 1..4)) {
         let mut bytes = spaced(&value, seed).into_bytes();
         for (place, byte, how) in cuts {
