@@ -119,6 +119,7 @@ impl<'a> Run<'_, 'a, '_> {
     }
 
     /// Takes the value of this kind that is next. The text that it is, if its form is right, goes to `kept`.
+    #[inline(always)]
     fn value(
         &mut self,
         value: &Value,
@@ -177,12 +178,33 @@ impl<'a> Run<'_, 'a, '_> {
                         .add(path, "type", || format!("{}: {wrong}", shown(raw))),
                 }
             }
+            (value_type, kind) => self.nested(value_type, kind, value, path)?,
+        }
+        Ok(())
+    }
+
+    /// Takes an element of an array.
+    #[inline(never)]
+    fn element(&mut self, value: &Value, kind: Kind, path: &Path<'_>) -> Result<(), Halt> {
+        self.value(value, kind, path, None)
+    }
+
+    /// Takes an array or an object that is next, or what is of another kind than its type.
+    #[inline(never)]
+    fn nested(
+        &mut self,
+        value_type: &ValueType,
+        kind: Kind,
+        value: &Value,
+        path: &Path<'_>,
+    ) -> Result<(), Halt> {
+        match (value_type, kind) {
             (ValueType::Array(items), Kind::Array) => {
                 self.scan.open()?;
                 let mut count = 0;
                 while self.scan.element(count == 0)? {
                     let kind = self.scan.peek()?;
-                    self.value(items, kind, &path.index(count), None)?;
+                    self.element(items, kind, &path.index(count))?;
                     count += 1;
                 }
                 self.rules(value, &Judged::Elements(count as u64), path);

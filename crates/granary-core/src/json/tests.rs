@@ -14,6 +14,9 @@ fn compact(bytes: &[u8], depth_max: usize) -> Result<Vec<u8>, Halt> {
     Ok(out)
 }
 
+/// Reads the name of the next member, of which so many came before.
+type Read<'r> = dyn Fn(&mut Scanner<'_, '_>, usize) -> Result<Option<String>, Halt> + 'r;
+
 fn any_value() -> impl Strategy<Value = Value> {
     let text = prop_oneof!["[ -~]{0,20}", "\\PC{0,20}", "(\\\\|\"|\u{1}|\n|é|😀|/){0,12}"];
     let leaf = prop_oneof![
@@ -87,7 +90,7 @@ proptest! {
                 if let Some(cut) = cut {
                     text.truncate(1 + cut as usize % text.len());
                 }
-                let walk = |read: &mut dyn FnMut(&mut Scanner<'_, '_>, usize) -> Result<Option<String>, Halt>| {
+                let walk = |read: &Read<'_>| {
                     let mut out = Vec::new();
                     let mut scanner = Scanner::new(text.as_bytes(), 4, &mut out);
                     scanner.open()?;
@@ -99,8 +102,8 @@ proptest! {
                     scanner.finish()?;
                     Ok::<_, Halt>(found)
                 };
-                let plain = walk(&mut |scanner, at| Ok(scanner.member(at == 0)?.map(|name| name.decode().into_owned())));
-                let guessed = walk(&mut |scanner, at| {
+                let plain = walk(&|scanner, at| Ok(scanner.member(at == 0)?.map(|name| name.decode().into_owned())));
+                let guessed = walk(&|scanner, at| {
                     let guess = expected.get(at).map_or(String::new(), |name| format!(",\"{name}\":"));
                     Ok(match scanner.member_or(at == 0, &guess)? {
                         Member::Expected => expected.get(at).cloned(),
