@@ -14,7 +14,7 @@ use crate::counts::Recounted;
 use crate::effects::{Chunk, Ground, Read, edge_ends};
 use crate::keys::{self, RecordKeys, TaskPlace};
 use crate::rows::{self, HeadRow, InlineRow, LaneRow, SpecRow, Spool};
-use crate::runs::Run;
+use crate::runs::{Of, Run};
 use crate::segment::OPERATIONS_PER_BLOCK;
 use crate::writes::Answer;
 use crate::{Inner, engine};
@@ -30,6 +30,7 @@ struct Decided<'a> {
     spec: &'a SpecRow,
     heads: Run,
     counts: Recounted,
+    edges: Run,
     stamp_next: u64,
 }
 
@@ -117,6 +118,7 @@ impl Inner {
             spec: &spec,
             heads: effects.heads,
             counts: writer.counts.after(&effects.counts, now),
+            edges: effects.edges,
             stamp_next: decision.stamp_next,
         };
         self.commit_chunk(batch, writer, decided)?;
@@ -155,6 +157,7 @@ impl Inner {
             spec: &spec,
             heads: Run::default(),
             counts: Recounted::default(),
+            edges: Run::default(),
             stamp_next: writer.lane.stamp_next,
         };
         self.commit_chunk(batch, &mut writer, failed)?;
@@ -182,14 +185,18 @@ impl Inner {
         writer: &mut Writer,
         chunk: Decided<'_>,
     ) -> Result<()> {
-        let (place, heads) = (chunk.place, &chunk.heads);
+        let place = chunk.place;
         self.write_counts(&mut batch, place.source, &chunk.counts);
         batch.insert(&self.keyspaces.tasks, place.key(), rows::encode(chunk.task));
         let ended = chunk.task.ended();
-        let is_run = heads.count() >= self.runs.heads_min;
+        let all = [(Of::Heads, &chunk.heads), (Of::Edges, &chunk.edges)];
+        // A lane has one redo file at a time: what else there is goes by the batch.
+        let run = all
+            .into_iter()
+            .find(|(_, run)| run.count() >= self.runs.heads_min);
         let mut row = LaneRow {
             stamp_next: chunk.stamp_next,
-            redo: is_run.then(|| heads.checksum()),
+            redo: run.map(|(_, run)| run.checksum()),
             ..writer.lane.clone()
         };
         if ended {
@@ -200,11 +207,14 @@ impl Inner {
             place.source.to_be_bytes(),
             rows::encode(&row),
         );
-        if is_run {
-            self.commit_run(batch, place.source, heads)?;
-        } else {
-            heads.append_to(&mut batch, &self.keyspaces.heads)?;
-            self.commit(batch)?;
+        for (of, other) in all {
+            if run.is_none_or(|(of_run, _)| of_run != of) {
+                other.append_to(&mut batch, &self.keyspaces, of)?;
+            }
+        }
+        match run {
+            Some((of, run)) => self.commit_run(batch, place.source, of, run)?,
+            None => self.commit(batch)?,
         }
 
         // The next batch of the lane takes the name of the run away.

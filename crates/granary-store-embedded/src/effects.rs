@@ -13,8 +13,8 @@ use crate::counts::Deltas;
 use crate::keys::{self, RecordKeys};
 use crate::marks::Marks;
 use crate::rows::{self, HeadBytes, HeadRow, IdentifiersRow, MarkRow, Place};
-use crate::runs::Run;
-use crate::{Inner, engine};
+use crate::runs::{Of, Run};
+use crate::{Inner, Keyspaces, engine};
 
 /// Edges that the deletes of a single write or a bundle remove with their ends.
 pub(crate) const CASCADE_MAX: usize = 4_096;
@@ -79,6 +79,8 @@ pub(crate) struct Effects {
     pub(crate) heads: Run,
     /// What it changes of the counts of segments.
     pub(crate) counts: Deltas,
+    /// The edges, to go with the batch.
+    pub(crate) edges: Run,
     /// Edges that were removed with their ends.
     pub(crate) relationships: u64,
     /// Resources whose edges are still to be removed.
@@ -94,8 +96,28 @@ struct Rows<'a> {
     identifiers: BTreeMap<Vec<u8>, Option<String>>,
 }
 
+impl Effects {
+    /// Adds heads and edges to the batch.
+    pub(crate) fn append_to(&self, batch: &mut OwnedWriteBatch, keyspaces: &Keyspaces) -> Result<()> {
+        self.heads.append_to(batch, keyspaces, Of::Heads)?;
+        self.edges.append_to(batch, keyspaces, Of::Edges)
+    }
+}
+
+/// Edges in the order of their keys.
+fn edges(rows: &BTreeMap<Vec<u8>, Option<HeadRow>>) -> Run {
+    let mut edges = Run::default();
+    for (key, row) in rows {
+        match row {
+            Some(row) => edges.push(key, Some(&HeadBytes::of(row))),
+            None => edges.push(key, None),
+        }
+    }
+    edges
+}
+
 impl Inner {
-    /// Adds what was decided to the batch, but for the heads of resources.
+    /// Adds what was decided to the batch, but for the heads of resources and the edges.
     pub(crate) fn write_effects(
         &self,
         batch: &mut OwnedWriteBatch,
@@ -127,7 +149,8 @@ impl Inner {
                 None => {}
             }
         }
-        self.write_rows(batch, rows)?;
+        effects.edges = edges(&rows.edges);
+        self.write_rows(batch, rows);
         for (resource, mark) in &effects.marks {
             batch.insert(&self.keyspaces.marks, resource.as_slice(), rows::encode(mark));
         }
@@ -214,7 +237,7 @@ impl Inner {
         Ok(())
     }
 
-    fn write_rows(&self, batch: &mut OwnedWriteBatch, rows: Rows<'_>) -> Result<()> {
+    fn write_rows(&self, batch: &mut OwnedWriteBatch, rows: Rows<'_>) {
         let keyspaces = &self.keyspaces;
         for (key, body) in rows.bodies {
             match body {
@@ -234,21 +257,6 @@ impl Inner {
                 None => batch.remove(&keyspaces.identifiers, key),
             }
         }
-        for (key, row) in rows.edges {
-            let mirror =
-                keys::edge_mirror(&key).ok_or_else(|| StoreError::Damaged("a key of edges".into()))?;
-            match row {
-                Some(row) => {
-                    batch.insert(&keyspaces.edges, key, &*HeadBytes::of(&row));
-                    batch.insert(&keyspaces.edges_in, mirror, []);
-                }
-                None => {
-                    batch.remove(&keyspaces.edges, key);
-                    batch.remove(&keyspaces.edges_in, mirror);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Takes the identifiers of a record away that are stored.

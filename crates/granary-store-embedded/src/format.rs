@@ -4,7 +4,7 @@
 //! FORMAT      "granary embedded store, format 1"
 //! LOCK        held while a process has the folder open
 //! db/         fjall: all that decides
-//! redo/       runs of heads that are on their way into the database
+//! redo/       runs of heads and edges that are on their way into the database
 //! segments/   bodies and operations of bulk requests: NNNNNNNNNN.bodies, NNNNNNNNNN.operations
 //! ```
 

@@ -69,7 +69,7 @@ pub(crate) fn of_type(source: u32, number: TypeNumber) -> Vec<u8> {
 /// `heads`: source, type, id.
 pub(crate) fn resource(source: u32, number: TypeNumber, id: &ResourceId) -> Vec<u8> {
     let mut key = of_type(source, number);
-    key.extend(id.as_str().as_bytes());
+    key.extend(id.as_bytes());
     key
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn identified_resource(
     id: &ResourceId,
 ) -> Vec<u8> {
     let mut key = identified(source, number, digest);
-    key.extend(id.as_str().as_bytes());
+    key.extend(id.as_bytes());
     key
 }
 
@@ -113,7 +113,7 @@ pub(crate) fn edges_of(source: u32, definition: TypeNumber, resource: &[u8]) -> 
 /// `edges`: source, definition, from, to. `edges_in` has the same shape with both ends exchanged.
 pub(crate) fn edge(source: u32, number: TypeNumber, near: &ResourceId, far: &ResourceId) -> Vec<u8> {
     let mut key = edges_at(source, number, near);
-    key.extend(far.as_str().as_bytes());
+    key.extend(far.as_bytes());
     key
 }
 
@@ -139,10 +139,10 @@ fn append_record(buffer: &mut Vec<u8>, source: u32, record: &RecordKey<'_>) {
     };
     buffer.extend(source.to_be_bytes());
     buffer.extend(number.to_be_bytes());
-    buffer.extend(near.as_str().as_bytes());
+    buffer.extend(near.as_bytes());
     if let Some(far) = far {
         buffer.push(0);
-        buffer.extend(far.as_str().as_bytes());
+        buffer.extend(far.as_bytes());
     }
 }
 

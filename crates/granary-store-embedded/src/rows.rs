@@ -17,6 +17,12 @@ pub(crate) fn encode<T: Serialize>(row: &T) -> Vec<u8> {
     postcard::to_stdvec(row).expect("a row holds only what postcard can write")
 }
 
+/// Appends the bytes of a row.
+pub(crate) fn encode_to<T: Serialize>(row: &T, bytes: &mut Vec<u8>) {
+    *bytes =
+        postcard::to_extend(row, std::mem::take(bytes)).expect("a row holds only what postcard can write");
+}
+
 /// The row in these bytes, which stand in `place`.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], place: &str) -> Result<T> {
     postcard::from_bytes(bytes).map_err(|error| StoreError::Damaged(format!("a row of {place}: {error}")))

@@ -1,5 +1,5 @@
-//! Runs: how a large chunk puts its heads into the tree, sorted and past the journal, some three times cheaper than
-//! by the batch that moves its cursor.
+//! Runs: how a large chunk puts its heads, or its edges, into the tree, sorted and past the journal, some three times
+//! cheaper than by the batch that moves its cursor.
 //!
 //! The tree takes a run on its own, so the two are made one step by a *redo file*:
 //!
@@ -12,6 +12,9 @@
 //! that could write a head clears the name. A file that nobody names belongs to a chunk that never happened. So a name
 //! without a file means that the run is in the tree.
 //!
+//! A run of edges goes into two trees, one after the other: `edges`, and `edges_in`, which is made from it. A death between
+//! the two leaves the file named, and both take it once more.
+//!
 //! While the tree takes a run it writes out what it holds of *all* sources, synced or not. So that it never writes a
 //! head whose batch a crash could still take back, and nobody sees the cursor of a run without its heads, a gate keeps
 //! all other commits and the snapshots of the syncer out, from before the batch of the run until the tree has it.
@@ -23,12 +26,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
-use granary_core::operation::TargetType;
 use granary_store::{Budget, Result, StoreError, TaskProgress};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalog;
 use crate::format::{Folder, sync_folder};
+use crate::keys;
 use crate::rows::LaneRow;
 use crate::sync::Syncer;
 use crate::{Inner, Keyspaces, engine, io};
@@ -38,7 +41,7 @@ use crate::{Inner, Keyspaces, engine, io};
 pub struct Runs {
     /// Operations that are decided as one chunk, where a task has that many left.
     pub operations: usize,
-    /// Heads from which on a run is worth its syncs; fewer go by the batch.
+    /// Heads or edges from which on a run is worth its syncs; fewer go by the batch.
     pub heads_min: usize,
     /// Called at each step of a run.
     pub observer: Option<Arc<dyn Fn(RunStep) + Send + Sync>>,
@@ -64,7 +67,9 @@ pub enum RunStep {
     Committed,
     /// Its batch is synced: it has happened.
     Synced,
-    /// Its heads are in the tree.
+    /// A tree has it: that of the heads, or for edges, first one and then the other.
+    Taken,
+    /// All trees have it, and others may commit again.
     Ingested,
     /// Its redo file is gone.
     Removed,
@@ -79,8 +84,7 @@ impl Runs {
     /// How much of a task is decided at once: more than a chunk where so many heads are to be expected that they go in
     /// as a run.
     pub(crate) fn budget(&self, task: &TaskProgress, chunk: Budget) -> Budget {
-        let is_run = task.target_type == Some(TargetType::Resource)
-            && task.total - task.cursor >= self.heads_min as u64
+        let is_run = task.total - task.cursor >= self.heads_min as u64
             && chunk.operations >= self.heads_min.min(BUDGET_MIN);
         match is_run {
             false => chunk,
@@ -96,6 +100,15 @@ impl Runs {
             observer(step);
         }
     }
+}
+
+/// What a run is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// Heads of resources.
+    Heads,
+    /// Edges: their heads, and the mirrors of their keys.
+    Edges,
 }
 
 /// Heads in the order of their keys, as a redo file holds them: the length of the key u16, the length of the row u16
@@ -127,11 +140,18 @@ impl Run {
     }
 
     /// Adds it to a batch instead.
-    pub(crate) fn append_to(&self, batch: &mut OwnedWriteBatch, heads: &Keyspace) -> Result<()> {
+    pub(crate) fn append_to(&self, batch: &mut OwnedWriteBatch, keyspaces: &Keyspaces, of: Of) -> Result<()> {
+        let own = of.keyspace(keyspaces);
         each(&self.bytes, |key, row| {
             match row {
-                Some(row) => batch.insert(heads, key, row),
-                None => batch.remove(heads, key),
+                Some(row) => batch.insert(own, key, row),
+                None => batch.remove(own, key),
+            }
+            if of == Of::Edges {
+                match row {
+                    Some(_) => batch.insert(&keyspaces.edges_in, mirror(key)?, []),
+                    None => batch.remove(&keyspaces.edges_in, mirror(key)?),
+                }
             }
             Ok(())
         })
@@ -153,17 +173,59 @@ fn each(mut bytes: &[u8], mut head: impl FnMut(&[u8], Option<&[u8]>) -> Result<(
     Ok(())
 }
 
-/// Writes a run to a table of its own, which the tree takes when the answer is called.
-fn written<'a>(heads: &'a Keyspace, bytes: &[u8]) -> Result<impl FnOnce() -> Result<()> + use<'a>> {
-    let mut ingestion = heads.start_ingestion().map_err(engine)?;
-    each(bytes, |key, row| {
+impl Of {
+    fn keyspace(self, keyspaces: &Keyspaces) -> &Keyspace {
+        match self {
+            Self::Heads => &keyspaces.heads,
+            Self::Edges => &keyspaces.edges,
+        }
+    }
+}
+
+fn mirror(key: &[u8]) -> Result<Vec<u8>> {
+    keys::edge_mirror(key).ok_or_else(|| StoreError::Damaged("a key of edges".into()))
+}
+
+/// A table that is written: called, the tree takes it.
+type Table<'a> = Box<dyn FnOnce() -> Result<()> + 'a>;
+
+/// Writes a run to tables of its own, for the trees to take one after the other: those of `edges` and of `edges_in`, or
+/// that of `heads`.
+fn written<'a>(keyspaces: &'a Keyspaces, of: Of, bytes: &[u8]) -> Result<Vec<Table<'a>>> {
+    let mut mirrors = Vec::new();
+    let own = table(of.keyspace(keyspaces), |put| {
+        each(bytes, |key, row| {
+            if of == Of::Edges {
+                mirrors.push((mirror(key)?, row.is_some()));
+            }
+            put(key, row)
+        })
+    })?;
+    if of == Of::Heads {
+        return Ok(vec![own]);
+    }
+    mirrors.sort_unstable();
+    let mirrored = table(&keyspaces.edges_in, |put| {
+        let mut mirrors = mirrors.iter();
+        mirrors.try_for_each(|(key, stays)| put(key, stays.then_some(&[])))
+    })?;
+    Ok(vec![own, mirrored])
+}
+
+/// Writes a table of what is put, in the order of its keys.
+fn table<'a>(
+    keyspace: &'a Keyspace,
+    rows: impl FnOnce(&mut dyn FnMut(&[u8], Option<&[u8]>) -> Result<()>) -> Result<()>,
+) -> Result<Table<'a>> {
+    let mut ingestion = keyspace.start_ingestion().map_err(engine)?;
+    rows(&mut |key, row| {
         match row {
             Some(row) => ingestion.write(key, row),
             None => ingestion.write_tombstone(key),
         }
         .map_err(engine)
     })?;
-    Ok(move || ingestion.finish().map_err(engine))
+    Ok(Box::new(move || ingestion.finish().map_err(engine)))
 }
 
 /// A redo file that is synced. Dropped before its run has happened, it goes.
@@ -211,11 +273,11 @@ impl Drop for HalfWay<'_> {
 impl Inner {
     /// Commits the batch of a run of this source, whose row of the lane has the checksum of the run, and has the tree
     /// take the run: one step for everyone else, and durable once it returns.
-    pub(crate) fn commit_run(&self, batch: OwnedWriteBatch, source: u32, run: &Run) -> Result<()> {
-        let path = path(&self.folder, source, run.checksum());
+    pub(crate) fn commit_run(&self, batch: OwnedWriteBatch, source: u32, of: Of, run: &Run) -> Result<()> {
+        let path = path(&self.folder, source, of, run.checksum());
         let mut redo = Redo::write(&self.folder.redo, path, &run.bytes).map_err(io)?;
         self.runs.at(RunStep::Written);
-        let take = written(&self.keyspaces.heads, &run.bytes)?;
+        let tables = written(&self.keyspaces, of, &run.bytes)?;
 
         let gate = self.sync.close_gate();
         let closed_at = Instant::now();
@@ -230,11 +292,15 @@ impl Inner {
         self.runs.at(RunStep::Committed);
         self.db.persist(PersistMode::SyncData).map_err(engine)?;
         self.runs.at(RunStep::Synced);
-        take()?;
+        for take in tables {
+            take()?;
+            self.runs.at(RunStep::Taken);
+        }
         half_way.through = true;
         drop(gate);
         tracing::debug!(
-            heads = run.count,
+            ?of,
+            count = run.count,
             gate_ms = closed_at.elapsed().as_millis() as u64,
             "a run is in"
         );
@@ -247,8 +313,12 @@ impl Inner {
 }
 
 /// The redo file of a run of a source. Its name says what it holds: no other run of the lane has ever stood there.
-fn path(folder: &Folder, source: u32, checksum: u64) -> PathBuf {
-    folder.redo.join(format!("{source:010}-{checksum:016x}.redo"))
+fn path(folder: &Folder, source: u32, of: Of, checksum: u64) -> PathBuf {
+    let kind = match of {
+        Of::Heads => "redo",
+        Of::Edges => "edges",
+    };
+    folder.redo.join(format!("{source:010}-{checksum:016x}.{kind}"))
 }
 
 /// At a start: puts the runs that happened into the tree, those whose redo files are still there, and removes all redo
@@ -257,29 +327,47 @@ pub(crate) fn settle(folder: &Folder, db: &Database, keyspaces: &Keyspaces) -> R
     for source in catalog::source_numbers(keyspaces)? {
         let lane: LaneRow = catalog::lane_row(keyspaces, source)?;
         let Some(checksum) = lane.redo else { continue };
-        let path = path(folder, source, checksum);
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            bytes => bytes.map_err(io)?,
-        };
-        if xxh3_64(&bytes) != checksum {
-            return Err(StoreError::Damaged(format!(
-                "{} is not the run that was applied",
-                path.display()
-            )));
+        // The checksum is that of one run: one of them is there at most.
+        for of in [Of::Heads, Of::Edges] {
+            let path = path(folder, source, of, checksum);
+            match fs::read(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                bytes => {
+                    settle_run(db, keyspaces, of, checksum, &path, &bytes.map_err(io)?)?;
+                    tracing::info!(
+                        source,
+                        "put in again what a task had applied when the process ended"
+                    );
+                }
+            }
         }
-        // What the journal gave back may be in the memory of the system alone, and the tree writes it out with the run.
-        db.persist(PersistMode::SyncAll).map_err(engine)?;
-        written(&keyspaces.heads, &bytes)?()?;
-        tracing::info!(
-            source,
-            "put in again what a task had applied when the process ended"
-        );
     }
     for entry in fs::read_dir(&folder.redo).map_err(io)? {
         fs::remove_file(entry.map_err(io)?.path()).map_err(io)?;
     }
     Ok(())
+}
+
+/// Puts a run in once more.
+fn settle_run(
+    db: &Database,
+    keyspaces: &Keyspaces,
+    of: Of,
+    checksum: u64,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<()> {
+    if xxh3_64(bytes) != checksum {
+        return Err(StoreError::Damaged(format!(
+            "{} is not the run that was applied",
+            path.display()
+        )));
+    }
+    // What the journal gave back may be in the memory of the system alone, and the tree writes it out with the run.
+    db.persist(PersistMode::SyncAll).map_err(engine)?;
+    written(keyspaces, of, bytes)?
+        .into_iter()
+        .try_for_each(|take| take())
 }
 
 #[cfg(test)]

@@ -128,14 +128,16 @@ impl SegmentWriter {
             None => Place::Nowhere,
             Some(meta) => self.bodies.push_beside(&crate::rows::encode(&meta))?,
         };
-        let row = crate::rows::encode(&OperationRow {
+        let row = OperationRow {
             operation,
             place,
             meta,
-        });
-        let length = u16::try_from(row.len()).map_err(io::Error::other)?;
-        self.rows.extend(length.to_le_bytes());
-        self.rows.extend(row);
+        };
+        let start = self.rows.len();
+        self.rows.extend([0; 2]);
+        crate::rows::encode_to(&row, &mut self.rows);
+        let length = u16::try_from(self.rows.len() - start - 2).map_err(io::Error::other)?;
+        self.rows[start..start + 2].copy_from_slice(&length.to_le_bytes());
         self.count += 1;
         if self.count.is_multiple_of(OPERATIONS_PER_BLOCK) {
             self.end_rows()?;

@@ -195,7 +195,7 @@ impl Inner {
                 },
             )?,
         };
-        effects.heads.append_to(&mut batch, &self.keyspaces.heads)?;
+        effects.append_to(&mut batch, &self.keyspaces)?;
         let counts = writer.counts.after(&effects.counts, now);
         self.write_counts(&mut batch, source, &counts);
         self.commit(batch)?;

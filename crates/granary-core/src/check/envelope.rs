@@ -1,12 +1,13 @@
 //! The envelope of an operation of a bulk request: `action` and its payload.
 
 use super::Run;
+use super::members::{Known, Next, Walk, members, names};
 use super::value::Seen;
 use crate::fault::{Path, shown};
 use crate::json::{Halt, Kind};
 use crate::operation::{Action, TargetType};
 
-const MEMBERS: [&str; 4] = ["action", "create", "upsert", "delete"];
+const MEMBERS: [Known; 4] = members!["action", "create", "upsert", "delete"];
 
 /// What was said of the action.
 enum Given {
@@ -25,19 +26,23 @@ impl Run<'_, '_, '_> {
         let mut action = Given::Absent;
         let mut payloads = [false; 3];
         let mut seen = Seen::default();
-        let mut first = true;
-        while let Some(name) = self.scan.member(first)? {
-            first = false;
-            let name = name.decode();
-            let here = path.name(&name);
-            let Some(member) = MEMBERS.iter().position(|member| *member == name) else {
-                self.faults
-                    .add_unknown(&here, "unknown", "member", &name, MEMBERS);
-                self.scan.skip()?;
-                continue;
+        let mut walk = Walk::default();
+        loop {
+            let member = match self.next_member(&mut walk, &MEMBERS)? {
+                Next::Known(member) => member,
+                Next::Unknown(name) => {
+                    let name = name.decode();
+                    self.faults
+                        .add_unknown(&path.name(&name), "unknown", "member", &name, names(&MEMBERS));
+                    self.scan.skip()?;
+                    continue;
+                }
+                Next::End => break,
             };
+            let name = MEMBERS[member].name;
+            let here = path.name(name);
             if !seen.mark(member) {
-                self.second(&here, &name)?;
+                self.second(&here, name)?;
                 continue;
             }
             if self.absent()? {
@@ -61,6 +66,9 @@ impl Run<'_, '_, '_> {
 
     /// The payload must be that of the action, and the only one.
     fn matching(&mut self, action: Given, payloads: [bool; 3]) {
+        if matches!(action, Given::As(action) if payloads == Action::ALL.map(|one| one == action)) {
+            return;
+        }
         let sent = || {
             Action::ALL
                 .into_iter()

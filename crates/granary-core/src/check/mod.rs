@@ -11,6 +11,7 @@
 mod contained;
 mod content;
 mod envelope;
+mod members;
 mod meta;
 mod reference;
 mod relationship;

@@ -2,6 +2,7 @@
 
 use super::Run;
 use super::content::Content;
+use super::members::{Known, Next, Walk, members, names};
 use super::resource::TypeKnown;
 use super::value::Seen;
 use crate::fault::Path;
@@ -10,7 +11,7 @@ use crate::keys::{RelationshipId, ResourceId};
 use crate::operation::{Action, EdgeEnd, Operation, RecordId, TargetType};
 
 /// The members of a create or an upsert; a delete has the first four.
-const MEMBERS: [&str; 6] = ["type", "id", "from", "to", "data", "meta"];
+const MEMBERS: [Known; 6] = members!["type", "id", "from", "to", "data", "meta"];
 
 /// One end as it was given. What was wrong with it is a fault already.
 #[derive(Default)]
@@ -36,7 +37,7 @@ impl Run<'_, '_, '_> {
         if !self.enter_object(path, "an object")? {
             return Ok(());
         }
-        let known: &[&str] = if action == Action::Delete {
+        let known: &[Known] = if action == Action::Delete {
             &MEMBERS[..4]
         } else {
             &MEMBERS
@@ -49,17 +50,21 @@ impl Run<'_, '_, '_> {
         let mut content = Content::default();
         let mut seen = Seen::default();
         let mut data_given = false;
-        let mut first = true;
-        while let Some(name) = self.scan.member(first)? {
-            first = false;
-            let name = name.decode();
-            let here = path.name(&name);
-            let Some(member) = known.iter().position(|member| *member == name) else {
-                self.unknown_member(action, &here, &name, known, &MEMBERS)?;
-                continue;
+        let mut walk = Walk::default();
+        loop {
+            let member = match self.next_member(&mut walk, known)? {
+                Next::Known(member) => member,
+                Next::Unknown(name) => {
+                    let name = name.decode();
+                    self.unknown_member(action, &path.name(&name), &name, known, &MEMBERS)?;
+                    continue;
+                }
+                Next::End => break,
             };
+            let name = known[member].name;
+            let here = path.name(name);
             if !seen.mark(member) {
-                self.second(&here, &name)?;
+                self.second(&here, name)?;
                 continue;
             }
             if self.absent()? {
@@ -68,7 +73,7 @@ impl Run<'_, '_, '_> {
             let shape = known_type
                 .index()
                 .and_then(|index| self.schema.relationship_shape(index));
-            match known[member] {
+            match name {
                 "type" => {
                     known_type = self.type_member(TargetType::Relationship, fixed_type, &here)?;
                     type_given = true;
@@ -173,7 +178,7 @@ impl Run<'_, '_, '_> {
 
     /// Takes the `{id, type}` of one end.
     fn edge_end(&mut self, definition: Option<&EdgeEnd>, path: &Path<'_>) -> Result<GivenEnd, Halt> {
-        const END_MEMBERS: [&str; 2] = ["id", "type"];
+        const END_MEMBERS: [Known; 2] = members!["id", "type"];
         let mut end = GivenEnd {
             given: true,
             ..GivenEnd::default()
@@ -182,20 +187,29 @@ impl Run<'_, '_, '_> {
             return Ok(end);
         }
         let (mut id_given, mut type_given) = (false, false);
-        let mut first = true;
+        let mut walk = Walk::default();
         let mut seen = Seen::default();
-        while let Some(name) = self.scan.member(first)? {
-            first = false;
-            let name = name.decode();
-            let here = path.name(&name);
-            let Some(member) = END_MEMBERS.iter().position(|member| *member == name) else {
-                self.faults
-                    .add_unknown(&here, "unknown", "member", &name, END_MEMBERS);
-                self.scan.skip()?;
-                continue;
+        loop {
+            let member = match self.next_member(&mut walk, &END_MEMBERS)? {
+                Next::Known(member) => member,
+                Next::Unknown(name) => {
+                    let name = name.decode();
+                    self.faults.add_unknown(
+                        &path.name(&name),
+                        "unknown",
+                        "member",
+                        &name,
+                        names(&END_MEMBERS),
+                    );
+                    self.scan.skip()?;
+                    continue;
+                }
+                Next::End => break,
             };
+            let name = END_MEMBERS[member].name;
+            let here = path.name(name);
             if !seen.mark(member) {
-                self.second(&here, &name)?;
+                self.second(&here, name)?;
                 continue;
             }
             if self.absent()? {

@@ -1,6 +1,7 @@
 //! The payload of an operation on a resource.
 
 use super::content::Content;
+use super::members::{Known, Next, Walk, members, names};
 use super::tokens::Tokens;
 use super::value::Seen;
 use super::{Created, Run};
@@ -10,7 +11,7 @@ use crate::keys::ResourceId;
 use crate::operation::{Action, Operation, RecordId, TargetType};
 
 /// The members of a create or an upsert; a delete has the first two.
-const MEMBERS: [&str; 5] = ["type", "id", "data", "contained", "meta"];
+const MEMBERS: [Known; 5] = members!["type", "id", "data", "contained", "meta"];
 
 /// What is known of the type of a payload.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Run<'_, '_, '_> {
             payload: self.scan.place(),
             id: None,
         });
-        let known: &[&str] = if action == Action::Delete {
+        let known: &[Known] = if action == Action::Delete {
             &MEMBERS[..2]
         } else {
             &MEMBERS
@@ -63,23 +64,27 @@ impl Run<'_, '_, '_> {
         let mut seen = Seen::default();
         let (mut type_given, mut id_given, mut data_given) =
             (fixed_type.is_some(), fixed_id.is_some(), false);
-        let mut first = true;
-        while let Some(name) = self.scan.member(first)? {
-            first = false;
-            let name = name.decode();
-            let here = path.name(&name);
-            let Some(member) = known.iter().position(|member| *member == name) else {
-                self.unknown_member(action, &here, &name, known, &MEMBERS)?;
-                continue;
+        let mut walk = Walk::default();
+        loop {
+            let member = match self.next_member(&mut walk, known)? {
+                Next::Known(member) => member,
+                Next::Unknown(name) => {
+                    let name = name.decode();
+                    self.unknown_member(action, &path.name(&name), &name, known, &MEMBERS)?;
+                    continue;
+                }
+                Next::End => break,
             };
+            let name = known[member].name;
+            let here = path.name(name);
             if !seen.mark(member) {
-                self.second(&here, &name)?;
+                self.second(&here, name)?;
                 continue;
             }
             if self.absent()? {
                 continue;
             }
-            match known[member] {
+            match name {
                 "type" => {
                     known_type = self.type_member(TargetType::Resource, fixed_type, &here)?;
                     type_given = true;
@@ -257,18 +262,18 @@ impl Run<'_, '_, '_> {
         action: Action,
         path: &Path<'_>,
         name: &str,
-        known: &[&str],
-        all: &[&str],
+        known: &[Known],
+        all: &[Known],
     ) -> Result<(), Halt> {
         self.faults.add(path, "unknown", || {
-            if all.contains(&name) {
+            if names(all).any(|member| member == name) {
                 return format!(
                     "'{name}' has no place in {} {}",
                     article(action),
                     action.payload()
                 );
             }
-            let hint = did_you_mean(name, known.iter().copied());
+            let hint = did_you_mean(name, names(known));
             format!("member '{}' is not known{hint}", shown(name))
         });
         self.scan.skip()

@@ -65,19 +65,16 @@ impl<'a> Run<'_, 'a, '_> {
         let mut first = true;
         loop {
             // Records mostly name their properties in one order, that of the definition.
-            let expected = fields.names.get_or_empty(guess);
-            let place = match self.scan.member_or(first, expected)? {
-                Member::Expected if !expected.is_empty() => guess,
+            let member = self.scan.member_or(first, fields.names.member(guess))?;
+            first = false;
+            let place = match member {
+                Member::Expected => guess,
                 Member::End => break,
-                member => match self.place_of(member, fields, path)? {
+                Member::Other(name) => match self.place_of(name, fields, path)? {
                     Some(place) => place,
-                    None => {
-                        first = false;
-                        continue;
-                    }
+                    None => continue,
                 },
             };
-            first = false;
             guess = place + 1;
             let here = path.name(fields.names.get(place));
             if !seen.mark(place) {
@@ -85,7 +82,8 @@ impl<'a> Run<'_, 'a, '_> {
                 continue;
             }
             let property = &fields.properties[place];
-            if self.scan.peek()? == Kind::Null {
+            let kind = self.scan.peek()?;
+            if kind == Kind::Null {
                 self.scan.literal(Kind::Null)?;
                 if property.required {
                     let name = fields.names.get(place);
@@ -94,10 +92,7 @@ impl<'a> Run<'_, 'a, '_> {
                 }
                 continue;
             }
-            let text = self.value(&property.value, &here)?;
-            if let Some(kept) = kept.get_mut(place) {
-                *kept = text;
-            }
+            self.value(&property.value, kind, &here, kept.get_mut(place))?;
         }
         for place in &fields.required {
             if !seen.has(*place as usize) {
@@ -111,16 +106,8 @@ impl<'a> Run<'_, 'a, '_> {
     }
 
     /// The place of a property that was not the expected one; skips one that is unknown.
-    fn place_of(
-        &mut self,
-        member: Member<'a>,
-        fields: &Fields,
-        path: &Path<'_>,
-    ) -> Result<Option<usize>, Halt> {
-        let name = match &member {
-            Member::Other(name) => name.decode(),
-            _ => "".into(),
-        };
+    fn place_of(&mut self, name: Text<'a>, fields: &Fields, path: &Path<'_>) -> Result<Option<usize>, Halt> {
+        let name = name.decode();
         let place = fields.names.find(&name);
         if place.is_none() {
             let known = fields.names.iter();
@@ -131,14 +118,21 @@ impl<'a> Run<'_, 'a, '_> {
         Ok(place)
     }
 
-    /// Takes the value that is next, and tells the text that it is, if its form is right.
-    fn value(&mut self, value: &Value, path: &Path<'_>) -> Result<Option<Text<'a>>, Halt> {
-        match (&value.value_type, self.scan.peek()?) {
+    /// Takes the value of this kind that is next. The text that it is, if its form is right, goes to `kept`.
+    #[inline(always)]
+    fn value(
+        &mut self,
+        value: &Value,
+        kind: Kind,
+        path: &Path<'_>,
+        kept: Option<&mut Option<Text<'a>>>,
+    ) -> Result<(), Halt> {
+        match (&value.value_type, kind) {
             (ValueType::Text(text_type), Kind::String) => {
                 let text = self.scan.string()?;
                 if text.lone_surrogate() {
                     self.faults.add(path, "type", lone_surrogate);
-                    return Ok(None);
+                    return Ok(());
                 }
                 if let Some(named) = text_type.names {
                     self.named(named, value, text, path)?;
@@ -148,7 +142,7 @@ impl<'a> Run<'_, 'a, '_> {
                         Some(Err(wrong)) => {
                             self.faults
                                 .add(path, "type", || format!("'{}': {wrong}", shown(&text)));
-                            return Ok(None);
+                            return Ok(());
                         }
                         _ => self.rules(value, &Judged::Text(&text), path),
                     }
@@ -156,7 +150,9 @@ impl<'a> Run<'_, 'a, '_> {
                         self.bound(binding, &text, path);
                     }
                 }
-                return Ok(Some(text));
+                if let Some(kept) = kept {
+                    *kept = Some(text);
+                }
             }
             (ValueType::Boolean, kind @ (Kind::True | Kind::False)) => self.scan.literal(kind)?,
             (ValueType::Integer, Kind::Number) => {
@@ -182,11 +178,33 @@ impl<'a> Run<'_, 'a, '_> {
                         .add(path, "type", || format!("{}: {wrong}", shown(raw))),
                 }
             }
+            (value_type, kind) => self.nested(value_type, kind, value, path)?,
+        }
+        Ok(())
+    }
+
+    /// Takes an element of an array.
+    #[inline(never)]
+    fn element(&mut self, value: &Value, kind: Kind, path: &Path<'_>) -> Result<(), Halt> {
+        self.value(value, kind, path, None)
+    }
+
+    /// Takes an array or an object that is next, or what is of another kind than its type.
+    #[inline(never)]
+    fn nested(
+        &mut self,
+        value_type: &ValueType,
+        kind: Kind,
+        value: &Value,
+        path: &Path<'_>,
+    ) -> Result<(), Halt> {
+        match (value_type, kind) {
             (ValueType::Array(items), Kind::Array) => {
                 self.scan.open()?;
                 let mut count = 0;
                 while self.scan.element(count == 0)? {
-                    self.value(items, &path.index(count))?;
+                    let kind = self.scan.peek()?;
+                    self.element(items, kind, &path.index(count))?;
                     count += 1;
                 }
                 self.rules(value, &Judged::Elements(count as u64), path);
@@ -206,7 +224,7 @@ impl<'a> Run<'_, 'a, '_> {
             },
             (value_type, found) => self.wrong_value(value_type, found, path)?,
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Replaces the last `length` bytes that were passed in the copy.
@@ -281,6 +299,7 @@ impl<'a> Run<'_, 'a, '_> {
     }
 
     /// True where null is next, which counts as absent; takes it.
+    #[inline]
     pub(super) fn absent(&mut self) -> Result<bool, Halt> {
         let null = self.scan.peek()? == Kind::Null;
         if null {

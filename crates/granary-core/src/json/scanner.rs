@@ -231,26 +231,39 @@ impl<'a, 'o> Scanner<'a, 'o> {
         Ok(Some(name))
     }
 
-    /// The same for an object whose next member is probably named `expected`: then the name is not read but compared.
+    /// The same for an object whose next member is probably `expected`, which is what it looks like without white space,
+    /// `,"name":`, where the name has nothing to escape; or nothing. Then it is not read but compared.
     #[inline(always)]
     pub fn member_or(&mut self, first: bool, expected: &str) -> Result<Member<'a>, Halt> {
-        if !self.member_begins(first)? {
-            return Ok(Member::End);
-        }
-        let end = self.at + 1 + expected.len();
-        let bytes = self.text.as_bytes();
-        if bytes.get(end) == Some(&b'"') && bytes.get(self.at + 1..end) == Some(expected.as_bytes()) {
-            self.at = end + 1;
-            self.colon()?;
+        let compact = expected.as_bytes().get(usize::from(first)..).unwrap_or_default();
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        if !compact.is_empty() && rest.starts_with(compact) {
+            self.at += compact.len();
             return Ok(Member::Expected);
         }
-        let name = self.string()?;
-        self.colon()?;
-        Ok(Member::Other(name))
+        if rest.first() == Some(&b'}') {
+            self.at += 1;
+            self.depth -= 1;
+            return Ok(Member::End);
+        }
+        self.member_spaced(first, expected)
+    }
+
+    /// The next member where it is not the expected one, or has white space in it.
+    #[inline(never)]
+    fn member_spaced(&mut self, first: bool, expected: &str) -> Result<Member<'a>, Halt> {
+        let Some(name) = self.member(first)? else {
+            return Ok(Member::End);
+        };
+        let wanted = expected.get(2..expected.len().saturating_sub(2));
+        Ok(match wanted {
+            Some(wanted) if !name.escaped && name.raw == wanted => Member::Expected,
+            _ => Member::Other(name),
+        })
     }
 
     /// Goes to the quote at which the next member begins; false where it took the closing bracket instead.
-    #[inline(always)]
+    #[inline]
     fn member_begins(&mut self, first: bool) -> Result<bool, Halt> {
         self.space();
         match self.byte() {
@@ -529,13 +542,15 @@ fn digits_end(bytes: &[u8], at: usize) -> usize {
 
 /// The first quote, backslash or control character at or after `at`, or the end.
 #[inline(always)]
-fn find_special(bytes: &[u8], mut at: usize) -> usize {
+fn find_special(bytes: &[u8], at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = ONES << 7;
     // In each, the lowest bit that is set is right; only bits above it may be wrong.
     let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*chunk);
+    let (words, rest) = bytes.get(at..).unwrap_or_default().as_chunks::<8>();
+    let mut at = at;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
         let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
         let found = control | zero(word ^ (ONES * b'"' as u64)) | zero(word ^ (ONES * b'\\' as u64));
         if found != 0 {
@@ -543,7 +558,6 @@ fn find_special(bytes: &[u8], mut at: usize) -> usize {
         }
         at += 8;
     }
-    let rest = bytes.get(at..).unwrap_or_default();
     let special = |b: &u8| matches!(b, b'"' | b'\\' | 0..0x20);
     rest.iter().position(special).map_or(bytes.len(), |n| at + n)
 }

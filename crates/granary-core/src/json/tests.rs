@@ -14,6 +14,9 @@ fn compact(bytes: &[u8], depth_max: usize) -> Result<Vec<u8>, Halt> {
     Ok(out)
 }
 
+/// Reads the name of the next member, of which so many came before.
+type Read<'r> = dyn Fn(&mut Scanner<'_, '_>, usize) -> Result<Option<String>, Halt> + 'r;
+
 fn any_value() -> impl Strategy<Value = Value> {
     let text = prop_oneof!["[ -~]{0,20}", "\\PC{0,20}", "(\\\\|\"|\u{1}|\n|é|😀|/){0,12}"];
     let leaf = prop_oneof![
@@ -72,6 +75,45 @@ proptest! {
         let (was, is) = (value.to_string(), String::from_utf8(once.clone()).unwrap());
         prop_assert_eq!(was, is);
         prop_assert_eq!(compact(&once, 64).unwrap(), once);
+    }
+
+    #[test]
+    fn an_expected_member_is_found_as_any_is(
+        names in prop::collection::vec("[ab]{0,2}", 0..5),
+        expected in prop::collection::vec("[ab]{0,2}", 5..6),
+        cut: u16,
+    ) {
+        let members: Vec<String> = names.iter().map(|name| format!("{name:?}:[]")).collect();
+        for (text, cut) in [(format!("{{{}}}", members.join(",")), None), (format!("{{{}", members.join(",")), Some(cut))] {
+            for spaces in ["", " "] {
+                let mut text = text.replace(',', &format!("{spaces},{spaces}")).replace(':', &format!("{spaces}:"));
+                if let Some(cut) = cut {
+                    text.truncate(1 + cut as usize % text.len());
+                }
+                let walk = |read: &Read<'_>| {
+                    let mut out = Vec::new();
+                    let mut scanner = Scanner::new(text.as_bytes(), 4, &mut out);
+                    scanner.open()?;
+                    let mut found = Vec::new();
+                    while let Some(name) = read(&mut scanner, found.len())? {
+                        found.push(name);
+                        scanner.skip()?;
+                    }
+                    scanner.finish()?;
+                    Ok::<_, Halt>(found)
+                };
+                let plain = walk(&|scanner, at| Ok(scanner.member(at == 0)?.map(|name| name.decode().into_owned())));
+                let guessed = walk(&|scanner, at| {
+                    let guess = expected.get(at).map_or(String::new(), |name| format!(",\"{name}\":"));
+                    Ok(match scanner.member_or(at == 0, &guess)? {
+                        Member::Expected => expected.get(at).cloned(),
+                        Member::Other(name) => Some(name.decode().into_owned()),
+                        Member::End => None,
+                    })
+                });
+                prop_assert_eq!(plain, guessed);
+            }
+        }
     }
 
     #[test]

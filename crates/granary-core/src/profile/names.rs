@@ -4,6 +4,8 @@
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     names: Box<[Box<str>]>,
+    /// Each as [`member_text`] writes it.
+    members: Box<[Box<str>]>,
     /// Open addressing: 0 is free, otherwise one more than the place.
     slots: Box<[u32]>,
 }
@@ -20,7 +22,12 @@ impl Names {
             }
             slots[slot] = place as u32 + 1;
         }
-        Self { names, slots }
+        let members = names.iter().map(|name| member_text(name).into()).collect();
+        Self {
+            names,
+            members,
+            slots,
+        }
     }
 
     /// How many there are.
@@ -56,23 +63,29 @@ impl Names {
         }
     }
 
-    /// The name at this place, or nothing past the end.
+    /// The name at this place as a member of JSON begins, `,"name":`; nothing past the end, and for a name that JSON
+    /// escapes.
     #[inline]
-    pub fn get_or_empty(&self, place: usize) -> &str {
-        self.names.get(place).map_or("", |name| name)
+    pub fn member(&self, place: usize) -> &str {
+        self.members.get(place).map_or("", |member| member)
+    }
+}
+
+fn member_text(name: &str) -> String {
+    match name.contains(['"', '\\']) || name.contains(char::is_control) {
+        true => String::new(),
+        false => format!(",\"{name}\":"),
     }
 }
 
 /// Whoever names properties is trusted not to seek collisions; whoever names them in records cannot make new ones.
 fn hash(name: &str) -> usize {
     const K: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut chunks = name.as_bytes().chunks_exact(8);
+    let (words, rest) = name.as_bytes().as_chunks::<8>();
     let mut state = name.len() as u64;
     let mut mix = |word: u64| state = (state.rotate_left(5) ^ word).wrapping_mul(K);
-    for chunk in &mut chunks {
-        mix(chunk.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b)));
-    }
-    mix(chunks.remainder().iter().fold(0, |n, b| n << 8 | u64::from(*b)));
+    words.iter().for_each(|word| mix(u64::from_le_bytes(*word)));
+    mix(rest.iter().fold(0, |n, b| n << 8 | u64::from(*b)));
     (state >> 32) as usize
 }
 
@@ -89,11 +102,12 @@ mod tests {
             let names = Names::new(all.iter().map(String::as_str));
             for (place, name) in all.iter().enumerate() {
                 assert_eq!(names.find(name), Some(place));
-                assert_eq!(names.get_or_empty(place), name);
+                assert_eq!(names.member(place), format!(",\"{name}\":"));
                 assert_eq!(names.find(&name[1..]), None);
             }
             assert_eq!(names.find(""), None);
-            assert_eq!(names.get_or_empty(count), "");
+            assert_eq!(names.member(count), "");
+            assert_eq!(Names::new(["a\"b", "a\\", "a\nb"]).members.concat(), "");
         }
     }
 }

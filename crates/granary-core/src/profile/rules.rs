@@ -112,8 +112,13 @@ impl Rule {
     }
 
     /// True where it holds. A rule on another type than that of the value holds: definitions have none.
+    #[inline]
     pub fn holds(&self, judged: &Judged<'_>) -> bool {
         match self {
+            // A character has a byte at least, so that most texts need not be counted.
+            Self::Max(Bound::Chars(most)) if matches!(judged, Judged::Text(text) if text.len() as u64 <= *most) => {
+                true
+            }
             Self::Min(bound) => bound.compare(judged).is_none_or(Ordering::is_ge),
             Self::Max(bound) => bound.compare(judged).is_none_or(Ordering::is_le),
             Self::Enum(options) => options.have(judged),
@@ -147,6 +152,7 @@ fn compare_decimals(a: &str, b: &str) -> Ordering {
 
 impl Bound {
     /// How the value compares to the bound.
+    #[inline]
     fn compare(&self, judged: &Judged<'_>) -> Option<Ordering> {
         match (self, judged) {
             (Self::Chars(bound), Judged::Text(text)) => Some(chars(text).cmp(bound)),

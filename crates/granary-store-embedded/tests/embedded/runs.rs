@@ -219,9 +219,13 @@ async fn a_kill_at_any_step_of_a_run_loses_nothing_and_repeats_nothing() {
             break;
         }
     }
-    for step in ["Written", "Committed", "Synced", "Ingested", "Removed"] {
+    for step in ["Written", "Committed", "Synced", "Taken", "Ingested", "Removed"] {
         assert!(seen.get(step).is_some_and(|count| *count > 5), "{seen:?}");
     }
+    assert!(
+        seen["Taken"] > seen["Ingested"],
+        "runs of edges go into two trees: {seen:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -280,5 +284,5 @@ async fn a_redo_file_that_is_not_whole_refuses_the_start_only_where_it_is_needed
             }
         }
     }
-    assert_eq!(refused, 2);
+    assert_eq!(refused, 3);
 }

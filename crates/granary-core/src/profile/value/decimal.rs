@@ -23,11 +23,14 @@ impl<'a> Decimal<'a> {
             Some(rest) => (true, rest),
             None => (false, raw),
         };
-        let (mantissa, exponent) = match rest.find(['e', 'E']) {
-            Some(at) => (&rest[..at], bounded_exponent(&rest[at + 1..])),
-            None => (rest, 0),
+        // What ends the digits is `.`, `e` or `E`; the exponent may come behind either.
+        let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+        let (whole, rest) = rest.split_at(digits(rest));
+        let (fraction, rest) = match rest.strip_prefix('.') {
+            Some(rest) => rest.split_at(digits(rest)),
+            None => ("", rest),
         };
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let exponent = rest.get(1..).map_or(0, bounded_exponent);
         if whole.len() + fraction.len() > Self::DIGITS_MAX {
             return Err("a decimal has at most 64 digits");
         }
@@ -58,6 +61,25 @@ impl<'a> Decimal<'a> {
 
     /// Compares by value: `1.10` equals `1.1` and `11e-1`; `-0` equals `0`.
     pub fn compare(&self, other: &Decimal<'_>) -> Ordering {
+        let plain = |decimal: &Decimal<'_>| !decimal.negative && decimal.exponent == 0;
+        match plain(self) && plain(other) {
+            true => self.compare_plain(other),
+            false => self.compare_any(other),
+        }
+    }
+
+    /// Compares what has neither sign nor exponent: no number of JSON has leading zeros.
+    fn compare_plain(&self, other: &Decimal<'_>) -> Ordering {
+        let (fraction, other_fraction) = (self.fraction.as_bytes(), other.fraction.as_bytes());
+        let both = fraction.len().min(other_fraction.len());
+        let more = |rest: &[u8]| rest.iter().any(|digit| *digit != b'0');
+        (self.whole.len().cmp(&other.whole.len()))
+            .then_with(|| self.whole.cmp(other.whole))
+            .then_with(|| fraction[..both].cmp(&other_fraction[..both]))
+            .then_with(|| more(&fraction[both..]).cmp(&more(&other_fraction[both..])))
+    }
+
+    fn compare_any(&self, other: &Decimal<'_>) -> Ordering {
         match (self.leading(), other.leading()) {
             (None, None) => Ordering::Equal,
             (None, Some(_)) if other.negative => Ordering::Greater,
@@ -94,5 +116,35 @@ fn bounded_exponent(raw: &str) -> i64 {
     match digits {
         "" => 0,
         _ => sign * digits.parse().unwrap_or(1_000_000).min(1_000_000),
+    }
+}
+
+#[cfg(test)]
+proptest::proptest! {
+    #[test]
+    fn decimals_compare_alike_however_they_are_compared(
+        a in "(0|[1-9][01]{0,3})(\\.[01]{1,4})?",
+        b in "(0|[1-9][01]{0,3})(\\.[01]{1,4})?",
+    ) {
+        let (a, b) = (Decimal::parse(&a).unwrap(), Decimal::parse(&b).unwrap());
+        proptest::prop_assert_eq!(a.compare_plain(&b), a.compare_any(&b));
+        proptest::prop_assert_eq!(a.compare(&b), a.compare_any(&b));
+    }
+
+    #[test]
+    fn a_decimal_is_read_part_by_part(
+        sign in "-?", whole in "0|[1-9][0-9]{0,4}", fraction in "[0-9]{0,4}", exponent in 0..400_i64, big in "[eE]\\+?|[eE]-|",
+    ) {
+        let point = if fraction.is_empty() { "" } else { "." };
+        let power = if big.is_empty() { String::new() } else { exponent.to_string() };
+        let raw = format!("{sign}{whole}{point}{fraction}{big}{power}");
+        let exponent = if big.is_empty() { 0 } else if big.ends_with('-') { -exponent } else { exponent };
+        match Decimal::parse(&raw) {
+            Ok(read) => proptest::prop_assert_eq!(
+                (read.negative, read.whole, read.fraction, read.exponent),
+                (sign == "-", whole.as_str(), fraction.as_str(), exponent)
+            ),
+            Err(_) => proptest::prop_assert!(exponent.abs() > Decimal::EXPONENT_MAX),
+        }
     }
 }
