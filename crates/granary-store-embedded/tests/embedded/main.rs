@@ -6,6 +6,7 @@
 
 mod collect;
 mod collect_crash;
+mod counts;
 mod crash;
 mod damage;
 mod folder;
