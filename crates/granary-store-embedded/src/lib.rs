@@ -23,6 +23,7 @@ mod format;
 mod keys;
 mod lanes;
 mod marks;
+mod numbers;
 mod open;
 mod purge;
 mod read;
@@ -37,7 +38,7 @@ mod writes;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use async_trait::async_trait;
@@ -64,6 +65,7 @@ use crate::appliers::Appliers;
 use crate::catalog::SourceState;
 use crate::collect::Collector;
 use crate::lanes::LaneTable;
+use crate::numbers::Numbers;
 use crate::read::BlockCache;
 use crate::segment::Segment;
 use crate::sync::Syncer;
@@ -110,7 +112,7 @@ struct Inner {
     sources: RwLock<BTreeMap<Key, Arc<SourceState>>>,
     terminology: terminology::State,
     lanes: Mutex<LaneTable>,
-    next_segment: AtomicU32,
+    numbers: Numbers,
     segments: RwLock<HashMap<u32, Arc<Segment>>>,
     blocks: BlockCache,
     spooled: AtomicU64,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock};
 
 use fjall::compaction::Leveled;
@@ -14,6 +14,7 @@ use granary_store::{Result, StoreError, StoreLimits};
 use crate::catalog::{self, SourceState};
 use crate::format::{Folder, OpenError};
 use crate::lanes::LaneTable;
+use crate::numbers::Numbers;
 use crate::read::BlockCache;
 use crate::rows::{self, SegmentRow, StoreRow};
 use crate::runs::{self, Runs};
@@ -54,7 +55,8 @@ impl Inner {
         folder.seal()?;
         runs::settle(&folder, &db, &keyspaces).map_err(words)?;
         let sync = Syncer::start(&db).map_err(words)?;
-        let next_segment = settle_segments(&folder, &keyspaces).map_err(words)?;
+        let after_all = settle_segments(&folder, &keyspaces).map_err(words)?;
+        let numbers = Numbers::load(&keyspaces, after_all).map_err(words)?;
         let terminology = terminology::load(&keyspaces).map_err(words)?;
         let mut inner = Self {
             limits,
@@ -65,7 +67,7 @@ impl Inner {
             sources: RwLock::new(BTreeMap::new()),
             terminology,
             lanes: Mutex::new(LaneTable::default()),
-            next_segment: AtomicU32::new(next_segment),
+            numbers,
             segments: RwLock::new(HashMap::new()),
             blocks: BlockCache::new(),
             spooled: AtomicU64::new(0),
@@ -197,8 +199,8 @@ fn store_row(db: &Database, keyspaces: &Keyspaces, fresh: bool) -> Result<StoreR
     Ok(row)
 }
 
-/// Removes the files of segments that no row names, sees that the others are whole, and returns a number that nothing
-/// names.
+/// Removes the files of segments that no row names, sees that the others are whole, and returns a number
+/// that is larger than theirs.
 fn settle_segments(folder: &Folder, keyspaces: &Keyspaces) -> Result<u32> {
     let mut next = 1;
     for row in keyspaces.segments.iter() {

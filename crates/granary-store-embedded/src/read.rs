@@ -106,9 +106,9 @@ impl Inner {
         source: &Source,
         wanted: Vec<(TypeNumber, RecordId)>,
     ) -> Result<Vec<Option<Record>>> {
-        match self.records_shown(source, wanted.clone()) {
+        match self.records_shown(source, &wanted) {
             // A body that is not where its head says may have been moved: what is shown now says where to.
-            Err(StoreError::Damaged(_)) => self.records_shown(source, wanted),
+            Err(StoreError::Damaged(_)) => self.records_shown(source, &wanted),
             read => read,
         }
     }
@@ -116,13 +116,13 @@ impl Inner {
     fn records_shown(
         &self,
         source: &Source,
-        wanted: Vec<(TypeNumber, RecordId)>,
+        wanted: &[(TypeNumber, RecordId)],
     ) -> Result<Vec<Option<Record>>> {
         let state = self.state_of(source)?;
         let now = self.sync.published();
         let shown = Shown::of(self, &state, &now)?;
-        let record = |(number, id): (TypeNumber, RecordId)| {
-            let place = RecordKey::of(number, &id);
+        let record = |(number, id): &(TypeNumber, RecordId)| {
+            let place = RecordKey::of(*number, id);
             let key = keys::record(source.number, &place);
             let keyspace = match id {
                 RecordId::Resource(_) => &self.keyspaces.heads,
@@ -137,7 +137,7 @@ impl Inner {
                 false => self.with_body(&now, &key, id.clone(), &row).map(Some),
             }
         };
-        wanted.into_iter().map(record).collect()
+        wanted.iter().map(record).collect()
     }
 
     /// The resources of a type that have an identifier.

@@ -169,7 +169,7 @@ impl Work {
             let segment = match &mut self.open {
                 Some(segment) => segment,
                 none => {
-                    let number = self.inner.next_segment.fetch_add(1, Ordering::Relaxed);
+                    let number = self.inner.new_segment_number()?;
                     self.firsts.push(first + index as u64);
                     none.insert(SegmentWriter::create(&self.inner.folder.segments, number).map_err(io)?)
                 }

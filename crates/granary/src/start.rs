@@ -10,7 +10,7 @@ use granary_server::{Calls, Stop};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::store::{self, Opened, PostgresSettings, StoreAt};
+use crate::store::{self, FolderSettings, Opened, PostgresSettings, StoreAt};
 
 /// What a server is there for, where several share a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -29,6 +29,8 @@ pub(crate) enum Role {
 pub(crate) struct ServerOptions {
     /// Where its store is.
     pub(crate) store: StoreAt,
+    /// How it works with a folder.
+    pub(crate) folder: FolderSettings,
     /// How it works with PostgreSQL.
     pub(crate) postgres: PostgresSettings,
     /// Where it listens.
@@ -74,6 +76,7 @@ impl Running {
 pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Running> {
     let ServerOptions {
         store: at,
+        folder,
         postgres,
         listen,
         role,
@@ -96,7 +99,7 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
         store,
         engine: mut engine_options,
         scratch,
-    } = store::open(&at, postgres, &limits).await?;
+    } = store::open(&at, folder, postgres, &limits).await?;
     if role == Role::Api {
         engine_options.workers = 0;
     }

@@ -10,7 +10,7 @@ use anyhow::{Context, bail, ensure};
 use granary_core::limits::Limits;
 use granary_engine::EngineOptions;
 use granary_store::{Store, StoreLimits};
-use granary_store_embedded::EmbeddedStore;
+use granary_store_embedded::{Collection, EmbeddedStore, Runs};
 use granary_store_postgres::{PostgresOptions, PostgresStore};
 use tempfile::TempDir;
 
@@ -128,6 +128,32 @@ impl fmt::Display for StoreAt {
     }
 }
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How a server works with a folder.
+#[derive(Clone, Debug)]
+pub(crate) struct FolderSettings {
+    /// After how long what was deleted or overwritten is gone from the disk.
+    pub(crate) erase_after: Duration,
+}
+
+impl Default for FolderSettings {
+    fn default() -> Self {
+        Self {
+            erase_after: Collection::default().dead_kept,
+        }
+    }
+}
+
+impl FolderSettings {
+    /// After so many days.
+    pub(crate) fn erasing_after(days: u16) -> Self {
+        Self {
+            erase_after: DAY * u32::from(days),
+        }
+    }
+}
+
 /// How statements are sent to PostgreSQL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Statements {
@@ -182,14 +208,23 @@ pub(crate) struct Opened {
 /// Opens a store.
 pub(crate) async fn open(
     at: &StoreAt,
+    of_folder: FolderSettings,
     settings: PostgresSettings,
     limits: &Limits,
 ) -> anyhow::Result<Opened> {
+    let tasks_kept_days = u32::try_from(limits.task_retention_days).unwrap_or(u32::MAX);
     let limits = StoreLimits::from(limits);
     match at {
         StoreAt::Folder(folder) => {
             let path = folder.clone();
-            let opening = tokio::task::spawn_blocking(move || EmbeddedStore::open(&path, limits));
+            let collection = Collection {
+                dead_kept: of_folder.erase_after,
+                failures_kept: DAY.saturating_mul(tasks_kept_days),
+                ..Collection::default()
+            };
+            let opening = tokio::task::spawn_blocking(move || {
+                EmbeddedStore::open_with(&path, limits, Runs::default(), collection)
+            });
             Ok(Opened {
                 store: Arc::new(opening.await??),
                 engine: EngineOptions {

@@ -238,7 +238,7 @@ impl Inner {
         let state = &self.collection;
         let _turn = lock(&state.turn);
         let mut pace = Pace::new(state, rests);
-        let below = self.next_segment.load(Ordering::Relaxed);
+        let below = self.after_all_segments();
         loop {
             pace.go_on()?;
             self.check_open()?;

@@ -128,9 +128,7 @@ impl Inner {
     }
 
     fn new_segment(&self) -> Result<MovedWriter> {
-        let number = self
-            .next_segment
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let number = self.new_segment_number()?;
         MovedWriter::create(&self.folder.segments, number).map_err(io)
     }
 

@@ -206,6 +206,26 @@ async fn nothing_is_moved_for_little() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_segment_has_the_number_of_one_that_is_gone() {
+    let fixture = collecting(everything());
+    let mut world = World::new(fixture.fresh().await).await;
+    let (folder, _) = fixture.folder(&world.store);
+    let mut given = std::collections::BTreeSet::new();
+    for round in 0..4 {
+        world.bulk(&upserts(0..300, round)).await;
+        world.store.collect().await.unwrap();
+        let path = segment_file(&folder, "bodies");
+        assert!(given.insert(path.clone()), "{}", path.display());
+        // All that was moved goes with its records, and the newest numbers with it.
+        world.accept_purge("person").await;
+        world.apply_all(WHOLE).await;
+        world.store.collect().await.unwrap();
+        assert_eq!(bytes_of(&folder, "bodies"), 0);
+        world = world.reopened(&fixture).await.unwrap();
+    }
+}
+
 /// A clock that is moved by hand.
 fn by_clock(collection: Collection) -> (Arc<AtomicI64>, Collection) {
     let clock = Arc::new(AtomicI64::new(0));

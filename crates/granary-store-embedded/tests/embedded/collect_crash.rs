@@ -145,6 +145,41 @@ async fn a_kill_at_any_step_of_a_round_loses_nothing_and_leaves_no_file() {
     }
 }
 
+/// Nothing takes time before the copy, so that only a sync of the round itself can have brought its heads to the disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_removed_was_moved_for_good_before() {
+    let fixture = OnDisk::in_memory();
+    let folder = fixture.new_folder();
+    let copies = Copies::default();
+    let copy = copier(&fixture, folder.path(), &copies);
+    let at_end = move |step| {
+        if step == CollectStep::Removed {
+            copy(step);
+        }
+    };
+    let collection = Collection {
+        window_heads_max: 1_000,
+        batch_heads_max: 1_000,
+        observer: Some(Arc::new(at_end)),
+        ..everything()
+    };
+    let runs = Runs {
+        heads_min: usize::MAX,
+        ..Runs::default()
+    };
+    let store = EmbeddedStore::open_with(folder.path(), limits(), runs, collection).unwrap();
+    let world = World::new(store).await;
+    for ops in requests() {
+        world.bulk(&ops).await;
+        let expected = shown(&world).await;
+        world.store.collect().await.unwrap();
+        for (_, copy) in taken(&copies) {
+            let after = World::found(EmbeddedStore::open(copy.path(), limits()).unwrap()).await;
+            assert_eq!(shown(&after).await, expected);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_redo_file_puts_back_heads_that_point_to_what_was_removed() {
     let fixture = OnDisk::in_memory();

@@ -7,6 +7,7 @@
 mod beside;
 mod collect;
 mod collect_crash;
+mod counts;
 mod crash;
 mod damage;
 mod folder;

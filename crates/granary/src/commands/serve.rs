@@ -11,7 +11,7 @@ use clap::Args;
 use crate::exit::Ended;
 use crate::output::Output;
 use crate::start::{Role, ServerOptions, start_log, start_server};
-use crate::store::{PostgresSettings, Statements, StoreAt};
+use crate::store::{FolderSettings, PostgresSettings, Statements, StoreAt};
 
 /// Where the embedded store is unless something else is said.
 const DATA: &str = "./granary-data";
@@ -52,6 +52,16 @@ pub(crate) struct Serve {
     /// are refused and what has begun is finished. Ctrl-C does not wait.
     #[arg(long, env = "GRANARY_DRAIN", value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds(0.0))]
     drain: Option<Duration>,
+    /// After how many days what was deleted or overwritten is gone from the folder [default: 30]
+    ///
+    /// Before that it goes where its space is wanted. What a backup holds stays there.
+    #[arg(
+        long,
+        env = "GRANARY_ERASE_AFTER",
+        value_name = "DAYS",
+        value_parser = clap::value_parser!(u16).range(1..),
+    )]
+    erase_after: Option<u16>,
     #[command(flatten)]
     postgres: Postgres,
 }
@@ -121,7 +131,14 @@ impl Serve {
                 }
                 Duration::ZERO
             }
-            StoreAt::Postgres(_) => DRAIN,
+            StoreAt::Postgres(at) => {
+                if self.erase_after.is_some() {
+                    bail!(
+                        "--erase-after is for a store in a folder, and this one is {at}; leave it off, autovacuum decides there"
+                    );
+                }
+                DRAIN
+            }
         };
         let drain = self.drain.unwrap_or(usual_drain);
         start_log();
@@ -129,6 +146,9 @@ impl Serve {
         let stop = stop_signal()?;
         let options = ServerOptions {
             store: store.clone(),
+            folder: self
+                .erase_after
+                .map_or_else(FolderSettings::default, FolderSettings::erasing_after),
             postgres: self.postgres.settings(),
             listen: self.listen,
             role: self.role,

@@ -130,6 +130,11 @@ fn a_store_and_options_that_do_not_fit_are_refused() {
             &["--data", data, "--postgres-root-certificate", "ca.pem"],
             "--postgres-root-certificate is",
         ),
+        (
+            &["--store", postgres, "--erase-after", "5"],
+            "--erase-after is for a store in a folder",
+        ),
+        (&["--data", data, "--erase-after", "0"], "1.."),
         (&["--data", data, "--role", "api"], "--store postgres://"),
         (&["--data", data, "--role", "worker"], "--store postgres://"),
         (&["--store", postgres, "--role", "boss"], "worker"),

@@ -21,7 +21,7 @@ use super::switch;
 use crate::exit::Ended;
 use crate::output::{BAD, BOLD, GOOD, NAME, Output, counted};
 use crate::start::{Role, ServerOptions, start_server};
-use crate::store::{PostgresSettings, StoreAt};
+use crate::store::{FolderSettings, PostgresSettings, StoreAt};
 use show::{Seen, Show};
 
 /// See it all on real data: the airports of the world
@@ -83,6 +83,7 @@ impl Demo {
         let start = Instant::now();
         let options = ServerOptions {
             store: StoreAt::Folder(data.to_owned()),
+            folder: FolderSettings::default(),
             postgres: PostgresSettings::default(),
             listen: self.listen,
             role: Role::All,
