@@ -10,6 +10,7 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, Schema, StoredDef
 use granary_core::time::Timestamp;
 use granary_store::{Definitions, Result, Source, StoreError, Stored, names_known};
 
+use crate::ahead::Ahead;
 use crate::counts::Counts;
 use crate::keys::{self, TaskClass, TaskPlace};
 use crate::marks::{Marks, Sweep};
@@ -91,6 +92,8 @@ pub(crate) struct Writer {
     pub(crate) sweep: Option<Sweep>,
     /// The task and the cursor of a chunk that was begun and has neither ended nor failed: it panicked.
     pub(crate) trying: Option<(u64, u64)>,
+    /// The chunk that comes next, where it is ready.
+    pub(crate) ahead: Option<Ahead>,
     /// The source was deleted while somebody waited for this lock.
     pub(crate) deleted: bool,
 }
@@ -120,6 +123,7 @@ impl SourceState {
             counts,
             sweep: None,
             trying: None,
+            ahead: None,
             deleted: false,
             row,
             lane,

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
-use granary_store::{Budget, Result, StoreError, TaskProgress};
+use granary_store::{Budget, Result, StoreError};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalog;
@@ -81,18 +81,14 @@ const BUDGET_MIN: usize = 256;
 const BYTES_TIMES: u64 = 16;
 
 impl Runs {
-    /// How much of a task is decided at once: more than a chunk where so many heads are to be expected that they go in
-    /// as a run.
-    pub(crate) fn budget(&self, task: &TaskProgress, chunk: Budget) -> Budget {
-        let is_run = task.total - task.cursor >= self.heads_min as u64
-            && chunk.operations >= self.heads_min.min(BUDGET_MIN);
-        match is_run {
-            false => chunk,
-            true => Budget {
-                operations: chunk.operations.max(self.operations),
-                bytes: chunk.bytes.saturating_mul(BYTES_TIMES),
-            },
-        }
+    /// How much of a task with so many operations left is decided at once where so many heads are to be expected that they
+    /// go in as a run: more than a chunk. `None` where it is a chunk.
+    pub(crate) fn budget(&self, left: u64, chunk: Budget) -> Option<Budget> {
+        let is_run = left >= self.heads_min as u64 && chunk.operations >= self.heads_min.min(BUDGET_MIN);
+        is_run.then(|| Budget {
+            operations: chunk.operations.max(self.operations),
+            bytes: chunk.bytes.saturating_mul(BYTES_TIMES),
+        })
     }
 
     pub(crate) fn at(&self, step: RunStep) {

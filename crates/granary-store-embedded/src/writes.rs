@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::catalog::{SourceState, Writer};
 use crate::effects::{CASCADE_MAX, Chunk, Ground};
-use crate::keys::{TaskClass, TaskPlace};
+use crate::keys::{RecordKeys, TaskClass, TaskPlace};
 use crate::rows::{self, InlineRow, LaneRow, SpecRow, Spool};
 use crate::sync::Commit;
 use crate::{EmbeddedStore, Inner, lock};
@@ -143,7 +143,8 @@ impl Inner {
             purge: None,
             cascade_max: CASCADE_MAX,
         };
-        let (current, read) = self.current(&ground, &plan)?;
+        let keys = RecordKeys::of(source, plan.records());
+        let (current, read) = self.current(&ground, &plan, &keys)?;
         let decision = plan.decide(current, now, writer.lane.stamp_next);
         if decision.failure_count() > 0 {
             // Refused by what may not be durable yet: nothing is shown before it is.
