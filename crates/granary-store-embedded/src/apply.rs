@@ -13,7 +13,7 @@ use granary_store::{
 };
 
 use crate::catalog::{SourceState, Writer};
-use crate::effects::{CASCADE_MAX, Chunk, Ground, Read, edge_ends};
+use crate::effects::{CASCADE_MAX, Chunk, Ground, Read};
 use crate::keys::{self, RecordKeys, TaskClass, TaskPlace};
 use crate::rows::{self, HeadRow, InlineRow, LaneRow, SpecRow, Spool};
 use crate::runs::{Of, Run};
@@ -415,31 +415,18 @@ impl Inner {
                 heads[record] = Some(row.head());
             }
         }
-        let mut neighbours = Vec::with_capacity(plan.bounds().len());
-        for (end, count) in plan.bounds() {
-            let (direction, prefix) = keys::bound(source, &end);
-            let keyspace = match direction {
-                Direction::From => &self.keyspaces.edges,
-                Direction::To => &self.keyspaces.edges_in,
-            };
-            let mut others = Vec::new();
-            for row in keyspace.prefix(prefix) {
-                if others.len() == count {
-                    break;
-                }
-                let (_, other) = edge_ends(&row.key().map_err(engine)?)?;
-                if ground.marks.is_empty() || self.is_shown(ground, &end, &other)? {
-                    others.push(other);
-                }
-            }
-            neighbours.push(others);
-        }
+        let neighbours = self.neighbours(ground, plan)?;
         let read = Read { plan, keys, stored };
         Ok((Current { heads, neighbours }, read))
     }
 
     /// False where marks hide the edge at a bounded end.
-    fn is_shown(&self, ground: &Ground<'_>, end: &BoundedEnd<'_>, other: &ResourceId) -> Result<bool> {
+    pub(crate) fn is_shown(
+        &self,
+        ground: &Ground<'_>,
+        end: &BoundedEnd<'_>,
+        other: &ResourceId,
+    ) -> Result<bool> {
         let (from, to) = match end.direction {
             Direction::From => (end.id, other),
             Direction::To => (other, end.id),

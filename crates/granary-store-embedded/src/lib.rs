@@ -20,6 +20,7 @@ mod format;
 mod keys;
 mod lanes;
 mod marks;
+mod neighbours;
 mod open;
 mod purge;
 mod read;
