@@ -12,7 +12,7 @@ use granary_store::{Budget, Lane, ReceiptsChunk, Result, Step, StoreError, TaskP
 use crate::ahead::{Ahead, Prepared};
 use crate::catalog::{SourceState, Writer};
 use crate::counts::Recounted;
-use crate::effects::{Chunk, Ground, Read, edge_ends};
+use crate::effects::{Chunk, Ground, Read};
 use crate::keys::{self, RecordKeys, TaskPlace};
 use crate::rows::{self, HeadRow, InlineRow, LaneRow, SpecRow};
 use crate::runs::{Of, Run};
@@ -315,7 +315,6 @@ impl Inner {
         plan: &'p Plan<'a>,
         keys: &'p RecordKeys,
     ) -> Result<(Current, Read<'p, 'a>)> {
-        let source = ground.source;
         let records = plan.records();
         let (mut stored, mut heads) = (vec![None; records.len()], vec![None; records.len()]);
         // In the order of the keys, so that neighbours share a block.
@@ -330,31 +329,18 @@ impl Inner {
                 heads[record] = Some(row.head());
             }
         }
-        let mut neighbours = Vec::with_capacity(plan.bounds().len());
-        for (end, count) in plan.bounds() {
-            let (direction, prefix) = keys::bound(source, &end);
-            let keyspace = match direction {
-                Direction::From => &self.keyspaces.edges,
-                Direction::To => &self.keyspaces.edges_in,
-            };
-            let mut others = Vec::new();
-            for row in keyspace.prefix(prefix) {
-                if others.len() == count {
-                    break;
-                }
-                let (_, other) = edge_ends(&row.key().map_err(engine)?)?;
-                if ground.marks.is_empty() || self.is_shown(ground, &end, &other)? {
-                    others.push(other);
-                }
-            }
-            neighbours.push(others);
-        }
+        let neighbours = self.neighbours(ground, plan)?;
         let read = Read { plan, keys, stored };
         Ok((Current { heads, neighbours }, read))
     }
 
     /// False where marks hide the edge at a bounded end.
-    fn is_shown(&self, ground: &Ground<'_>, end: &BoundedEnd<'_>, other: &ResourceId) -> Result<bool> {
+    pub(crate) fn is_shown(
+        &self,
+        ground: &Ground<'_>,
+        end: &BoundedEnd<'_>,
+        other: &ResourceId,
+    ) -> Result<bool> {
         let (from, to) = match end.direction {
             Direction::From => (end.id, other),
             Direction::To => (other, end.id),

@@ -24,6 +24,7 @@ mod format;
 mod keys;
 mod lanes;
 mod marks;
+mod neighbours;
 mod numbers;
 mod open;
 mod purge;
