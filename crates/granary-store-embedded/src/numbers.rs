@@ -36,6 +36,7 @@ impl Inner {
     pub(crate) fn new_segment_number(&self) -> Result<u32> {
         let mut left = lock(&self.numbers.0);
         if left.next == left.end {
+            self.check_open()?;
             let end = left.end.checked_add(SET_ASIDE);
             let end = end.ok_or_else(|| StoreError::Unavailable("no number is left for a segment".into()))?;
             // What names a segment is committed later, so it is not durable before this is.

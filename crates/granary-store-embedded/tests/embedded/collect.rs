@@ -474,7 +474,7 @@ async fn readers_beside_rounds_see_every_body() {
         })
         .collect();
     let mut round = 0;
-    while world.store.collection_figures().rounds < 60 {
+    while world.store.collection_figures().rounds < 25 {
         round += 1;
         world.bulk(&upserts((round * 53) % 200..400, round)).await;
     }

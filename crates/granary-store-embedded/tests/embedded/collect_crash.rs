@@ -106,8 +106,8 @@ async fn a_kill_at_any_step_of_a_round_loses_nothing_and_leaves_no_file() {
     let folder = fixture.new_folder();
     let copies = Copies::default();
     let collection = Collection {
-        window_heads_max: 40,
-        batch_heads_max: 15,
+        window_heads_max: 80,
+        batch_heads_max: 30,
         observer: Some(Arc::new(copier(&fixture, folder.path(), &copies))),
         ..everything()
     };

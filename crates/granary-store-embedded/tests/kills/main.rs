@@ -1,7 +1,7 @@
-//! A process that applies by runs and is killed for good. A binary of its own: what starts processes holds the locks of
+//! A process that applies by runs, collects all the time and is killed for good. A binary of its own: what starts processes holds the locks of
 //! all folders that it has open until they have begun, and other tests open theirs again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -56,8 +56,16 @@ async fn the_child_that_is_killed() {
     let Ok(folder) = std::env::var(CHILD_FOLDER) else {
         return;
     };
-    let store =
-        EmbeddedStore::open_with(Path::new(&folder), limits(), short_runs(), short_collection()).unwrap();
+    let say = |step| {
+        let mut out = std::io::stdout();
+        writeln!(out, "\nstep {step:?}").unwrap();
+        out.flush().unwrap();
+    };
+    let collection = Collection {
+        observer: Some(Arc::new(say)),
+        ..short_collection()
+    };
+    let store = EmbeddedStore::open_with(Path::new(&folder), limits(), short_runs(), collection).unwrap();
     let world = Arc::new(World::found(store).await);
     let writer = Arc::clone(&world);
     let single_writes = tokio::spawn(async move {
@@ -105,6 +113,7 @@ async fn real_kills_lose_nothing_and_repeat_nothing() {
 
     let lane = reference.claim().await.unwrap();
     let (mut applied, mut before, mut deaths) = (0, 0, 0);
+    let mut steps: BTreeSet<String> = BTreeSet::new();
     let mut acknowledged: BTreeMap<String, u32> = BTreeMap::new();
     while before < total {
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -126,8 +135,10 @@ async fn real_kills_lose_nothing_and_repeat_nothing() {
         let mut last: BTreeMap<String, u32> = BTreeMap::new();
         for line in reader.join().unwrap() {
             let words: Vec<&str> = line.split(' ').collect();
-            if let ["wrote", id, number] = words[..] {
-                last.insert(id.to_owned(), number.parse().unwrap());
+            match words[..] {
+                ["wrote", id, number] => _ = last.insert(id.to_owned(), number.parse().unwrap()),
+                ["step", step] => _ = steps.insert(step.to_owned()),
+                _ => {}
             }
         }
 
@@ -166,4 +177,8 @@ async fn real_kills_lose_nothing_and_repeat_nothing() {
         assert_eq!(codes(&receipts).len() as u64, task.task.counts.total);
     }
     assert!(deaths > 3, "it was over after {deaths} deaths");
+    assert!(
+        steps.contains("Pointed"),
+        "{steps:?} in processes that were killed"
+    );
 }
