@@ -7,15 +7,15 @@ use granary_core::decide::{BoundedEnd, Current, Direction, Plan, RecordKey, Verd
 use granary_core::error::ErrorObject;
 use granary_core::keys::ResourceId;
 use granary_core::time::Timestamp;
-use granary_store::{Budget, Lane, ReceiptsChunk, Result, Step, StoreError, TaskProgress};
+use granary_store::{Budget, CheckedBatch, Lane, ReceiptsChunk, Result, Step, StoreError, TaskProgress};
 
-use crate::ahead::{Ahead, Prepared};
 use crate::catalog::{SourceState, Writer};
 use crate::counts::Recounted;
 use crate::effects::{Chunk, Ground, Read};
 use crate::keys::{self, RecordKeys, TaskPlace};
-use crate::rows::{self, HeadRow, InlineRow, LaneRow, SpecRow};
+use crate::rows::{self, HeadRow, InlineRow, LaneRow, SpecRow, Spool};
 use crate::runs::{Of, Run};
+use crate::segment::OPERATIONS_PER_BLOCK;
 use crate::writes::Answer;
 use crate::{Inner, engine};
 
@@ -34,16 +34,6 @@ struct Decided<'a> {
     stamp_next: u64,
 }
 
-/// A chunk of the task at the head of a lane, to be applied.
-struct Next {
-    place: TaskPlace,
-    /// How far the task is before it.
-    task: TaskProgress,
-    prepared: Prepared,
-    /// Of a purge: the last key that it looked at, and whether that is the last there is.
-    purged: Option<(Vec<u8>, bool)>,
-}
-
 impl Inner {
     pub(crate) fn apply_chunk(&self, lane: &Lane, budget: Budget, now: Timestamp) -> Result<Step> {
         let Ok(state) = self.state_of(&lane.source) else {
@@ -58,9 +48,8 @@ impl Inner {
         let step = self.apply_next(&state, &mut writer, budget, now);
         writer.trying = None;
         // Whoever waits for the lock may lose it to the next chunk, again and again.
-        self.carry_out(&state, &mut writer)
-            .into_iter()
-            .for_each(Answer::tell);
+        let answers = self.carry_out(&state, &mut writer);
+        answers.into_iter().for_each(Answer::tell);
         step
     }
 
@@ -77,85 +66,36 @@ impl Inner {
         };
         let place = state.lane_task(sequence);
         let latest = self.db.snapshot();
-        let task = self.task_row(&latest, &place)?;
+        let mut task = self.task_row(&latest, &place)?;
         writer.trying = Some((sequence, task.cursor));
-        if let Some(purge) = &task.purge {
-            let spec = self.spec(&latest, &place)?;
-            let next = self.next_purged(&latest, place.source, &spec.types[0], purge, budget)?;
-            let next = Next {
-                prepared: Prepared::new(place.source, Chunk::Held(next.deletes), spec),
-                purged: Some((next.after, next.is_last)),
-                place,
-                task,
-            };
-            return self.apply_prepared(state, writer, budget, now, next);
-        }
-        let (cursor, left) = (task.cursor, task.total - task.cursor);
-        let size = self.runs.budget(left, budget).unwrap_or(budget);
-        let ahead = writer
-            .ahead
-            .take()
-            .and_then(|ahead| ahead.of(&place, cursor, size));
-        let prepared = match ahead {
-            Some(prepared) => prepared,
-            None => self.prepare(&place, cursor, size)?,
+        let source = state.source.number;
+        let spec = self.spec(&latest, &place)?;
+        let (purged, chunk) = match &task.purge {
+            Some(purge) => {
+                let next = self.next_purged(&latest, source, &spec.types[0], purge, budget)?;
+                (Some((next.after, next.is_last)), Chunk::Held(next.deletes))
+            }
+            None => {
+                let beside_writes = std::mem::take(&mut writer.was_beside_writes);
+                let budget = self.runs.budget(&task, budget, beside_writes);
+                (None, self.next_operations(&latest, &place, &task, &spec, budget)?)
+            }
         };
-        let (cursor, left) = (cursor + prepared.count(), left - prepared.count());
-        let following = self.runs.budget(left, budget);
-        std::thread::scope(|scope| {
-            let following = following.map(|budget| {
-                scope.spawn(move || {
-                    let prepared = self.prepare(&place, cursor, budget).ok()?;
-                    Some(Ahead {
-                        place,
-                        cursor,
-                        budget,
-                        prepared,
-                    })
-                })
-            });
-            let next = Next {
-                place,
-                task,
-                prepared,
-                purged: None,
-            };
-            let step = self.apply_prepared(state, writer, budget, now, next);
-            // What failed or panicked does so again when its turn has come.
-            writer.ahead = following.and_then(|following| following.join().ok()).flatten();
-            step
-        })
-    }
+        let count = chunk.operations().len() as u64;
 
-    /// Applies a chunk.
-    fn apply_prepared(
-        &self,
-        state: &SourceState,
-        writer: &mut Writer,
-        budget: Budget,
-        now: Timestamp,
-        next: Next,
-    ) -> Result<Step> {
-        let Next {
-            place,
-            mut task,
-            prepared,
-            purged,
-        } = next;
-        let (source, count) = (place.source, prepared.count());
-        let plan = prepared.plan();
+        let plan = Plan::of(chunk.operations(), &spec.types);
         let edge_types = state.edge_types();
         let ground = Ground {
             source,
             edge_types: &edge_types,
             marks: &writer.marks,
-            purge: purged.is_some().then_some(place.sequence),
+            purge: purged.is_some().then_some(sequence),
             cascade_max: budget.operations,
         };
-        let (current, read) = self.current(&ground, plan, prepared.keys())?;
+        let (current, read) = self.current(&ground, &plan)?;
         let decision = plan.decide(current, now, writer.lane.stamp_next);
         let mut batch = self.db.batch();
-        let effects = self.write_effects(&mut batch, &ground, &read, &decision, prepared.chunk())?;
+        let effects = self.write_effects(&mut batch, &ground, &read, &decision, &chunk)?;
         match purged {
             Some((after, is_last)) => {
                 // Edges that are still under marks of this purge are removed, and counted, before it ends.
@@ -175,7 +115,7 @@ impl Inner {
         let decided = Decided {
             place: &place,
             task: &task,
-            spec: prepared.spec(),
+            spec: &spec,
             heads: effects.heads,
             counts: writer.counts.after(&effects.counts, now),
             edges: effects.edges,
@@ -308,14 +248,82 @@ impl Inner {
         }
     }
 
+    /// The operations of a task from its cursor on, within the budget.
+    fn next_operations(
+        &self,
+        latest: &fjall::Snapshot,
+        place: &TaskPlace,
+        task: &TaskProgress,
+        spec: &SpecRow,
+        budget: Budget,
+    ) -> Result<Chunk> {
+        let most = budget.operations.max(1) as u64;
+        let segments = match &spec.spool {
+            Spool::Inline => return self.next_inline(latest, place, task.cursor as usize, budget),
+            Spool::Segments(segments) => segments,
+        };
+        let (mut operations, mut places) = (Vec::new(), Vec::new());
+        let at = segments.partition_point(|(_, first)| *first <= task.cursor) - 1;
+        let (number, first) = segments[at];
+        let segment = self.segment(number)?;
+        let mut next = task.cursor - first;
+        let count = segment.count()?;
+        let mut meta_bytes = 0;
+        // Bodies stay where they are; meta is read, and may be large.
+        while next < count && (operations.len() as u64) < most && meta_bytes < budget.bytes {
+            let rows = segment.operations(next / OPERATIONS_PER_BLOCK)?;
+            let room = (most - operations.len() as u64) as usize;
+            for row in rows
+                .into_iter()
+                .skip((next % OPERATIONS_PER_BLOCK) as usize)
+                .take(room)
+            {
+                let mut operation = row.operation;
+                operation.meta = self.meta_at(row.meta)?;
+                meta_bytes += operation.meta.as_ref().map_or(0, |meta| meta.bytes() as u64);
+                operations.push(operation);
+                places.push(row.place);
+                next += 1;
+                if meta_bytes >= budget.bytes {
+                    break;
+                }
+            }
+        }
+        Ok(Chunk::Placed(operations, places))
+    }
+
+    fn next_inline(
+        &self,
+        latest: &fjall::Snapshot,
+        place: &TaskPlace,
+        cursor: usize,
+        budget: Budget,
+    ) -> Result<Chunk> {
+        let InlineRow {
+            operations,
+            body_ends,
+            bodies,
+        } = self.inline(latest, place)?;
+        let whole = CheckedBatch {
+            operations,
+            bodies,
+            body_ends,
+        };
+        let fits = whole.operations.len() <= budget.operations && whole.bodies.len() as u64 <= budget.bytes;
+        Ok(Chunk::Held(match cursor == 0 && fits {
+            true => whole,
+            false => whole.chunk(cursor, budget),
+        }))
+    }
+
     /// Reads what a plan asks for.
     pub(crate) fn current<'p, 'a>(
         &self,
         ground: &Ground<'_>,
         plan: &'p Plan<'a>,
-        keys: &'p RecordKeys,
     ) -> Result<(Current, Read<'p, 'a>)> {
         let records = plan.records();
+        let keys = RecordKeys::of(ground.source, records);
         let (mut stored, mut heads) = (vec![None; records.len()], vec![None; records.len()]);
         // In the order of the keys, so that neighbours share a block.
         for record in keys.in_order() {

@@ -10,7 +10,6 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, Schema, StoredDef
 use granary_core::time::Timestamp;
 use granary_store::{Definitions, Result, Source, StoreError, Stored, names_known};
 
-use crate::ahead::Ahead;
 use crate::counts::Counts;
 use crate::keys::{self, TaskClass, TaskPlace};
 use crate::marks::{Marks, Sweep};
@@ -92,8 +91,8 @@ pub(crate) struct Writer {
     pub(crate) sweep: Option<Sweep>,
     /// The task and the cursor of a chunk that was begun and has neither ended nor failed: it panicked.
     pub(crate) trying: Option<(u64, u64)>,
-    /// The chunk that comes next, where it is ready.
-    pub(crate) ahead: Option<Ahead>,
+    /// Single writes came while the last chunk was applied.
+    pub(crate) was_beside_writes: bool,
     /// The source was deleted while somebody waited for this lock.
     pub(crate) deleted: bool,
 }
@@ -123,7 +122,7 @@ impl SourceState {
             counts,
             sweep: None,
             trying: None,
-            ahead: None,
+            was_beside_writes: false,
             deleted: false,
             row,
             lane,

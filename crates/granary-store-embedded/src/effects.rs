@@ -64,7 +64,7 @@ impl Ground<'_> {
 pub(crate) struct Read<'p, 'a> {
     pub(crate) plan: &'p Plan<'a>,
     /// The keys of its records.
-    pub(crate) keys: &'p RecordKeys,
+    pub(crate) keys: RecordKeys,
     /// Their rows, those that marks hide included.
     pub(crate) stored: Vec<Option<HeadRow>>,
 }

@@ -49,15 +49,11 @@ impl Inner {
     pub(crate) fn release_lane(&self, lane: &Lane) {
         let state = self.state_of(&lane.source).ok();
         // Under the lock of the writes: an acceptance either is in the queue by now, or wakes the lane afterwards.
-        let mut writer = state.as_ref().map(|state| lock(&state.writer));
+        let writer = state.as_ref().map(|state| lock(&state.writer));
         let waiting = writer
             .as_ref()
             .is_some_and(|writer| !writer.deleted && (!writer.queue.is_empty() || !writer.marks.is_empty()));
         let mut lanes = lock(&self.lanes);
-        // Kept where the lane is taken up again at once: it may be large, and the lanes many.
-        if let (Some(writer), false) = (&mut writer, lanes.ready.is_empty()) {
-            writer.ahead = None;
-        }
         if lanes.held.get(&lane.source.number) == Some(&lane.fence) {
             lanes.held.remove(&lane.source.number);
             if waiting {

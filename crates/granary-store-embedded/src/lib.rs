@@ -12,7 +12,6 @@
 //!
 //! Bodies that no head points to any more are removed in the background: `collect` says how, and when.
 
-mod ahead;
 mod appliers;
 mod apply;
 mod bodies;

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
-use granary_store::{Budget, Result, StoreError};
+use granary_store::{Budget, Result, StoreError, TaskProgress};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalog;
@@ -41,6 +41,8 @@ use crate::{Inner, Keyspaces, engine, io};
 pub struct Runs {
     /// Operations that are decided as one chunk, where a task has that many left.
     pub operations: usize,
+    /// The same while single writes of the source come: they wait for a chunk.
+    pub operations_beside_writes: usize,
     /// Heads or edges from which on a run is worth its syncs; fewer go by the batch.
     pub heads_min: usize,
     /// Called at each step of a run.
@@ -50,8 +52,10 @@ pub struct Runs {
 impl Default for Runs {
     fn default() -> Self {
         Self {
-            // Longer runs are hardly faster, and take more memory and keep single writes waiting for longer.
-            operations: 32_768,
+            // Longer runs take more memory. Runs of half the length cost a fifth more: each has its syncs, and is a table
+            // that is merged.
+            operations: 65_536,
+            operations_beside_writes: 8_192,
             heads_min: 4_096,
             observer: None,
         }
@@ -81,14 +85,22 @@ const BUDGET_MIN: usize = 256;
 const BYTES_TIMES: u64 = 16;
 
 impl Runs {
-    /// How much of a task with so many operations left is decided at once where so many heads are to be expected that they
-    /// go in as a run: more than a chunk. `None` where it is a chunk.
-    pub(crate) fn budget(&self, left: u64, chunk: Budget) -> Option<Budget> {
-        let is_run = left >= self.heads_min as u64 && chunk.operations >= self.heads_min.min(BUDGET_MIN);
-        is_run.then(|| Budget {
-            operations: chunk.operations.max(self.operations),
-            bytes: chunk.bytes.saturating_mul(BYTES_TIMES),
-        })
+    /// How much of a task is decided at once: more than a chunk where so many heads are to be expected that they go in
+    /// as a run.
+    pub(crate) fn budget(&self, task: &TaskProgress, chunk: Budget, beside_writes: bool) -> Budget {
+        let operations = match beside_writes {
+            true => self.operations_beside_writes,
+            false => self.operations,
+        };
+        let is_run = task.total - task.cursor >= self.heads_min as u64
+            && chunk.operations >= self.heads_min.min(BUDGET_MIN);
+        match is_run {
+            false => chunk,
+            true => Budget {
+                operations: chunk.operations.max(operations),
+                bytes: chunk.bytes.saturating_mul(BYTES_TIMES),
+            },
+        }
     }
 
     pub(crate) fn at(&self, step: RunStep) {
@@ -271,9 +283,17 @@ impl Inner {
     /// take the run: one step for everyone else, and durable once it returns.
     pub(crate) fn commit_run(&self, batch: OwnedWriteBatch, source: u32, of: Of, run: &Run) -> Result<()> {
         let path = path(&self.folder, source, of, run.checksum());
-        let mut redo = Redo::write(&self.folder.redo, path, &run.bytes).map_err(io)?;
+        // Side by side: both wait for the disk.
+        let (redo, tables) = std::thread::scope(|scope| {
+            let redo = scope.spawn(|| Redo::write(&self.folder.redo, path, &run.bytes));
+            let tables = written(&self.keyspaces, of, &run.bytes);
+            (redo.join(), tables)
+        });
+        let mut redo = redo
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            .map_err(io)?;
+        let tables = tables?;
         self.runs.at(RunStep::Written);
-        let tables = written(&self.keyspaces, of, &run.bytes)?;
 
         let gate = self.sync.close_gate();
         let closed_at = Instant::now();

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::catalog::{SourceState, Writer};
 use crate::effects::{CASCADE_MAX, Chunk, Ground};
-use crate::keys::{RecordKeys, TaskClass, TaskPlace};
+use crate::keys::{TaskClass, TaskPlace};
 use crate::rows::{self, InlineRow, LaneRow, SpecRow, Spool};
 use crate::sync::Commit;
 use crate::{EmbeddedStore, Inner, lock};
@@ -110,6 +110,8 @@ fn serve(inner: Arc<Inner>, state: &SourceState) {
 impl Inner {
     /// Carries out the writes that wait by now.
     pub(crate) fn carry_out(&self, state: &SourceState, writer: &mut Writer) -> Vec<Answer> {
+        let asked = state.waiting.take();
+        writer.was_beside_writes |= !asked.is_empty();
         let carry_out = |Asked { write, now, answer }| {
             let written = AssertUnwindSafe(|| self.write_now(state, writer, write, now));
             Answer {
@@ -117,7 +119,7 @@ impl Inner {
                 outcome: catch_unwind(written),
             }
         };
-        state.waiting.take().into_iter().map(carry_out).collect()
+        asked.into_iter().map(carry_out).collect()
     }
 
     /// Decides one write and commits it; what it answers may be shown once the commit is durable.
@@ -143,8 +145,7 @@ impl Inner {
             purge: None,
             cascade_max: CASCADE_MAX,
         };
-        let keys = RecordKeys::of(source, plan.records());
-        let (current, read) = self.current(&ground, &plan, &keys)?;
+        let (current, read) = self.current(&ground, &plan)?;
         let decision = plan.decide(current, now, writer.lane.stamp_next);
         if decision.failure_count() > 0 {
             // Refused by what may not be durable yet: nothing is shown before it is.

@@ -103,7 +103,7 @@ impl Definitions {
 /// that applies operations without reading their bodies need not count them. A store that applies many operations at
 /// once far more cheaply may take more of a large task, but of a budget of fewer than 256 operations never: so asks who
 /// looks for the operation that is at fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Budget {
     /// Operations.
     pub operations: usize,

@@ -28,6 +28,7 @@ fn stopping(folder: &std::path::Path) -> (EmbeddedStore, Receiver<()>, SyncSende
     };
     let runs = Runs {
         operations: 1,
+        operations_beside_writes: 1,
         heads_min: 1,
         observer: Some(Arc::new(observer)),
     };

@@ -95,6 +95,7 @@ fn requests() -> Vec<Vec<Op>> {
 fn by_runs() -> Runs {
     Runs {
         operations: 1,
+        operations_beside_writes: 1,
         heads_min: 1,
         observer: None,
     }

@@ -19,6 +19,7 @@ fn all_by_runs() -> OnDisk {
     OnDisk {
         runs: Runs {
             operations: 1,
+            operations_beside_writes: 1,
             heads_min: 1,
             observer: None,
         },

@@ -33,6 +33,7 @@ async fn decided(world: &World<EmbeddedStore>, tasks: &[StoredTask]) -> usize {
 fn short_runs() -> Runs {
     Runs {
         operations: 400,
+        operations_beside_writes: 400,
         heads_min: 60,
         observer: None,
     }
