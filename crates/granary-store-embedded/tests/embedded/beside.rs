@@ -16,8 +16,8 @@ use crate::limits;
 const LONG: Duration = Duration::from_secs(30);
 
 /// A store whose chunks stop before their commit, the lock of their source in hand: each tells that it has, and waits
-/// until it may go on.
-fn stopping(folder: &std::path::Path) -> (EmbeddedStore, Receiver<()>, SyncSender<()>) {
+/// until it may go on. They have so many operations, or one while single writes come.
+fn stopping(folder: &std::path::Path, operations: usize) -> (EmbeddedStore, Receiver<()>, SyncSender<()>) {
     let (reached, has_reached) = sync_channel(0);
     let (go_on, may_go_on) = sync_channel::<()>(0);
     let may_go_on = Mutex::new(may_go_on);
@@ -27,13 +27,20 @@ fn stopping(folder: &std::path::Path) -> (EmbeddedStore, Receiver<()>, SyncSende
         }
     };
     let runs = Runs {
-        operations: 1,
+        operations,
         operations_beside_writes: 1,
         heads_min: 1,
         observer: Some(Arc::new(observer)),
     };
     let store = EmbeddedStore::open_with(folder, limits(), runs, Collection::default()).unwrap();
     (store, has_reached, go_on)
+}
+
+/// Applies what there is.
+async fn applied(world: Arc<World<EmbeddedStore>>) {
+    let lane = world.claim().await.unwrap();
+    world.drain(&lane, operations(1)).await;
+    world.store.release_lane(lane).await;
 }
 
 /// Begins a write and leaves it in the queue.
@@ -47,19 +54,12 @@ fn begun<'a>(world: &'a World<EmbeddedStore>, op: Op) -> Pin<Box<dyn Future<Outp
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_that_wait_are_carried_out_between_two_chunks() {
     let folder = tempfile::tempdir().unwrap();
-    let (store, has_reached, go_on) = stopping(folder.path());
+    let (store, has_reached, go_on) = stopping(folder.path(), 1);
     let world = Arc::new(World::new(store).await);
     let task = world
         .accept(&[create("person", "ann", 1), create("person", "bob", 1)])
         .await;
-    let lane = world.claim().await.unwrap();
-    let applying = tokio::spawn({
-        let world = Arc::clone(&world);
-        async move {
-            world.drain(&lane, operations(1)).await;
-            world.store.release_lane(lane).await;
-        }
-    });
+    let applying = tokio::spawn(applied(Arc::clone(&world)));
     has_reached.recv_timeout(LONG).unwrap();
     let kept: Vec<_> = (0..20)
         .map(|at| begun(&world, upsert("person", "eve", at)))
@@ -85,4 +85,27 @@ async fn writes_that_wait_are_carried_out_between_two_chunks() {
     world.settle().await;
     let task = world.task(&task).await;
     assert_eq!(codes(&world.receipts(&task).await), [200, 200]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chunks_are_short_while_writes_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, has_reached, go_on) = stopping(folder.path(), 4);
+    let world = Arc::new(World::new(store).await);
+    let people: Vec<Op> = (0..8)
+        .map(|at| create("person", &format!("id-{at}"), at))
+        .collect();
+    world.accept(&people).await;
+    let applying = tokio::spawn(applied(Arc::clone(&world)));
+    has_reached.recv_timeout(LONG).unwrap();
+    let write = begun(&world, upsert("person", "eve", 1));
+    // Four operations, then one, then the three that are left.
+    for _ in 0..2 {
+        go_on.send(()).unwrap();
+        has_reached.recv_timeout(LONG).unwrap();
+    }
+    go_on.send(()).unwrap();
+    tokio::time::timeout(LONG, applying).await.unwrap().unwrap();
+    assert!(has_reached.try_recv().is_err(), "there was a fourth chunk");
+    write.await.unwrap();
 }
