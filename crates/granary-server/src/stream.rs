@@ -12,12 +12,14 @@ use tokio::sync::mpsc::{self, Sender};
 /// How many records or receipts are read from the store at once for a streamed answer.
 pub(crate) const PAGE: usize = 1_000;
 
+/// An answer goes out in frames of at most this size.
+const FRAME_BYTES: usize = 64 * 1024;
 /// How long a client may take nothing of an answer: what it is made from, a file of receipts say, is kept meanwhile.
 const ANSWER_STILL_MAX: Duration = Duration::from_secs(60);
 
 /// A body made of what `next` gives for one place after another: the bytes, and the place to go on from, `None` at the
 /// end. A failure half way breaks the answer off, so that a client cannot take it for whole; so does a client that takes
-/// nothing for a minute. A piece is made while the one before is sent, and no more than that is held.
+/// nothing for a minute. One piece is held, and the frames on their way.
 pub(crate) fn paged<P, N, F>(first: P, next: N) -> Body
 where
     P: Send + 'static,
@@ -36,33 +38,42 @@ where
     }))
 }
 
-/// Sends each piece, then `None`.
-async fn make<P, N, F>(first: P, next: N, pieces: Sender<io::Result<Option<Bytes>>>)
+/// Sends each piece, frame by frame, then `None`.
+async fn make<P, N, F>(first: P, next: N, frames: Sender<io::Result<Option<Bytes>>>)
 where
     N: Fn(P) -> F,
     F: Future<Output = io::Result<(Vec<u8>, Option<P>)>>,
 {
     let mut place = Some(first);
-    loop {
-        let piece = match place.take() {
-            None => Ok(None),
-            Some(at) => next(at).await.map(|(bytes, after)| {
+    while let Some(at) = place.take() {
+        match next(at).await {
+            Ok((bytes, after)) => {
                 place = after;
-                Some(Bytes::from(bytes))
-            }),
-        };
-        let is_last = !matches!(piece, Ok(Some(_)));
-        match tokio::time::timeout(ANSWER_STILL_MAX, pieces.send(piece)).await {
-            Ok(Ok(())) if !is_last => {}
-            // The client has gone.
-            Ok(_) => return,
-            Err(_) => {
-                let seconds = ANSWER_STILL_MAX.as_secs();
-                tracing::debug!(seconds, "an answer was broken off: its client took nothing of it");
+                let mut piece = Bytes::from(bytes);
+                while !piece.is_empty() {
+                    let frame = piece.split_to(piece.len().min(FRAME_BYTES));
+                    if !sent(&frames, Ok(Some(frame))).await {
+                        return;
+                    }
+                }
+            }
+            Err(error) => {
+                sent(&frames, Err(error)).await;
                 return;
             }
         }
     }
+    sent(&frames, Ok(None)).await;
+}
+
+/// False where nobody takes it.
+async fn sent(frames: &Sender<io::Result<Option<Bytes>>>, frame: io::Result<Option<Bytes>>) -> bool {
+    let taken = tokio::time::timeout(ANSWER_STILL_MAX, frames.send(frame)).await;
+    if taken.is_err() {
+        let seconds = ANSWER_STILL_MAX.as_secs();
+        tracing::debug!(seconds, "an answer was broken off: its client took nothing of it");
+    }
+    matches!(taken, Ok(Ok(())))
 }
 
 #[cfg(test)]

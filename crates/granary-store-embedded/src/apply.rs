@@ -42,11 +42,14 @@ impl Inner {
         let Some(mut writer) = self.writer_of_lane(&state, lane)? else {
             return Ok(Step::Lost);
         };
-        if !writer.marks.is_empty() {
-            return self.sweep(&state, &mut writer, budget.operations, now);
-        }
-        let step = self.apply_next(&state, &mut writer, budget, now);
-        writer.trying = None;
+        let step = match writer.marks.is_empty() {
+            false => self.sweep(&state, &mut writer, budget.operations, now),
+            true => {
+                let step = self.apply_next(&state, &mut writer, budget, now);
+                writer.trying = None;
+                step
+            }
+        };
         // Whoever waits for the lock may lose it to the next chunk, again and again.
         let answers = self.carry_out(&state, &mut writer);
         answers.into_iter().for_each(Answer::tell);

@@ -91,7 +91,7 @@ pub(crate) struct Writer {
     pub(crate) sweep: Option<Sweep>,
     /// The task and the cursor of a chunk that was begun and has neither ended nor failed: it panicked.
     pub(crate) trying: Option<(u64, u64)>,
-    /// Single writes came while the last chunk was applied.
+    /// Single writes came since the last chunk began.
     pub(crate) was_beside_writes: bool,
     /// The source was deleted while somebody waited for this lock.
     pub(crate) deleted: bool,

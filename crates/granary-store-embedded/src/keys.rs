@@ -1,6 +1,8 @@
 //! Keys of the keyspaces. Numbers are big-endian so that keys sort as they count; ids come last or end with a zero
 //! byte, which no id holds.
 
+use std::ops::Bound;
+
 use granary_core::decide::{BoundedEnd, Direction, RecordKey};
 use granary_core::keys::ResourceId;
 use granary_core::ksuid::Ksuid;
@@ -201,6 +203,15 @@ fn start_of(key: &[u8]) -> u128 {
 /// All edges at a bounded end; in `edges` for `From`, in `edges_in` for `To`.
 pub(crate) fn bound(source: u32, end: &BoundedEnd<'_>) -> (Direction, Vec<u8>) {
     (end.direction, edges_at(source, end.number, end.id))
+}
+
+/// Before the first key behind all that start with `prefix`.
+pub(crate) fn behind(prefix: &[u8]) -> Bound<Vec<u8>> {
+    let kept = prefix.iter().rposition(|byte| *byte < u8::MAX);
+    let Some(last) = kept else { return Bound::Unbounded };
+    let mut end = prefix[..=last].to_vec();
+    end[last] += 1;
+    Bound::Excluded(end)
 }
 
 /// `counts`: source, segment.

@@ -359,7 +359,7 @@ impl Store for EmbeddedStore {
         wanted: &[(TypeNumber, RecordId)],
     ) -> Result<Vec<Option<Record>>> {
         let (of, wanted) = (source.clone(), wanted.to_vec());
-        self.read(source, move |inner| inner.records(&of, wanted)).await
+        self.read(source, move |inner| inner.records(&of, &wanted)).await
     }
 
     async fn resources(

@@ -171,6 +171,12 @@ impl Inner {
         }
         let counts = writer.counts.after(&counts, now);
         self.write_counts(&mut batch, source, &counts);
+        // As every batch of the lane it takes the name of a run away.
+        batch.insert(
+            &self.keyspaces.lanes,
+            source.to_be_bytes(),
+            rows::encode(&writer.lane),
+        );
         self.commit(batch)?;
         writer.counts.take(counts);
         self.sync.committed();

@@ -4,6 +4,8 @@
 //! ends, and those that follow each other in the order of keys are often near: so the ends of a chunk are visited in that
 //! order, and the next one is looked for a few rows ahead before it is looked up.
 
+use std::ops::Bound;
+
 use fjall::{Iter, Keyspace, UserKey};
 use granary_core::decide::{Direction, Plan};
 use granary_core::keys::ResourceId;
@@ -33,7 +35,8 @@ impl Inner {
                 });
             let mut ends: Vec<_> = of_direction.collect();
             ends.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
-            let mut walk = Walk::new(keyspace);
+            let Some((last, ..)) = ends.last() else { continue };
+            let mut walk = Walk::new(keyspace, last);
             for (prefix, end, count, others) in ends {
                 walk.go_to(&prefix)?;
                 while others.len() < count
@@ -53,6 +56,8 @@ impl Inner {
 /// A walk over the keys of a keyspace, forwards.
 struct Walk<'k> {
     keyspace: &'k Keyspace,
+    /// Where it ends: behind it there may be any number of edges that are gone.
+    end: Bound<Vec<u8>>,
     /// The rows behind `next`; `None` where none was looked up.
     rows: Option<Iter>,
     /// The next key; none is behind it where there is none.
@@ -61,9 +66,11 @@ struct Walk<'k> {
 }
 
 impl<'k> Walk<'k> {
-    fn new(keyspace: &'k Keyspace) -> Self {
+    /// A walk that goes no further than the keys that start with `last`.
+    fn new(keyspace: &'k Keyspace, last: &[u8]) -> Self {
         Self {
             keyspace,
+            end: keys::behind(last),
             rows: None,
             next: None,
             passed_max: PASSED_MAX,
@@ -82,7 +89,10 @@ impl<'k> Walk<'k> {
             }
             self.passed_max /= 2;
         }
-        self.rows = Some(self.keyspace.range(key..));
+        self.rows = Some(
+            self.keyspace
+                .range((Bound::Included(key.to_vec()), self.end.clone())),
+        );
         self.step()
     }
 
@@ -128,7 +138,7 @@ mod tests {
         }
         for step in [1, 2, 3, 7, 50, 399] {
             for most in [1, 2, 3, 200] {
-                let mut walk = Walk::new(&keyspace);
+                let mut walk = Walk::new(&keyspace, b"409\0");
                 for end in (0..410).step_by(step) {
                     let prefix = format!("{end:03}\0").into_bytes();
                     walk.go_to(&prefix).unwrap();

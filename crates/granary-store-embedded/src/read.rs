@@ -104,18 +104,6 @@ impl Inner {
     pub(crate) fn records(
         &self,
         source: &Source,
-        wanted: Vec<(TypeNumber, RecordId)>,
-    ) -> Result<Vec<Option<Record>>> {
-        match self.records_shown(source, &wanted) {
-            // A body that is not where its head says may have been moved: what is shown now says where to.
-            Err(StoreError::Damaged(_)) => self.records_shown(source, &wanted),
-            read => read,
-        }
-    }
-
-    fn records_shown(
-        &self,
-        source: &Source,
         wanted: &[(TypeNumber, RecordId)],
     ) -> Result<Vec<Option<Record>>> {
         let state = self.state_of(source)?;

@@ -21,6 +21,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -236,21 +237,29 @@ fn table<'a>(
     Ok(Box::new(move || ingestion.finish().map_err(engine)))
 }
 
-/// A redo file that is synced. Dropped before its run has happened, it goes.
+/// A redo file. Dropped before its run has happened, it goes.
 struct Redo {
+    file: File,
     path: PathBuf,
     /// Its batch is committed, or may be: the next start decides.
     named: bool,
 }
 
 impl Redo {
-    fn write(folder: &Path, path: PathBuf, bytes: &[u8]) -> io::Result<Self> {
-        let redo = Self { path, named: false };
-        let mut file = File::create(&redo.path)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        sync_folder(folder)?;
+    fn write(path: PathBuf, bytes: &[u8]) -> io::Result<Self> {
+        let file = File::create(&path)?;
+        let mut redo = Self {
+            file,
+            path,
+            named: false,
+        };
+        redo.file.write_all(bytes)?;
         Ok(redo)
+    }
+
+    fn sync(&self, folder: &Path) -> io::Result<()> {
+        self.file.sync_data()?;
+        sync_folder(folder)
     }
 }
 
@@ -283,16 +292,18 @@ impl Inner {
     /// take the run: one step for everyone else, and durable once it returns.
     pub(crate) fn commit_run(&self, batch: OwnedWriteBatch, source: u32, of: Of, run: &Run) -> Result<()> {
         let path = path(&self.folder, source, of, run.checksum());
-        // Side by side: both wait for the disk.
-        let (redo, tables) = std::thread::scope(|scope| {
-            let redo = scope.spawn(|| Redo::write(&self.folder.redo, path, &run.bytes));
+        // Before the tables: where the disk is full this fails, and they would be left until the next start.
+        let mut redo = Redo::write(path, &run.bytes).map_err(io)?;
+        let tables = std::thread::scope(|scope| {
+            let syncing = std::thread::Builder::new().spawn_scoped(scope, || redo.sync(&self.folder.redo));
             let tables = written(&self.keyspaces, of, &run.bytes);
-            (redo.join(), tables)
-        });
-        let mut redo = redo
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            .map_err(io)?;
-        let tables = tables?;
+            syncing
+                .map_err(io)?
+                .join()
+                .unwrap_or_else(|panic| resume_unwind(panic))
+                .map_err(io)?;
+            tables
+        })?;
         self.runs.at(RunStep::Written);
 
         let gate = self.sync.close_gate();

@@ -316,7 +316,11 @@ impl Segment {
     }
 
     fn block(&self, file: &File, offset: u64) -> Result<(Vec<u8>, usize)> {
-        let cut = |_| self.damaged(&format!("the block at {offset} is cut off"));
+        let cut = |error: io::Error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => self.damaged(&format!("the block at {offset} is cut off")),
+            // It may pass.
+            _ => StoreError::Unavailable(format!("segment {}: {error}", self.segment)),
+        };
         let mut header = [0; BLOCK_HEADER];
         file.read_exact_at(&mut header, offset).map_err(cut)?;
         let word =

@@ -15,6 +15,7 @@ mod tests;
 mod window;
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -242,6 +243,8 @@ impl Inner {
         loop {
             pace.go_on()?;
             self.check_open()?;
+            // A round that broke off may have pointed heads to a segment that is a victim now: the walk must see them so.
+            self.sync.wait(self.sync.last_commit())?;
             let Some(chosen) = self.choose(below)? else { break };
             self.round(&chosen, &mut pace)?;
         }
@@ -291,11 +294,12 @@ fn keep_collecting(inner: &Inner, every: Duration) {
     let state = &inner.collection;
     while !state.stopping() {
         state.rest(every);
-        match inner.collect(true) {
-            Ok(_) => {}
+        match catch_unwind(AssertUnwindSafe(|| inner.collect(true))) {
+            Ok(Ok(_)) => {}
+            Err(_) => tracing::error!("collecting segments panicked; trying again"),
             // What fails for good is said where it failed.
-            Err(_) if state.stopping() || inner.check_open().is_err() => return,
-            Err(error) => tracing::warn!(%error, "segments were not collected; trying again"),
+            Ok(Err(_)) if state.stopping() || inner.check_open().is_err() => return,
+            Ok(Err(error)) => tracing::warn!(%error, "segments were not collected; trying again"),
         }
     }
 }
