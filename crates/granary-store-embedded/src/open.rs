@@ -24,7 +24,7 @@ use crate::sync::Syncer;
 use crate::{Collection, Inner, Keyspaces, collect, engine, io, terminology};
 
 /// Memory for blocks of the database. Small, for the whole server is to stay within its bound.
-const CACHE_BYTES: u64 = 64 << 20;
+const CACHE_BYTES: u64 = 40 << 20;
 /// The journal that a start after a crash has to read.
 const JOURNAL_BYTES_MAX: u64 = 256 << 20;
 /// Files of the database that are kept open: with those of segments and connections well below what a process may
