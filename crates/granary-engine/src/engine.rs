@@ -78,7 +78,8 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) options: EngineOptions,
-    /// Wakes a worker: something was accepted.
+    /// Wakes the workers: something was accepted. All of them, for a single one might be at work, and look again only when
+    /// its turn is over.
     pub(crate) accepted: Notify,
     /// A source was deleted: there may be space to free.
     pub(crate) deleted: Notify,

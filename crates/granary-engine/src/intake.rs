@@ -159,7 +159,7 @@ impl Engine {
                 .accept(revision, inner.clock.now())
                 .await
                 .map_err(error_object)?;
-            inner.accepted.notify_one();
+            inner.accepted.notify_waiters();
             Ok(task)
         })
         .await

@@ -41,7 +41,7 @@ impl Engine {
             let engine = self.clone();
             let accepted = self.to_its_end(async move {
                 let accepted = engine.inner.store.accept_purge(purge, now).await;
-                engine.inner.accepted.notify_one();
+                engine.inner.accepted.notify_waiters();
                 Ok(accepted)
             });
             match accepted.await? {

@@ -387,6 +387,46 @@ async fn what_is_accepted_wakes_a_worker() {
     world.engine.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[expect(
+    clippy::await_holding_lock,
+    reason = "it holds a chunk of a worker, and no other lock"
+)]
+async fn a_small_task_is_begun_while_another_worker_is_in_the_middle_of_a_chunk() {
+    // A chunk of the first source is held for as long as the test holds this.
+    let hold = Arc::new(Mutex::new(()));
+    let (begin, begun) = std::sync::mpsc::channel();
+    let held = Arc::clone(&hold);
+    let hooked = Hooked::new(Duration::ZERO, move |lane, _| {
+        if lane.source.key.as_str() == "clinics" {
+            _ = begin.send(());
+            drop(held.lock().unwrap());
+        }
+        Ok(())
+    });
+    let options = EngineOptions {
+        poll_every: Duration::from_secs(3_600),
+        ..workers(2)
+    };
+    let world = hooked.world(options).await;
+    world.source("other").await;
+    for round in 0..20 {
+        let body = bulk_of([create(&format!("id-{round}"), "A")]);
+        let holding = hold.lock().unwrap();
+        let large = world.accepted("clinics", &body).await;
+        tokio::task::block_in_place(|| begun.recv_timeout(Duration::from_secs(60))).unwrap();
+        // The second one: whoever began the first one has begun to wait after the worker that is held.
+        for _ in 0..2 {
+            let small = world.accepted("other", &body).await;
+            world.ended(&small).await;
+        }
+        drop(holding);
+        world.ended(&large).await;
+        while begun.try_recv().is_ok() {}
+    }
+    world.engine.stop().await;
+}
+
 #[tokio::test]
 async fn what_another_process_accepts_wakes_workers_where_the_store_hints_at_it() {
     let (looks, elsewhere) = (Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));
