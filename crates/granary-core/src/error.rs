@@ -249,6 +249,11 @@ impl ErrorObject {
         Self::new(ErrorType::FailedPrecondition, message)
     }
 
+    /// `ABORTED` with this message.
+    pub fn aborted(message: impl Into<String>) -> Self {
+        Self::new(ErrorType::Aborted, message)
+    }
+
     /// `CONTENT_TOO_LARGE` for the limit with this name and value.
     pub fn over_limit(what: &str, limit: &str, value: u64) -> Self {
         Self::new(

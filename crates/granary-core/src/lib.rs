@@ -7,6 +7,7 @@ pub mod csv;
 pub mod decide;
 pub mod error;
 mod fault;
+pub mod idempotency;
 pub mod json;
 pub mod keys;
 pub mod ksuid;

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::ErrorObject;
-use crate::operation::{Action, TargetType};
+use crate::keys::{RelationshipId, ResourceId};
+use crate::operation::{Action, RecordId, TargetType};
 use crate::time::Timestamp;
 
 /// What became of an operation.
@@ -48,4 +49,17 @@ pub struct Receipt {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorObject>,
+}
+
+impl Receipt {
+    /// The record that it is of; `None` where that is not spelled as ids are.
+    pub fn record_id(&self) -> Option<RecordId> {
+        match self.target_type {
+            TargetType::Resource => ResourceId::parse(&self.id).ok().map(RecordId::Resource),
+            TargetType::Relationship => {
+                let RelationshipId { from, to } = RelationshipId::parse(&self.id).ok()?;
+                Some(RecordId::Relationship { from, to })
+            }
+        }
+    }
 }

@@ -11,15 +11,17 @@ use granary_core::json::without_byte_order_mark;
 use granary_core::keys::{Key, ResourceId};
 use granary_core::ksuid::Ksuid;
 use granary_core::operation::{Action, Operation, RecordId, TargetType, TypeNumber};
+use granary_core::receipt::Receipt;
 use granary_core::task::{TaskId, TaskKind};
 use granary_core::time::Timestamp;
 use granary_core::vocabulary::Vocabularies;
-use granary_store::{CheckedBatch, StoreError, Write, Written};
+use granary_store::{CheckedBatch, FirstAnswer, Source, StoreError, Write, Written};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::engine::{CHANGED_TRIES_MAX, Engine, InFlight};
 use crate::error::{error_object, internal};
+use crate::once::{Known, Once, found_answered, removed};
 use crate::random::{random_bytes, task_id};
 use crate::schemas::CompiledSchema;
 
@@ -42,6 +44,8 @@ pub struct Bundle {
     pub resources: Vec<BundleReceipt>,
     /// One for each operation on a relationship, in order.
     pub relationships: Vec<BundleReceipt>,
+    /// True where it was carried out before, and this request started nothing.
+    pub replayed: bool,
 }
 
 /// What became of one operation of a bundle.
@@ -84,6 +88,9 @@ pub enum BundleMode {
     ValidateOnly,
 }
 
+/// The status of the answer to a bundle that took effect.
+const PERSISTED: u16 = 200;
+
 impl Engine {
     /// Carries out a bundle; one that is refused is told with its receipts. Once begun it runs to its end. An error is
     /// one of the request as a whole.
@@ -93,20 +100,39 @@ impl Engine {
         source: &Key,
         body: Bytes,
         mode: BundleMode,
+        once: Option<Once>,
     ) -> Result<Bundle, ErrorObject> {
-        let (engine, source) = (self.clone(), source.clone());
+        let source = self.source(source).await?;
+        let once = once.filter(|_| mode == BundleMode::Write);
+        let once = once.map(|once| once.with_body(&body));
+        let name = match &once {
+            None => None,
+            Some(once) => match self.take_name(&source, once).await? {
+                Known::New(name) => Some(name),
+                Known::Answered(answer) => return self.replay_bundle(&source, once.replayed(answer)?).await,
+            },
+        };
+        let engine = self.clone();
         self.to_its_end(async move {
-            let _place = place;
-            engine.carry_out(&source, body, mode).await
+            let _held = (place, name);
+            engine.carry_out(&source, body, mode, once).await
         })
         .await
     }
 
-    async fn carry_out(&self, source: &Key, body: Bytes, mode: BundleMode) -> Result<Bundle, ErrorObject> {
-        let source = self.source(source).await?;
+    async fn carry_out(
+        &self,
+        source: &Source,
+        body: Bytes,
+        mode: BundleMode,
+        once: Option<Once>,
+    ) -> Result<Bundle, ErrorObject> {
+        let to_keep = once
+            .as_ref()
+            .map(|once| once.to_keep(PERSISTED, self.answers_kept_since()));
         for _ in 0..CHANGED_TRIES_MAX {
             let now = self.inner.clock.now();
-            let schema = self.schema(&source).await?;
+            let schema = self.schema(source).await?;
             let vocabularies = self.vocabularies(&schema).await?;
             let checking = BundleCheck {
                 engine: self.clone(),
@@ -132,10 +158,15 @@ impl Engine {
                 batch: checked.batch.clone(),
                 definitions_revision: schema.revision,
                 guard: None,
+                idempotent: to_keep.clone(),
             };
             match self.inner.store.write(write, now).await {
                 Err(StoreError::DefinitionsChanged) => {}
-                Err(failure) => return Err(error_object(failure)),
+                Err(failure) => {
+                    return self
+                        .replay_bundle(source, found_answered(failure, once.as_ref())?)
+                        .await;
+                }
                 Ok(Written::Persisted { verdicts, .. }) => {
                     let verdicts = verdicts.into_iter().map(Some).collect();
                     return Ok(checked.receipts(Some(task_id), verdicts, &schema));
@@ -150,6 +181,45 @@ impl Engine {
             }
         }
         Err(error_object(StoreError::DefinitionsChanged))
+    }
+
+    /// What is told of a bundle that was carried out before.
+    async fn replay_bundle(&self, source: &Source, answer: FirstAnswer) -> Result<Bundle, ErrorObject> {
+        let task = self.task_of(source, &answer).await?;
+        let task = task.ok_or_else(|| removed(&answer))?;
+        let total = usize::try_from(task.task.counts.total).unwrap_or(usize::MAX);
+        let receipts = self
+            .inner
+            .store
+            .receipts(&task, 0, total)
+            .await
+            .map_err(error_object)?;
+        let (resources, relationships) = { receipts.into_iter() }
+            .partition::<Vec<_>, _>(|receipt| receipt.target_type == TargetType::Resource);
+        let shown = |receipts: Vec<Receipt>| receipts.iter().map(BundleReceipt::of_persisted).collect();
+        Ok(Bundle {
+            task_id: Some(answer.task_id),
+            resources: shown(resources),
+            relationships: shown(relationships),
+            replayed: true,
+        })
+    }
+}
+
+impl BundleReceipt {
+    /// That of an operation that took effect.
+    fn of_persisted(receipt: &Receipt) -> Self {
+        let operation = Key::parse(&receipt.type_key).ok().zip(receipt.record_id());
+        Self {
+            operation: operation.map(|(type_key, id)| BundleOperation {
+                action: receipt.action,
+                type_key,
+                id,
+            }),
+            verdict: Some(Verdict::Success {
+                unchanged: receipt.unchanged,
+            }),
+        }
     }
 }
 
@@ -183,6 +253,7 @@ impl Checked {
             task_id,
             resources,
             relationships,
+            replayed: false,
         }
     }
 }
@@ -248,6 +319,7 @@ impl BundleCheck {
             task_id: None,
             resources,
             relationships,
+            replayed: false,
         }))
     }
 

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::codes::KeptCodes;
 use crate::error::{error_object, internal, unavailable};
 use crate::lanes::Lanes;
+use crate::once::NamesInFlight;
 use crate::schemas::{CompiledSchema, Schemas, compile};
 
 /// How often a write is tried again because the definitions changed under it.
@@ -83,6 +84,7 @@ pub(crate) struct Inner {
     pub(crate) accepted: Notify,
     /// A source was deleted: there may be space to free.
     pub(crate) deleted: Notify,
+    pub(crate) names: NamesInFlight,
     /// Acceptances and writes that have begun, waited for or not.
     pub(crate) writes: TaskTracker,
     pub(crate) hash_key: [u8; 16],
@@ -137,6 +139,7 @@ impl Engine {
             options,
             accepted: Notify::new(),
             deleted: Notify::new(),
+            names: NamesInFlight::default(),
             writes: TaskTracker::new(),
             stop: CancellationToken::new(),
             workers: TaskTracker::new(),
@@ -156,6 +159,11 @@ impl Engine {
             .inner
             .workers
             .spawn(crate::space::keep_freeing(inner, stop));
+        let (inner, stop) = (Arc::clone(&engine.inner), engine.inner.stop.clone());
+        engine
+            .inner
+            .workers
+            .spawn(crate::space::keep_forgetting(inner, stop));
         engine
     }
 

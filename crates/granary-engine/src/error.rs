@@ -14,6 +14,8 @@ pub fn error_object(failure: StoreError) -> ErrorObject {
         StoreError::DefinitionsChanged => unavailable(
             "the definitions of the source were changed at the same time, again and again; send the request again",
         ),
+        // Whoever may meet it replays the answer.
+        StoreError::Answered(_) => ErrorObject::aborted("the request was carried out before"),
         StoreError::Unavailable(reason) => {
             // A store that is out of reach is so for every call.
             match was_told_lately() {

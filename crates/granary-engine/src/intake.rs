@@ -12,7 +12,7 @@ use granary_core::csv::Sheet;
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::keys::Key;
 use granary_core::operation::TargetType;
-use granary_core::task::TaskKind;
+use granary_core::task::{TaskId, TaskKind};
 use granary_core::time::Timestamp;
 use granary_core::vocabulary::Vocabularies;
 use granary_store::{StoredTask, Upload};
@@ -22,6 +22,7 @@ use tracing::error;
 use crate::check::{CheckedRun, Checks};
 use crate::engine::{Engine, Inner};
 use crate::error::{error_object, internal, unavailable};
+use crate::once::{Known, Once, found_answered};
 use crate::random::task_id;
 use crate::rejection::{Failures, ReceiptsShown, Rejection};
 use crate::schemas::CompiledSchema;
@@ -63,6 +64,8 @@ pub struct BulkRequest {
     pub validate_only: bool,
     /// Which receipts the answer shows if it is rejected.
     pub receipts: ReceiptsShown,
+    /// Where it is to be carried out once. One that is checked only leaves nothing, and may be sent as often as one likes.
+    pub once: Option<Once>,
 }
 
 /// Why a body ends before its end.
@@ -84,6 +87,8 @@ pub enum BodyError {
 pub enum Intake {
     /// It is durable, and this task carries it out.
     Accepted(Box<StoredTask>),
+    /// The same request was accepted before, as this task; this one started nothing.
+    Replayed(TaskId),
     /// It would have been accepted (`validate_only`).
     Valid {
         /// How many operations it has.
@@ -92,6 +97,9 @@ pub enum Intake {
     /// Something is wrong with it; nothing of it is stored.
     Rejected(Box<Rejection>),
 }
+
+/// The status of the answer to a request that becomes a task.
+pub(crate) const ACCEPTED: u16 = 202;
 
 impl Engine {
     /// Takes in a bulk request. An error is one of the call: no such source, over a limit, too much waiting, the
@@ -106,6 +114,19 @@ impl Engine {
     ) -> Result<Intake, ErrorObject> {
         let _place = self.admit()?;
         let source = self.source(&request.source).await?;
+        let once = request.once.clone().filter(|_| !request.validate_only);
+        let body = pin!(body);
+        let _name = match &once {
+            None => None,
+            Some(once) => match self.take_name(&source, once).await? {
+                Known::New(name) => Some(name),
+                Known::Answered(answer) => {
+                    let bytes_max = self.inner.limits.bulk_body_bytes;
+                    let answer = once.clone().replayed_after(answer, body, bytes_max).await?;
+                    return Ok(Intake::Replayed(answer.task_id));
+                }
+            },
+        };
         let schema = self.schema(&source).await?;
         let vocabularies = self.vocabularies(&schema).await?;
         let now = self.inner.clock.now();
@@ -120,13 +141,15 @@ impl Engine {
         };
         let revision = schema.revision;
         let mut reading = Reading::new(&self.inner, &request, splitter, schema, vocabularies, upload, now);
-        reading.read(pin!(body)).await?;
+        reading.once = once;
+        reading.read(body).await?;
+        let once = reading.once.take();
         match reading.finish().await? {
             Read::Rejected(rejection) => Ok(Intake::Rejected(Box::new(rejection))),
             Read::Right { upload: None, count } => Ok(Intake::Valid { count }),
             Read::Right {
                 upload: Some(upload), ..
-            } => Ok(Intake::Accepted(Box::new(self.accept(upload, revision).await?))),
+            } => self.accept(upload, revision, once).await,
         }
     }
 
@@ -152,15 +175,24 @@ impl Engine {
     }
 
     /// Makes the request a task. Runs to its end even if nobody waits for it.
-    async fn accept(&self, upload: Box<dyn Upload>, revision: u64) -> Result<StoredTask, ErrorObject> {
+    async fn accept(
+        &self,
+        mut upload: Box<dyn Upload>,
+        revision: u64,
+        once: Option<Once>,
+    ) -> Result<Intake, ErrorObject> {
+        if let Some(once) = &once {
+            upload.set_idempotent(once.to_keep(ACCEPTED, self.answers_kept_since()));
+        }
         let inner = Arc::clone(&self.inner);
         self.to_its_end(async move {
-            let task = upload
-                .accept(revision, inner.clock.now())
-                .await
-                .map_err(error_object)?;
-            inner.accepted.notify_waiters();
-            Ok(task)
+            match upload.accept(revision, inner.clock.now()).await {
+                Ok(task) => {
+                    inner.accepted.notify_waiters();
+                    Ok(Intake::Accepted(Box::new(task)))
+                }
+                Err(failure) => Ok(Intake::Replayed(found_answered(failure, once.as_ref())?.task_id)),
+            }
         })
         .await
     }
@@ -179,6 +211,8 @@ struct Reading {
     split_error: Option<SplitError>,
     /// The first operation that is not JSON: what comes after it does not matter.
     not_json: Option<SplitError>,
+    /// Takes in what is read, where it is wanted.
+    once: Option<Once>,
 }
 
 /// Where checked runs go.
@@ -248,6 +282,7 @@ impl Reading {
             shown: request.receipts,
             split_error: None,
             not_json: None,
+            once: None,
         }
     }
 
@@ -279,6 +314,9 @@ impl Reading {
             if count > max {
                 let what = "the body of the bulk request";
                 return Err(ErrorObject::over_limit(what, "bulkBodyBytes", max));
+            }
+            if let Some(once) = &mut self.once {
+                once.feed(&piece);
             }
             self.split(&piece).await?;
             while self.in_flight.front().is_some_and(JoinHandle::is_finished) {

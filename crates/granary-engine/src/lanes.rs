@@ -349,7 +349,7 @@ impl Lanes {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -362,7 +362,10 @@ fn pause_after(failures: u32, longest: Duration) -> Duration {
 fn pause_max(failure: &StoreError) -> Duration {
     match failure {
         StoreError::Unavailable(_) => PAUSE_UNREACHED_MAX,
-        StoreError::Refused(_) | StoreError::DefinitionsChanged | StoreError::Damaged(_) => PAUSE_MAX,
+        StoreError::Refused(_)
+        | StoreError::Answered(_)
+        | StoreError::DefinitionsChanged
+        | StoreError::Damaged(_) => PAUSE_MAX,
     }
 }
 

@@ -5,11 +5,22 @@ use granary_core::keys::Key;
 use granary_core::ksuid::Ksuid;
 use granary_core::operation::TargetType;
 use granary_core::task::TaskKind;
-use granary_store::{Purge, StoreError, StoredTask};
+use granary_store::{FirstAnswer, Purge, Source, StoreError, StoredTask};
 
 use crate::engine::{CHANGED_TRIES_MAX, Engine};
 use crate::error::error_object;
+use crate::intake::ACCEPTED;
+use crate::once::{Known, Once, found_answered, removed};
 use crate::random::task_id;
+
+/// A purge that was accepted.
+#[derive(Debug)]
+pub struct Purging {
+    /// Its task.
+    pub task: StoredTask,
+    /// True where it was accepted before, and this request started nothing.
+    pub replayed: bool,
+}
 
 impl Engine {
     /// Accepts the deletion of every record of a type as a task of the source (contract, section 8). `NOT_FOUND` without
@@ -19,8 +30,19 @@ impl Engine {
         source: &Key,
         target: TargetType,
         type_key: &str,
-    ) -> Result<StoredTask, ErrorObject> {
+        once: Option<Once>,
+    ) -> Result<Purging, ErrorObject> {
         let source = self.source(source).await?;
+        let _name = match &once {
+            None => None,
+            Some(once) => match self.take_name(&source, once).await? {
+                Known::New(name) => Some(name),
+                Known::Answered(answer) => return self.purging(&source, once.replayed(answer)?).await,
+            },
+        };
+        let to_keep = once
+            .as_ref()
+            .map(|once| once.to_keep(ACCEPTED, self.answers_kept_since()));
         for _ in 0..CHANGED_TRIES_MAX {
             let schema = self.schema(&source).await?;
             let (found, what) = match target {
@@ -37,6 +59,7 @@ impl Engine {
                 task_id: task_id(TaskKind::Purge, now),
                 of_type: schema.types[index as usize].clone(),
                 definitions_revision: schema.revision,
+                idempotent: to_keep.clone(),
             };
             let engine = self.clone();
             let accepted = self.to_its_end(async move {
@@ -45,11 +68,27 @@ impl Engine {
                 Ok(accepted)
             });
             match accepted.await? {
+                Ok(task) => {
+                    return Ok(Purging {
+                        task,
+                        replayed: false,
+                    });
+                }
                 Err(StoreError::DefinitionsChanged) => {}
-                accepted => return accepted.map_err(error_object),
+                Err(failure) => {
+                    return self
+                        .purging(&source, found_answered(failure, once.as_ref())?)
+                        .await;
+                }
             }
         }
         Err(error_object(StoreError::DefinitionsChanged))
+    }
+
+    async fn purging(&self, source: &Source, answer: FirstAnswer) -> Result<Purging, ErrorObject> {
+        let task = self.task_of(source, &answer).await?;
+        let task = task.ok_or_else(|| removed(&answer))?;
+        Ok(Purging { task, replayed: true })
     }
 
     /// Cancels a task: what is applied by now stays, all else of it never will be. `NOT_FOUND` without the task,

@@ -12,11 +12,14 @@ use granary_core::operation::{Action, Operation, RecordId, TargetType};
 use granary_core::task::{TaskId, TaskKind};
 use granary_core::time::Timestamp;
 use granary_core::vocabulary::Vocabularies;
-use granary_store::{CheckedBatch, Record, Source, StoreError, Write, Written};
+use granary_store::{
+    CheckedBatch, FirstAnswer, Idempotent, Record, Source, StoreError, StoredTask, Write, Written,
+};
 
 use crate::engine::{CHANGED_TRIES_MAX, Engine, InFlight};
 use crate::error::{error_object, internal, unavailable};
 use crate::expected::{Expected, tag_of_record};
+use crate::once::{Known, Once, found_answered};
 use crate::random::{random_bytes, task_id};
 use crate::schemas::CompiledSchema;
 
@@ -47,6 +50,9 @@ pub struct Persisted {
     pub tag: Option<String>,
     /// The id of the contained resource that was changed, where it was one; `outcome` is then what became of that.
     pub part: Option<ResourceId>,
+    /// True where it was carried out before, and this request started nothing. The record is then as it is now, `None`
+    /// where it is gone.
+    pub replayed: bool,
 }
 
 /// What a single write is to do.
@@ -99,15 +105,28 @@ pub struct SingleWrite {
     pub change: Change,
     /// What the caller expects of the record.
     pub expected: Expected,
+    /// Where a create is to be carried out once.
+    pub once: Option<Once>,
 }
 
 impl Engine {
     /// Carries out a single write. Once begun it runs to its end, even if nobody waits for it any more.
     pub async fn write(&self, place: InFlight, write: SingleWrite) -> Result<Persisted, ErrorObject> {
-        let single = self.single(write)?;
+        let mut single = self.single(write)?;
+        let source = self.source(&single.write.source).await?;
+        let once = single.write.once.take();
+        let once = once.map(|once| once.with_body(single.write.change.body().map_or(&[], |body| body)));
+        let name = match &once {
+            None => None,
+            Some(once) => match self.take_name(&source, once).await? {
+                Known::New(name) => Some(name),
+                Known::Answered(answer) => return single.replay(&source, once.replayed(answer)?).await,
+            },
+        };
+        single.write.once = once;
         self.to_its_end(async move {
-            let _place = place;
-            single.write().await
+            let _held = (place, name);
+            single.write(&source).await
         })
         .await
     }
@@ -151,28 +170,32 @@ pub(crate) struct Prepared {
     pub(crate) part: Option<(ResourceId, WriteOutcome)>,
 }
 
+/// The status of the answer to a create.
+const CREATED: u16 = 201;
+
 /// How often a change of a part is made again because the record was written in between. Each time one of those who
 /// meet has written, and no more meet than requests are in flight.
 const RACE_TRIES_MAX: u32 = 100;
 
 impl Single {
-    async fn write(&self) -> Result<Persisted, ErrorObject> {
+    async fn write(&self, source: &Source) -> Result<Persisted, ErrorObject> {
         let engine = &self.engine;
-        let source = engine.source(&self.write.source).await?;
+        let once = self.write.once.as_ref();
+        let to_keep = once.map(|once| once.to_keep(CREATED, engine.answers_kept_since()));
         // The schema that was used last is nearly always the one in force; the store says if not. Only a refusal must
         // not rest on it.
-        let (mut schema, mut in_force) = match engine.inner.schemas.last(&source) {
+        let (mut schema, mut in_force) = match engine.inner.schemas.last(source) {
             Some(last) => (last, false),
-            None => (engine.schema(&source).await?, true),
+            None => (engine.schema(source).await?, true),
         };
         let (mut changed, mut raced) = (0, 0);
         while changed < CHANGED_TRIES_MAX && raced < RACE_TRIES_MAX {
             let now = engine.inner.clock.now();
-            let Prepared { batch, guard, part } = match self.prepare(&source, &schema, now).await {
+            let Prepared { batch, guard, part } = match self.prepare(source, &schema, now).await {
                 Ok(prepared) => prepared,
                 Err(error) if in_force => return Err(error),
                 Err(error) => {
-                    let current = engine.schema(&source).await?;
+                    let current = engine.schema(source).await?;
                     if current.revision == schema.revision {
                         return Err(error);
                     }
@@ -190,13 +213,17 @@ impl Single {
                 batch,
                 definitions_revision: schema.revision,
                 guard,
+                idempotent: to_keep.clone().map(|to_keep| Idempotent {
+                    part: part.as_ref().map(|(id, _)| id.clone()),
+                    ..to_keep
+                }),
             };
             match engine.inner.store.write(write, now).await {
                 Err(StoreError::DefinitionsChanged) => {
-                    (schema, in_force) = (engine.schema(&source).await?, true);
+                    (schema, in_force) = (engine.schema(source).await?, true);
                     changed += 1;
                 }
-                Err(failure) => return Err(error_object(failure)),
+                Err(failure) => return self.replay(source, found_answered(failure, once)?).await,
                 Ok(Written::Refused(verdicts)) => {
                     let refusal = verdicts.into_iter().find_map(|verdict| match verdict {
                         Verdict::Failure(error) => Some(error),
@@ -216,8 +243,9 @@ impl Single {
                         task_id,
                         outcome: outcome.unwrap_or_else(|| self.outcome(record.as_ref(), unchanged)),
                         part,
-                        tag: record.as_ref().map(|record| tag_of_record(&source, &record.head)),
+                        tag: record.as_ref().map(|record| tag_of_record(source, &record.head)),
                         record,
+                        replayed: false,
                     });
                 }
             }
@@ -227,6 +255,45 @@ impl Single {
             return Err(unavailable(message));
         }
         Err(error_object(StoreError::DefinitionsChanged))
+    }
+
+    /// What is told of a write that was carried out before: the record as it is now, if it is there.
+    async fn replay(&self, source: &Source, answer: FirstAnswer) -> Result<Persisted, ErrorObject> {
+        let engine = &self.engine;
+        let record = match engine.task_of(source, &answer).await? {
+            None => None,
+            Some(task) => self.record_of(source, &task).await?,
+        };
+        Ok(Persisted {
+            task_id: answer.task_id,
+            outcome: WriteOutcome::Created,
+            tag: record.as_ref().map(|record| tag_of_record(source, &record.head)),
+            record,
+            part: answer.part,
+            replayed: true,
+        })
+    }
+
+    /// The record that a task wrote, as it is now.
+    async fn record_of(&self, source: &Source, task: &StoredTask) -> Result<Option<Record>, ErrorObject> {
+        let engine = &self.engine;
+        let receipts = engine
+            .inner
+            .store
+            .receipts(task, 0, 1)
+            .await
+            .map_err(error_object)?;
+        let Some(receipt) = receipts.first() else {
+            return Ok(None);
+        };
+        let id = receipt.record_id().ok_or_else(internal)?;
+        let schema = engine.schema(source).await?;
+        let Ok(index) = self.type_index(&schema) else {
+            return Ok(None);
+        };
+        let number = schema.types[index as usize].number;
+        let record = engine.inner.store.record(source, number, &id).await;
+        record.map_err(error_object)
     }
 
     /// True where it is made from the record that is stored.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{ACCEPT_ENCODING, CONNECTION, HOST, ORIGIN};
+use axum::http::header::{ACCEPT_ENCODING, CONNECTION, HOST, IF_MATCH, IF_NONE_MATCH, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,7 @@ use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::ksuid::Ksuid;
 
 use crate::coding::{self, coding_of, encoded};
+use crate::idempotency::IDEMPOTENCY_KEY;
 use crate::linger::lingering;
 use crate::reply::Failure;
 use crate::request::shortened;
@@ -23,13 +24,8 @@ use crate::{App, Calls};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_LEN_MAX: usize = 128;
-/// Headers that change what a write means: ignoring one would break its promise. The first is not understood yet, the
-/// others are by some paths.
-const PROMISES: [(&str, bool); 3] = [
-    ("idempotency-key", false),
-    ("if-match", true),
-    ("if-none-match", true),
-];
+/// Headers that change what a write means, and are understood by some paths: ignoring one would break its promise.
+const PROMISES: [HeaderName; 3] = [IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH];
 
 pub(crate) fn around(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
     routes
@@ -143,9 +139,13 @@ fn refused(method: &Method, route: Option<&str>, headers: &HeaderMap) -> Option<
     }
     // A path that is none is refused as such.
     let conditional = route.is_none_or(routes::conditional);
-    let (header, _) = PROMISES
-        .into_iter()
-        .find(|(name, condition)| headers.contains_key(*name) && !(*condition && conditional))?;
+    let once = route.is_none_or(|path| *method == Method::POST && routes::once(path));
+    let is_kept = |name: &HeaderName| match *name == IDEMPOTENCY_KEY {
+        true => once,
+        false => conditional,
+    };
+    let broken = |name: &HeaderName| headers.contains_key(name) && !is_kept(name);
+    let header = PROMISES.into_iter().find(broken)?;
     let message = format!("the header {header} is not supported here; leave it out");
     Some(ErrorObject::new(ErrorType::Unimplemented, message))
 }

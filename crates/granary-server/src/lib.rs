@@ -6,6 +6,7 @@
 mod coding;
 mod conditions;
 mod cursor;
+mod idempotency;
 mod layers;
 mod linger;
 mod records;

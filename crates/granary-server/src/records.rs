@@ -11,6 +11,7 @@ use granary_engine::Persisted;
 use granary_store::{Record, may_go_on};
 
 use crate::conditions::tagged;
+use crate::idempotency::marked;
 use crate::reply::{raw_json, with_header};
 use crate::routes::next_link;
 
@@ -117,10 +118,11 @@ fn written(
     }
     out.push(b'}');
     let answer = raw_json(status, out);
-    match &persisted.tag {
+    let answer = match &persisted.tag {
         Some(tag) => tagged(answer, tag),
         None => answer,
-    }
+    };
+    marked(answer, persisted.replayed)
 }
 
 /// A page of records, and the cursor of the next one.

@@ -12,6 +12,7 @@
 //!
 //! Bodies that no head points to any more are removed in the background: `collect` says how, and when.
 
+mod answers;
 mod appliers;
 mod apply;
 mod bodies;
@@ -54,8 +55,8 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition}
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, StoreError,
-    StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
+    Budget, Definitions, EdgeFilter, FirstAnswer, Lane, Purge, Record, RequestName, Result, Source, Step,
+    Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 
 pub use collect::{CollectStep, Collection, CollectionFigures};
@@ -97,6 +98,8 @@ struct Keyspaces {
     receipts: Keyspace,
     segments: Keyspace,
     counts: Keyspace,
+    answers: Keyspace,
+    answers_by_time: Keyspace,
     vocabularies: Keyspace,
     concepts: Keyspace,
 }
@@ -321,6 +324,22 @@ impl Store for EmbeddedStore {
     async fn cancel(&self, source: &Source, id: Ksuid, now: Timestamp) -> Result<StoredTask> {
         let source = source.clone();
         self.run(move |inner| inner.cancel(&source, id, now)).await
+    }
+
+    async fn first_answer(
+        &self,
+        source: &Source,
+        name: &RequestName,
+        kept_since: Timestamp,
+    ) -> Result<Option<FirstAnswer>> {
+        let (source, name) = (source.clone(), name.clone());
+        self.run(move |inner| inner.first_answer(&source, &name, kept_since))
+            .await
+    }
+
+    async fn forget_answers(&self, kept_since: Timestamp, limit: usize) -> Result<bool> {
+        self.run(move |inner| inner.forget_answers(kept_since, limit))
+            .await
     }
 
     async fn claim_lane(&self) -> Result<Option<Lane>> {

@@ -166,6 +166,8 @@ impl Keyspaces {
             receipts: db.keyspace("receipts", scanned)?,
             segments: db.keyspace("segments", plain)?,
             counts: db.keyspace("counts", plain)?,
+            answers: db.keyspace("answers", plain)?,
+            answers_by_time: db.keyspace("answers_by_time", scanned)?,
             vocabularies: db.keyspace("vocabularies", plain)?,
             concepts: db.keyspace("concepts", plain)?,
         })

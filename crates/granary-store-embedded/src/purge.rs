@@ -27,6 +27,11 @@ impl Inner {
     pub(crate) fn accept_purge(&self, purge: &Purge, now: Timestamp) -> Result<StoredTask> {
         let state = self.state_of(&purge.source)?;
         let mut writer = self.writer_of(&state)?;
+        if let Err(answered) = self.check_once(purge.source.number, purge.idempotent.as_ref()) {
+            drop(writer);
+            self.sync.wait(self.sync.last_commit())?;
+            return Err(answered);
+        }
         self.limits.admit_task(writer.queue.len() as u64)?;
         let definitions = state.definitions();
         let types = vec![purge.of_type.clone()];
@@ -44,6 +49,8 @@ impl Inner {
         };
         let mut batch = self.db.batch();
         self.write_task(&mut batch, &place, &task, &spec, Some(&InlineRow::default()));
+        let once = purge.idempotent.as_ref();
+        self.keep_answer(&mut batch, place.source, once, purge.task_id, now);
         let row = LaneRow {
             lane_next: place.sequence + 1,
             ..writer.lane.clone()

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use granary_core::operation::{TargetType, TypeRef};
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
-use granary_store::{CheckedBatch, Result, Source, StoreError, StoredTask, TaskProgress, Upload};
+use granary_store::{CheckedBatch, Idempotent, Result, Source, StoreError, StoredTask, TaskProgress, Upload};
 
 use crate::counts::{CountRow, Recounted};
 use crate::format::sync_folder;
@@ -46,6 +46,7 @@ struct Work {
     total: u64,
     /// What this upload counts for in the spooled bytes of the store.
     spooled: u64,
+    idempotent: Option<Idempotent>,
 }
 
 impl EmbeddedUpload {
@@ -73,6 +74,7 @@ impl EmbeddedUpload {
             firsts: Vec::new(),
             total: 0,
             spooled: 0,
+            idempotent: None,
         };
         Ok(Self { work: Some(work) })
     }
@@ -91,6 +93,12 @@ impl Upload for EmbeddedUpload {
         .await?;
         self.work = Some(work);
         Ok(())
+    }
+
+    fn set_idempotent(&mut self, request: Idempotent) {
+        if let Some(work) = &mut self.work {
+            work.idempotent = Some(request);
+        }
     }
 
     async fn accept(mut self: Box<Self>, definitions_revision: u64, now: Timestamp) -> Result<StoredTask> {
@@ -205,6 +213,11 @@ impl Work {
         };
         let state = inner.state_of(&self.source)?;
         let mut writer = inner.writer_of(&state)?;
+        if let Err(answered) = inner.check_once(self.source.number, self.idempotent.as_ref()) {
+            drop(writer);
+            inner.sync.wait(inner.sync.last_commit())?;
+            return Err(answered);
+        }
         inner.limits.admit_task(writer.queue.len() as u64)?;
         let definitions = state.definitions();
         if definitions.revision != definitions_revision {
@@ -236,6 +249,13 @@ impl Work {
             &task,
             &spec,
             finished.is_empty().then_some(&inline),
+        );
+        inner.keep_answer(
+            &mut batch,
+            place.source,
+            self.idempotent.as_ref(),
+            self.task_id,
+            now,
         );
         let mut counts = Recounted::default();
         for segment in &finished {

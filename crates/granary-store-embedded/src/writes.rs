@@ -82,6 +82,10 @@ impl EmbeddedStore {
             tokio::task::spawn_blocking(move || serve(inner, &state));
         }
         match outcome.await {
+            Ok(Ok(Err(StoreError::Answered(answer)))) => {
+                self.inner.sync.durable(self.inner.sync.last_commit()).await?;
+                Err(StoreError::Answered(answer))
+            }
             Ok(Ok(outcome)) => {
                 let (written, commit) = outcome?;
                 self.inner.sync.durable(commit).await?;
@@ -132,6 +136,7 @@ impl Inner {
     ) -> Result<(Written, Commit)> {
         self.check_takes_writes(state, writer)?;
         let source = write.source.number;
+        self.check_once(source, write.idempotent.as_ref())?;
         if state.definitions().revision != write.definitions_revision {
             return Err(StoreError::DefinitionsChanged);
         }
@@ -177,6 +182,8 @@ impl Inner {
         let effects = self.write_effects(&mut batch, &ground, &read, &decision, &chunk)?;
         self.write_receipts(&mut batch, &place, 0, &decision.verdicts, now);
         self.write_task(&mut batch, &place, &task, &spec, Some(&operations));
+        let once = write.idempotent.as_ref();
+        self.keep_answer(&mut batch, source, once, write.task_id, now);
         let row = LaneRow {
             stamp_next: decision.stamp_next,
             at_once_next: place.sequence + 1,

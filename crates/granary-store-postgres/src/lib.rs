@@ -6,6 +6,7 @@
 //! and the lock of that row, never on clocks. Single writes and bundles go beside a chunk: what either was decided on is
 //! locked until it commits (`current.rs`). See `docs/adr/0013` for why.
 
+mod answers;
 mod cascade;
 mod catalog;
 mod chunk;
@@ -45,8 +46,8 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition}
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, StoreError,
-    StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
+    Budget, Definitions, EdgeFilter, FirstAnswer, Lane, Purge, Record, RequestName, Result, Source, Step,
+    Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 
 pub use migrate::SCHEMA_VERSION;
@@ -356,6 +357,19 @@ impl Store for PostgresStore {
 
     async fn cancel(&self, source: &Source, id: Ksuid, now: Timestamp) -> Result<StoredTask> {
         self.inner.cancel(source, id, now).await
+    }
+
+    async fn first_answer(
+        &self,
+        source: &Source,
+        name: &RequestName,
+        kept_since: Timestamp,
+    ) -> Result<Option<FirstAnswer>> {
+        self.inner.first_answer(source, name, kept_since).await
+    }
+
+    async fn forget_answers(&self, kept_since: Timestamp, limit: usize) -> Result<bool> {
+        self.inner.forget_answers(kept_since, limit).await
     }
 
     async fn claim_lane(&self) -> Result<Option<Lane>> {

@@ -21,11 +21,18 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    works_from: 1,
-    sql: include_str!("../migrations/0001.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        works_from: 1,
+        sql: include_str!("../migrations/0001.sql"),
+    },
+    Migration {
+        version: 2,
+        works_from: 1,
+        sql: include_str!("../migrations/0002.sql"),
+    },
+];
 
 /// How long a migration may take, and be waited for: one that makes an index reads a whole table.
 const MIGRATION_TIME_MAX: Duration = Duration::from_secs(3_600);

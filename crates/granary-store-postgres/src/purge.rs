@@ -36,6 +36,9 @@ impl Inner {
         let source = &purge.source;
         let types = std::slice::from_ref(&purge.of_type);
         let accept = |session: Arc<Session>| async move {
+            let once = purge.idempotent.as_ref();
+            self.keep_answer(&session, source.number, once, purge.task_id, now)
+                .await?;
             admit(
                 &session,
                 self.limits,

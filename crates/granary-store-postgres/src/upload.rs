@@ -12,7 +12,7 @@ use granary_core::operation::{TargetType, TypeRef};
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    CheckedBatch, Result, Source, StoreError, StoreLimits, StoredTask, TaskProgress, Upload, pack,
+    CheckedBatch, Idempotent, Result, Source, StoreError, StoreLimits, StoredTask, TaskProgress, Upload, pack,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::debug;
@@ -59,6 +59,7 @@ pub(crate) struct PostgresUpload {
     bytes: u64,
     /// The row is there, and not yet a task.
     is_open: bool,
+    idempotent: Option<Idempotent>,
     _renewing: DropGuard,
 }
 
@@ -103,6 +104,7 @@ impl PostgresUpload {
             written: 0,
             bytes: 0,
             is_open: true,
+            idempotent: None,
             _renewing: keep_renewing(Arc::clone(inner), key).drop_guard(),
         })
     }
@@ -208,6 +210,10 @@ impl Upload for PostgresUpload {
         self.inner.limits.admit_bytes(spooled)
     }
 
+    fn set_idempotent(&mut self, request: Idempotent) {
+        self.idempotent = Some(request);
+    }
+
     async fn accept(mut self: Box<Self>, definitions_revision: u64, now: Timestamp) -> Result<StoredTask> {
         self.inner.check_open()?;
         self.write_segment().await?;
@@ -224,6 +230,10 @@ impl Upload for PostgresUpload {
                 see_source(&session, source).await?;
                 return Err(swept().into());
             }
+            let once = this.idempotent.as_ref();
+            this.inner
+                .keep_answer(&session, source.number, once, this.task_id, now)
+                .await?;
             admit(
                 &session,
                 this.inner.limits,

@@ -41,6 +41,9 @@ impl Inner {
             share_source(session, &write.source),
             lock_ground(session, source, &plan, &batch.operations, &write.types),
         )?;
+        // Those of the same name that held the locks have ended.
+        let once = write.idempotent.as_ref();
+        self.check_once(session, source, once).await?;
         if revision != write.definitions_revision {
             return Err(StoreError::DefinitionsChanged.into());
         }
@@ -50,6 +53,8 @@ impl Inner {
         if decision.failure_count() > 0 {
             return Ok(Written::Refused(decision.verdicts));
         }
+        self.keep_answer(session, source, once, write.task_id, now)
+            .await?;
         let kept = read_kept(session, source, &plan, &decision, batch).await?;
         let records = written(
             &plan,

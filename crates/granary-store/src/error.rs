@@ -5,6 +5,8 @@ use granary_core::keys::Key;
 use granary_core::ksuid::Ksuid;
 use granary_core::task::{Task, TaskId};
 
+use crate::FirstAnswer;
+
 /// What a call of a store returns.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
@@ -17,6 +19,9 @@ pub enum StoreError {
     /// The definitions changed since the caller read them: read them and try again.
     #[error("the definitions changed meanwhile")]
     DefinitionsChanged,
+    /// A request of this name was carried out before, and answered with this; nothing was done now.
+    #[error("a request with this idempotency key was carried out before")]
+    Answered(Box<FirstAnswer>),
     /// The store cannot be reached, is closed, or failed to write; later it may do.
     #[error("the store is not available: {0}")]
     Unavailable(String),

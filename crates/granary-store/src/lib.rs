@@ -4,6 +4,7 @@
 //! and its writes; no store has rules of its own.
 
 mod error;
+mod idempotency;
 pub mod memory;
 mod packed;
 mod progress;
@@ -32,6 +33,7 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 
 pub use error::{Result, StoreError};
+pub use idempotency::{FirstAnswer, Idempotent, RequestName};
 pub use packed::{pack, unpack};
 pub use progress::{PurgeProgress, TaskProgress};
 pub use receipts::{Decided, ReceiptsChunk};
@@ -155,6 +157,8 @@ pub struct Write {
     pub definitions_revision: u64,
     /// What the caller expects of the record that the first operation is on.
     pub guard: Option<Guard>,
+    /// Where it is to be carried out once: [`StoreError::Answered`] where it was.
+    pub idempotent: Option<Idempotent>,
 }
 
 /// The deletion of every record of a type.
@@ -168,6 +172,8 @@ pub struct Purge {
     pub of_type: TypeRef,
     /// The revision of the definitions that the type was found in.
     pub definitions_revision: u64,
+    /// As in [`Write`].
+    pub idempotent: Option<Idempotent>,
 }
 
 /// What became of a [`Write`].
@@ -271,6 +277,18 @@ pub trait Store: Send + Sync + 'static {
     /// Cancels a task of the lane: what is decided by now stays, all else of it never takes effect. Returns when that is
     /// durable; `NOT_FOUND` where there is no such task, `FAILED_PRECONDITION` where it has ended.
     async fn cancel(&self, source: &Source, id: Ksuid, now: Timestamp) -> Result<StoredTask>;
+
+    /// What was answered to the first request of this name, unless that was before `kept_since`.
+    async fn first_answer(
+        &self,
+        source: &Source,
+        name: &RequestName,
+        kept_since: Timestamp,
+    ) -> Result<Option<FirstAnswer>>;
+
+    /// Forgets answers that were given before `kept_since`, at most so many; false once none is left. Such ones are not
+    /// found any more, forgotten or not.
+    async fn forget_answers(&self, kept_since: Timestamp, limit: usize) -> Result<bool>;
 
     /// Takes a lane that has work and that nobody holds, the one that waits longest.
     async fn claim_lane(&self) -> Result<Option<Lane>>;

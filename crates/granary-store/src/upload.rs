@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use granary_core::operation::Operation;
 use granary_core::time::Timestamp;
 
-use crate::{Budget, Result, StoredTask};
+use crate::{Budget, Idempotent, Result, StoredTask};
 
 /// Checked operations in the order sent, with their bodies end to end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,6 +70,9 @@ impl CheckedBatch {
 pub trait Upload: Send {
     /// Spools the next operations.
     async fn push(&mut self, batch: CheckedBatch) -> Result<()>;
+
+    /// Has it accepted once: [`StoreError::Answered`](crate::StoreError::Answered) where a request of its name was.
+    fn set_idempotent(&mut self, request: Idempotent);
 
     /// Makes the request durable and a task, in one step: once this returns, nothing is lost and the task is found.
     /// `definitions_revision` is the revision that the operations were checked by: where definitions were *deleted*

@@ -16,8 +16,8 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::memory::MemoryStore;
 use granary_store::{
-    Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, StoreLimits, Stored,
-    StoredTask, TaskFilter, Terminology, Upload, Write, Written,
+    Budget, Definitions, EdgeFilter, FirstAnswer, Lane, Purge, Record, RequestName, Result, Source, Step,
+    Store, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 use tokio::sync::Notify;
 
@@ -123,6 +123,19 @@ impl Store for FaultyStore {
 
     async fn cancel(&self, source: &Source, id: Ksuid, now: Timestamp) -> Result<StoredTask> {
         self.inner.cancel(source, id, now).await
+    }
+
+    async fn first_answer(
+        &self,
+        source: &Source,
+        name: &RequestName,
+        kept_since: Timestamp,
+    ) -> Result<Option<FirstAnswer>> {
+        self.inner.first_answer(source, name, kept_since).await
+    }
+
+    async fn forget_answers(&self, kept_since: Timestamp, limit: usize) -> Result<bool> {
+        self.inner.forget_answers(kept_since, limit).await
     }
 
     async fn claim_lane(&self) -> Result<Option<Lane>> {

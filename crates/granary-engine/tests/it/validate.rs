@@ -165,6 +165,7 @@ fn write(target: TargetType, type_key: &str, change: Change) -> SingleWrite {
         type_key: type_key.to_owned(),
         change,
         expected: Expected::Anything,
+        once: None,
     }
 }
 
@@ -237,7 +238,7 @@ async fn bundle(world: &World, resources: Vec<Value>, relationships: Vec<Value>)
     let send = |mode| {
         let place = world.engine.admit().unwrap();
         let (source, sent) = (key("clinics"), sent.clone());
-        async move { world.engine.bundle(place, &source, sent, mode).await }
+        async move { world.engine.bundle(place, &source, sent, mode, None).await }
     };
     let validated = send(BundleMode::ValidateOnly).await;
     let written = send(BundleMode::Write).await;

@@ -134,6 +134,7 @@ impl World {
             type_key: of_type.to_owned(),
             change,
             expected,
+            once: None,
         };
         self.engine.write(self.engine.admit().unwrap(), write).await
     }
@@ -162,7 +163,7 @@ impl World {
     pub(crate) async fn accepted(&self, source: &str, body: &str) -> StoredTask {
         match self.bulk(request(source), body).await.unwrap() {
             Intake::Accepted(task) => *task,
-            Intake::Valid { .. } => panic!("was to be stored"),
+            Intake::Valid { .. } | Intake::Replayed(_) => panic!("was to be stored"),
             Intake::Rejected(rejection) => panic!("rejected: {}", answer(*rejection)),
         }
     }
@@ -219,6 +220,7 @@ pub(crate) fn request(source: &str) -> BulkRequest {
         format: BodyFormat::Json,
         validate_only: false,
         receipts: ReceiptsShown::All,
+        once: None,
     }
 }
 

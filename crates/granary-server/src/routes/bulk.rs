@@ -12,10 +12,11 @@ use granary_api::tasks::TaskQuery;
 use granary_api::{CSV, JSON, NDJSON, bulk};
 use granary_core::error::ErrorObject;
 use granary_core::operation::TargetType;
-use granary_core::task::TaskKind;
+use granary_core::task::{TaskId, TaskKind};
 use granary_engine::{BodyFormat, BulkRequest, CsvFormat, Intake, ReceiptsShown, Rejection};
 
 use crate::App;
+use crate::idempotency::{Idempotency, marked};
 use crate::reply::{Reply, json, raw_json, valid, with_header};
 use crate::request::{Asked, Path, body_pieces, body_type, existing, shortened};
 use crate::routes::tasks;
@@ -27,18 +28,20 @@ pub(super) async fn resources(
     app: Shared,
     path: Path<String>,
     query: Asked<BulkQuery>,
+    idempotency: Idempotency,
     request: Request,
 ) -> Reply {
-    send(app, path, query, request, TargetType::Resource).await
+    send(app, path, query, idempotency, request, TargetType::Resource).await
 }
 
 pub(super) async fn relationships(
     app: Shared,
     path: Path<String>,
     query: Asked<BulkQuery>,
+    idempotency: Idempotency,
     request: Request,
 ) -> Reply {
-    send(app, path, query, request, TargetType::Relationship).await
+    send(app, path, query, idempotency, request, TargetType::Relationship).await
 }
 
 pub(super) async fn resources_task(
@@ -61,11 +64,13 @@ async fn send(
     State(app): Shared,
     Path(source): Path<String>,
     Asked(query): Asked<BulkQuery>,
+    idempotency: Idempotency,
     request: Request,
     target: TargetType,
 ) -> Reply {
     let source = existing("source", &source)?;
-    let format = match body_type(request.headers(), &[JSON, NDJSON, CSV])? {
+    let media_type = body_type(request.headers(), &[JSON, NDJSON, CSV])?;
+    let format = match media_type {
         CSV => BodyFormat::Csv(CsvFormat {
             type_key: query.type_key,
             action: query.action,
@@ -91,17 +96,20 @@ async fn send(
         format,
         validate_only: query.validate_only,
         receipts,
+        once: idempotency.once(&app.engine, media_type),
+    };
+    let accepted = |id: TaskId| {
+        let answer = json(StatusCode::ACCEPTED, &BulkAccepted::new(id));
+        let folder = folder_of(target);
+        with_header(
+            answer,
+            LOCATION,
+            &format!("/sources/{source}/v1/{folder}/bulk/{id}"),
+        )
     };
     match app.engine.bulk(bulk, body).await? {
-        Intake::Accepted(task) => {
-            let answer = json(StatusCode::ACCEPTED, &BulkAccepted::new(task.task.id));
-            let folder = folder_of(target);
-            Ok(with_header(
-                answer,
-                LOCATION,
-                &format!("/sources/{source}/v1/{folder}/bulk/{}", task.task.id),
-            ))
-        }
+        Intake::Accepted(task) => Ok(accepted(task.task.id)),
+        Intake::Replayed(id) => Ok(marked(accepted(id), true)),
         Intake::Valid { count } => Ok(valid(count)),
         Intake::Rejected(rejection) => Ok(rejected(*rejection)),
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use granary_api::JSON;
 use granary_api::bundle::{BundleAnswer, BundleReceipt, BundleStatus};
 use granary_api::resources::WriteQuery;
 use granary_core::decide::Verdict;
@@ -11,6 +12,7 @@ use granary_core::receipt::ReceiptStatus;
 use granary_engine::{Bundle, BundleMode};
 
 use crate::App;
+use crate::idempotency::{Idempotency, marked};
 use crate::reply::{Reply, json, valid};
 use crate::request::{Asked, Path, existing, json_body};
 
@@ -18,6 +20,7 @@ pub(super) async fn write(
     State(app): State<Arc<App>>,
     Path(source): Path<String>,
     Asked(query): Asked<WriteQuery>,
+    idempotency: Idempotency,
     request: Request,
 ) -> Reply {
     let source = existing("source", &source)?;
@@ -27,7 +30,8 @@ pub(super) async fn write(
         true => BundleMode::ValidateOnly,
         false => BundleMode::Write,
     };
-    let bundle = app.engine.bundle(place, &source, body, mode).await?;
+    let once = idempotency.once(&app.engine, JSON);
+    let bundle = app.engine.bundle(place, &source, body, mode, once).await?;
     let status = match bundle.failure() {
         Some(error) => StatusCode::from_u16(error.code).unwrap_or(StatusCode::BAD_REQUEST),
         None if mode == BundleMode::ValidateOnly => {
@@ -36,7 +40,8 @@ pub(super) async fn write(
         }
         None => StatusCode::OK,
     };
-    Ok(json(status, &answer(bundle)))
+    let replayed = bundle.replayed;
+    Ok(marked(json(status, &answer(bundle)), replayed))
 }
 
 fn answer(bundle: Bundle) -> BundleAnswer {

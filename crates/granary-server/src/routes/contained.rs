@@ -6,14 +6,16 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{ALLOW, LOCATION};
 use axum::response::{IntoResponse, Response};
+use granary_api::JSON;
 use granary_core::contained::{self, ContainedPath};
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::keys::{Key, ResourceId};
 use granary_core::operation::{RecordId, TargetType};
-use granary_engine::{Change, PartChange, SingleWrite, WriteOutcome, error_object, tag_of_record};
+use granary_engine::{Change, Once, PartChange, SingleWrite, WriteOutcome, error_object, tag_of_record};
 
 use crate::App;
 use crate::conditions::Conditions;
+use crate::idempotency::Idempotency;
 use crate::records;
 use crate::reply::{Failure, Reply, raw_json, with_header};
 use crate::request::{NoQuery, Path, existing, json_body, shortened};
@@ -96,6 +98,7 @@ pub(super) async fn add(
     Path(names): Names,
     _: NoQuery,
     conditions: Conditions,
+    idempotency: Idempotency,
     request: Request,
 ) -> Reply {
     let named = Named::parse(names)?;
@@ -105,7 +108,8 @@ pub(super) async fn add(
     let place = app.engine.admit()?;
     let bytes_max = app.engine.limits().single_body_bytes;
     let body = json_body(request, "singleBodyBytes", bytes_max).await?;
-    write(&app, place, named, conditions, PartChange::Add(body)).await
+    let once = idempotency.once(&app.engine, JSON);
+    write(&app, place, named, conditions, PartChange::Add(body), once).await
 }
 
 pub(super) async fn put(
@@ -122,7 +126,7 @@ pub(super) async fn put(
     let place = app.engine.admit()?;
     let bytes_max = app.engine.limits().single_body_bytes;
     let body = json_body(request, "singleBodyBytes", bytes_max).await?;
-    write(&app, place, named, conditions, PartChange::Put(body)).await
+    write(&app, place, named, conditions, PartChange::Put(body), None).await
 }
 
 pub(super) async fn remove(
@@ -136,7 +140,7 @@ pub(super) async fn remove(
         return Ok(no_such_method("DELETE", OF_ALL));
     }
     let place = app.engine.admit()?;
-    write(&app, place, named, conditions, PartChange::Remove).await
+    write(&app, place, named, conditions, PartChange::Remove, None).await
 }
 
 /// Answers the root as it is now: its version and its tag are those of all that it contains.
@@ -146,6 +150,7 @@ async fn write(
     named: Named,
     conditions: Conditions,
     change: PartChange,
+    once: Option<Once>,
 ) -> Reply {
     let expected = conditions.of_write()?;
     let Named {
@@ -163,6 +168,7 @@ async fn write(
         type_key: type_key.clone(),
         change: Change::Contained(root, path, change),
         expected,
+        once,
     };
     let persisted = app.engine.write(place, write).await?;
     let status = match persisted.outcome {

@@ -34,11 +34,13 @@ pub(crate) struct Route {
     pub(crate) methods: &'static [&'static str],
     /// True where writes honour `If-Match` and `If-None-Match`.
     pub(crate) conditional: bool,
+    /// True where a POST honours `Idempotency-Key`.
+    pub(crate) once: bool,
 }
 
 /// Makes the router and the table of what it routes from one list, so that neither can miss a path of the other.
 macro_rules! routes {
-    ($($path:literal $($flag:ident)? { $($method:ident $handler:path),+ })+) => {
+    ($($path:literal $($flag:ident)* { $($method:ident $handler:path),+ })+) => {
         /// Every path of the contract.
         pub(crate) fn all() -> Router<Arc<App>> {
             Router::new()$(.route($path, MethodRouter::new()$(.$method($handler))+))+
@@ -48,11 +50,14 @@ macro_rules! routes {
         pub(crate) const TABLE: &[Route] = &[$(Route {
             path: $path,
             methods: &[$(stringify!($method)),+],
-            conditional: routes!(@flag $($flag)?),
+            conditional: false $(|| routes!(@conditional $flag))*,
+            once: false $(|| routes!(@once $flag))*,
         }),+];
     };
-    (@flag) => { false };
-    (@flag conditional) => { true };
+    (@conditional conditional) => { true };
+    (@conditional once) => { false };
+    (@once once) => { true };
+    (@once conditional) => { false };
 }
 
 routes! {
@@ -70,19 +75,19 @@ routes! {
         delete definitions::delete_relationship_definition
     }
 
-    "/sources/{source}/v1/resources/bulk" { post bulk::resources }
+    "/sources/{source}/v1/resources/bulk" once { post bulk::resources }
     "/sources/{source}/v1/resources/bulk/{id}" { get bulk::resources_task }
-    "/sources/{source}/v1/resources/{type}" conditional { get resources::list, post resources::create }
+    "/sources/{source}/v1/resources/{type}" conditional once { get resources::list, post resources::create }
     "/sources/{source}/v1/resources/{type}/{id}" conditional {
         get resources::show, put resources::upsert, delete resources::delete
     }
-    "/sources/{source}/v1/resources/{type}/{id}/{*contained}" conditional {
+    "/sources/{source}/v1/resources/{type}/{id}/{*contained}" conditional once {
         get contained::show, post contained::add, put contained::put, delete contained::remove
     }
 
-    "/sources/{source}/v1/relationships/bulk" { post bulk::relationships }
+    "/sources/{source}/v1/relationships/bulk" once { post bulk::relationships }
     "/sources/{source}/v1/relationships/bulk/{id}" { get bulk::relationships_task }
-    "/sources/{source}/v1/relationships/{type}" conditional {
+    "/sources/{source}/v1/relationships/{type}" conditional once {
         get relationships::list, post relationships::create
     }
     "/sources/{source}/v1/relationships/{type}/{id}" conditional {
@@ -96,8 +101,8 @@ routes! {
     "/sources/{source}/v1/tasks/{id}/events" { get not_yet }
     "/sources/{source}/v1/tasks/{id}/cancel" { post tasks::cancel }
     "/sources/{source}/v1/tasks/{id}/retry" { post not_yet }
-    "/sources/{source}/v1/bundle" { post bundle::write }
-    "/sources/{source}/v1/purge" { post purge::start }
+    "/sources/{source}/v1/bundle" once { post bundle::write }
+    "/sources/{source}/v1/purge" once { post purge::start }
     "/sources/{source}/v1/purge/{id}" { get purge::show }
 
     "/terminology/v1/vocabularies" { get terminology::list_vocabularies }
@@ -130,6 +135,11 @@ pub(crate) fn health() -> Router<Arc<App>> {
     Router::new()
         .route("/healthz", MethodRouter::new().get(health::alive))
         .route("/readyz", MethodRouter::new().get(health::ready))
+}
+
+/// True where a POST to a routed path honours `Idempotency-Key`.
+pub(crate) fn once(path: &str) -> bool {
+    TABLE.iter().any(|route| route.once && route.path == path)
 }
 
 /// True where writes of a routed path honour `If-Match` and `If-None-Match`.

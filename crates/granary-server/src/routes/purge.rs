@@ -5,12 +5,15 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
+use granary_api::JSON;
 use granary_api::tasks::{PurgeWrite, TaskQuery};
 use granary_core::error::ErrorObject;
 use granary_core::task::TaskKind;
+use granary_engine::Purging;
 
 use super::tasks;
 use crate::App;
+use crate::idempotency::{Idempotency, marked};
 use crate::reply::{Reply, json, with_header};
 use crate::request::{Asked, NoQuery, Path, existing, json_body, object, shortened};
 
@@ -18,6 +21,7 @@ pub(super) async fn start(
     State(app): State<Arc<App>>,
     Path(source): Path<String>,
     _: NoQuery,
+    idempotency: Idempotency,
     request: Request,
 ) -> Reply {
     let source = existing("source", &source)?;
@@ -25,13 +29,17 @@ pub(super) async fn start(
     let body = json_body(request, "singleBodyBytes", app.engine.limits().single_body_bytes).await?;
     let example = r#"{"collectionType":"RESOURCE","collectionKey":"…"}"#;
     let purge: PurgeWrite = object(&body, "a purge", example)?;
-    let task = app
+    // An object that is spelled otherwise is another request: of what was read, nothing else counts.
+    let once = idempotency
+        .once(&app.engine, JSON)
+        .map(|once| once.with_body(&body));
+    let Purging { task, replayed } = app
         .engine
-        .purge(&source, purge.collection_type, &purge.collection_key)
+        .purge(&source, purge.collection_type, &purge.collection_key, once)
         .await?;
     let location = format!("/sources/{source}/v1/purge/{}", task.task.id);
     let answer = json(StatusCode::ACCEPTED, &tasks::shown(&task));
-    Ok(with_header(answer, LOCATION, &location))
+    Ok(marked(with_header(answer, LOCATION, &location), replayed))
 }
 
 pub(super) async fn show(

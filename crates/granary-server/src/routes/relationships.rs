@@ -15,6 +15,7 @@ use granary_engine::{Change, SingleWrite, error_object, tag_of_record};
 use granary_store::{EdgeFilter, Record, Source, may_go_on};
 
 use crate::conditions::Conditions;
+use crate::idempotency::Idempotency;
 use crate::records::{self, PageOf};
 use crate::reply::{Reply, raw_json, typed, valid, with_header};
 use crate::request::{
@@ -52,6 +53,7 @@ pub(super) async fn create(
     Path((source_key, type_key)): Path<(String, String)>,
     Asked(query): Asked<WriteQuery>,
     conditions: Conditions,
+    idempotency: Idempotency,
     request: Request,
 ) -> Reply {
     let expected = conditions.of_write()?;
@@ -66,6 +68,7 @@ pub(super) async fn create(
         type_key: type_key.clone(),
         change: Change::Create(body),
         expected,
+        once: idempotency.once(&app.engine, JSON),
     };
     if query.validate_only {
         app.engine.validate(place, write).await?;
@@ -77,7 +80,10 @@ pub(super) async fn create(
         .as_ref()
         .map(|r| format!("/sources/{source}/v1/relationships/{type_key}/{}", r.id));
     let answer = records::relationship_written(StatusCode::CREATED, &persisted, &source, &of_type);
-    Ok(with_header(answer, LOCATION, &location.unwrap_or_default()))
+    Ok(match location {
+        Some(location) => with_header(answer, LOCATION, &location),
+        None => answer,
+    })
 }
 
 pub(super) async fn patch(
@@ -100,6 +106,7 @@ pub(super) async fn patch(
         type_key,
         change: Change::Patch(parsed, body),
         expected,
+        once: None,
     };
     let persisted = app.engine.write(place, write).await?;
     Ok(records::relationship_written(
@@ -127,6 +134,7 @@ pub(super) async fn delete(
         type_key,
         change: Change::Delete(RecordId::Relationship { from, to }),
         expected,
+        once: None,
     };
     let persisted = app.engine.write(place, write).await?;
     Ok(records::relationship_written(

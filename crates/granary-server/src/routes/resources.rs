@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::{OriginalUri, Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
-use granary_api::NDJSON;
 use granary_api::resources::{ResourcesQuery, WriteQuery};
+use granary_api::{JSON, NDJSON};
 use granary_core::error::ErrorObject;
 use granary_core::keys::ResourceId;
 use granary_core::meta::Triple;
@@ -15,6 +15,7 @@ use granary_engine::{Change, SingleWrite, WriteOutcome, error_object, tag_of_rec
 use granary_store::{Record, Source, may_go_on};
 
 use crate::conditions::Conditions;
+use crate::idempotency::Idempotency;
 use crate::records::{self, PageOf};
 use crate::reply::{Reply, raw_json, typed, valid, with_header};
 use crate::request::{
@@ -51,6 +52,7 @@ pub(super) async fn create(
     Path((source, type_key)): Path<(String, String)>,
     Asked(query): Asked<WriteQuery>,
     conditions: Conditions,
+    idempotency: Idempotency,
     request: Request,
 ) -> Reply {
     let expected = conditions.of_write()?;
@@ -63,6 +65,7 @@ pub(super) async fn create(
         type_key: type_key.clone(),
         change: Change::Create(body),
         expected,
+        once: idempotency.once(&app.engine, JSON),
     };
     if query.validate_only {
         app.engine.validate(place, write).await?;
@@ -74,7 +77,10 @@ pub(super) async fn create(
         .as_ref()
         .map(|r| format!("/sources/{source}/v1/resources/{type_key}/{}", r.id));
     let answer = records::resource_written(StatusCode::CREATED, &persisted, &source, &type_key);
-    Ok(with_header(answer, LOCATION, &location.unwrap_or_default()))
+    Ok(match location {
+        Some(location) => with_header(answer, LOCATION, &location),
+        None => answer,
+    })
 }
 
 pub(super) async fn upsert(
@@ -95,6 +101,7 @@ pub(super) async fn upsert(
         type_key: type_key.clone(),
         change: Change::Upsert(id, body),
         expected,
+        once: None,
     };
     if query.validate_only {
         app.engine.validate(place, write).await?;
@@ -124,6 +131,7 @@ pub(super) async fn delete(
         type_key: type_key.clone(),
         change: Change::Delete(RecordId::Resource(parsed)),
         expected,
+        once: None,
     };
     let persisted = app.engine.write(place, write).await?;
     Ok(records::resource_written(

@@ -178,7 +178,7 @@ async fn a_call_that_is_refused_is_answered_whatever_is_still_sent() {
     }
     let request = world
         .request(Method::POST, BULK)
-        .header("idempotency-key", "k")
+        .header("if-match", "*")
         .body(body);
     assert!(shown(request).await.starts_with("501"));
 }

@@ -10,6 +10,7 @@ mod conditions;
 mod every_call;
 mod every_route;
 mod health;
+mod idempotency;
 mod lists;
 mod sources;
 mod terminology;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use granary_core::limits::Limits;
 use granary_core::time::Timestamp;
-use granary_engine::{Clock, Engine, EngineOptions, HandClock};
+use granary_engine::{Engine, EngineOptions, HandClock};
 use granary_server::{Calls, Stop};
 use granary_store::memory::MemoryStore;
 use granary_store::{Store, StoreLimits};
@@ -34,6 +34,7 @@ pub(crate) struct World {
     pub(crate) stop: Stop,
     pub(crate) serving: JoinHandle<std::io::Result<()>>,
     pub(crate) engine: Engine,
+    pub(crate) clock: Arc<HandClock>,
 }
 
 /// A store that has nothing yet. `GRANARY_TEST_STORE` says which: `memory`, or `postgres`.
@@ -102,14 +103,13 @@ impl World {
 
     async fn that_answers(calls: Calls, limits: Limits, workers: usize) -> Self {
         let store = store(StoreLimits::from(&limits)).await;
-        let clock: Arc<dyn Clock> =
-            Arc::new(HandClock::new(Timestamp::parse("2026-01-31T08:00:00Z").unwrap()));
+        let clock = Arc::new(HandClock::new(Timestamp::parse("2026-01-31T08:00:00Z").unwrap()));
         let options = EngineOptions {
             workers,
             poll_every: Duration::from_millis(5),
             ..EngineOptions::default()
         };
-        let engine = Engine::start(store, clock, limits, options);
+        let engine = Engine::start(store, clock.clone(), limits, options);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = Stop::default();
@@ -126,6 +126,7 @@ impl World {
             stop,
             serving,
             engine,
+            clock,
         }
     }
 

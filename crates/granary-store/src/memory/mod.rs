@@ -19,9 +19,9 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 
 use crate::{
-    Budget, CheckedBatch, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store,
-    StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
-    names_known, take_page,
+    Budget, CheckedBatch, Definitions, EdgeFilter, FirstAnswer, Idempotent, Lane, Purge, Record, RequestName,
+    Result, Source, Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology,
+    Upload, Write, Written, names_known, take_page,
 };
 
 use source::{SourceState, TaskState};
@@ -123,6 +123,7 @@ struct MemoryUpload {
     target_type: TargetType,
     types: Arc<[TypeRef]>,
     batch: CheckedBatch,
+    idempotent: Option<Idempotent>,
 }
 
 impl Drop for MemoryUpload {
@@ -142,11 +143,16 @@ impl Upload for MemoryUpload {
         state.limits.admit_bytes(spooled)
     }
 
+    fn set_idempotent(&mut self, request: Idempotent) {
+        self.idempotent = Some(request);
+    }
+
     async fn accept(mut self: Box<Self>, definitions_revision: u64, now: Timestamp) -> Result<StoredTask> {
         let shared = Arc::clone(&self.state);
         let mut state = lock(&shared);
         let limits = state.limits;
         let source = state.open(&self.source)?;
+        source.check_once(self.idempotent.as_ref())?;
         limits.admit_task(source.queue.len() as u64)?;
         if source.definitions.revision != definitions_revision {
             source
@@ -163,6 +169,7 @@ impl Upload for MemoryUpload {
             now,
         );
         let stored = task.stored();
+        source.keep_answer(self.idempotent.as_ref(), self.task_id, now);
         source.queue.push_back(stored.sequence);
         if source.queue.len() == 1 && source.held.is_none() {
             let number = source.source.number;
@@ -354,6 +361,7 @@ impl Store for MemoryStore {
             target_type,
             types,
             batch: CheckedBatch::default(),
+            idempotent: None,
         }))
     }
 
@@ -361,6 +369,7 @@ impl Store for MemoryStore {
         let mut state = self.state();
         let limits = state.limits;
         let source = state.open(&purge.source)?;
+        source.check_once(purge.idempotent.as_ref())?;
         limits.admit_task(source.queue.len() as u64)?;
         let types: Arc<[TypeRef]> = [purge.of_type].into();
         if source.definitions.revision != purge.definitions_revision {
@@ -369,6 +378,7 @@ impl Store for MemoryStore {
         let target = Some(types[0].target_type());
         let task = source.add_task(purge.task_id, target, types, CheckedBatch::default(), now);
         let stored = task.stored();
+        source.keep_answer(purge.idempotent.as_ref(), purge.task_id, now);
         source.queue.push_back(stored.sequence);
         if source.queue.len() == 1 && source.held.is_none() {
             state.ready.push_back(purge.source.number);
@@ -393,6 +403,28 @@ impl Store for MemoryStore {
         source.queue.retain(|sequence| *sequence != stored.sequence);
         state.spooled -= bytes;
         Ok(stored)
+    }
+
+    async fn first_answer(
+        &self,
+        source: &Source,
+        name: &RequestName,
+        kept_since: Timestamp,
+    ) -> Result<Option<FirstAnswer>> {
+        Ok(self.state().of(source)?.first_answer(name, kept_since).cloned())
+    }
+
+    async fn forget_answers(&self, kept_since: Timestamp, limit: usize) -> Result<bool> {
+        let mut state = self.state();
+        let mut left = limit;
+        for source in state.sources.values_mut() {
+            source.answers.retain(|_, answer| {
+                let forget = answer.at < kept_since && left > 0;
+                left -= usize::from(forget);
+                !forget
+            });
+        }
+        Ok(left == 0)
     }
 
     async fn claim_lane(&self) -> Result<Option<Lane>> {
@@ -441,6 +473,7 @@ impl Store for MemoryStore {
     async fn write(&self, write: Write, now: Timestamp) -> Result<Written> {
         let mut state = self.state();
         let source = state.open(&write.source)?;
+        source.check_once(write.idempotent.as_ref())?;
         if source.definitions.revision != write.definitions_revision {
             return Err(StoreError::DefinitionsChanged);
         }

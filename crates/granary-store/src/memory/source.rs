@@ -14,7 +14,10 @@ use granary_core::operation::{Action, EdgeEnds, Operation, RecordId, TargetType,
 use granary_core::task::{TaskId, TaskKind};
 use granary_core::time::Timestamp;
 
-use crate::{Budget, CheckedBatch, Definitions, Record, Source, StoredTask, TaskProgress, Write, Written};
+use crate::{
+    Budget, CheckedBatch, Definitions, FirstAnswer, Idempotent, Record, RequestName, Result, Source,
+    StoreError, StoredTask, TaskProgress, Write, Written,
+};
 
 pub(super) struct SourceState {
     pub(super) source: Source,
@@ -27,6 +30,7 @@ pub(super) struct SourceState {
     pub(super) stamp_next: u64,
     /// The fence of who holds the lane.
     pub(super) held: Option<u64>,
+    pub(super) answers: BTreeMap<RequestName, FirstAnswer>,
 }
 
 pub(super) struct TaskState {
@@ -68,6 +72,26 @@ impl SourceState {
             queue: VecDeque::new(),
             stamp_next: 1,
             held: None,
+            answers: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn first_answer(&self, name: &RequestName, kept_since: Timestamp) -> Option<&FirstAnswer> {
+        self.answers.get(name).filter(|answer| answer.at >= kept_since)
+    }
+
+    /// Refuses a request that was carried out.
+    pub(super) fn check_once(&self, request: Option<&Idempotent>) -> Result<()> {
+        match request.and_then(|request| self.first_answer(&request.name, request.kept_since)) {
+            Some(answer) => Err(StoreError::Answered(Box::new(answer.clone()))),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn keep_answer(&mut self, request: Option<&Idempotent>, task_id: TaskId, now: Timestamp) {
+        if let Some(request) = request {
+            self.answers
+                .insert(request.name.clone(), request.answer(task_id, now));
         }
     }
 
@@ -262,6 +286,7 @@ impl SourceState {
         };
         let records = write.batch.operations.iter().map(record).collect();
         let (types, batch) = (Arc::clone(&write.types), write.batch.clone());
+        self.keep_answer(write.idempotent.as_ref(), write.task_id, now);
         let task = self.add_task(write.task_id, write.target_type, types, batch, now);
         let verdicts = decision.verdicts.clone();
         task.advance(decision.verdicts, now);

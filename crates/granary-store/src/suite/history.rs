@@ -187,6 +187,7 @@ impl<S: Store> History<S> {
             task_id: id,
             of_type: of_type.clone(),
             definitions_revision: self.reference.revision,
+            idempotent: None,
         };
         let of_type = self.reference.types[self.reference.type_index(name) as usize].clone();
         let (subject, reference) = (&self.subject, &self.reference);
@@ -593,6 +594,7 @@ async fn write<S: Store>(
         types: Arc::clone(&world.types),
         batch: world.batch(ops),
         definitions_revision: world.revision,
+        idempotent: None,
         guard,
     };
     world.store.write(write, now).await.expect("a write is decided")

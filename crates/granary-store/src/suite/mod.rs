@@ -14,6 +14,8 @@ pub mod chunks;
 pub mod definitions;
 pub mod history;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
+pub mod idempotency;
+#[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod lanes;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod meta;
@@ -213,6 +215,15 @@ macro_rules! behaviours {
                 of_two_creates_at_once_one_succeeds,
                 a_bundle_cannot_go_round_a_bound_that_was_tightened,
                 a_write_stays_over_a_reopen;
+            idempotency:
+                a_bulk_request_is_accepted_once,
+                a_purge_is_accepted_once,
+                a_write_is_carried_out_once,
+                a_refused_request_leaves_its_name_free,
+                of_many_sent_at_once_one_is_carried_out,
+                an_answer_is_kept_for_a_time,
+                an_answer_stays_over_a_reopen,
+                answers_go_with_their_source;
             records:
                 a_record_shows_its_versions_and_times,
                 no_two_states_of_a_record_have_one_stamp,
@@ -294,6 +305,7 @@ pub fn see_that_all_are_listed(listed: &[(&str, &[&str])]) {
     let files = [
         ("chunks", include_str!("chunks.rs")),
         ("definitions", include_str!("definitions.rs")),
+        ("idempotency", include_str!("idempotency.rs")),
         ("lanes", include_str!("lanes.rs")),
         ("meta", include_str!("meta.rs")),
         ("purges", include_str!("purges.rs")),

@@ -293,6 +293,7 @@ impl<S: Store> World<S> {
             task_id: self.task_id(TaskKind::Purge),
             of_type: self.types[self.type_index(name) as usize].clone(),
             definitions_revision: self.revision,
+            idempotent: None,
         };
         let now = self.now();
         let accepted = self.store.accept_purge(purge, now).await;
@@ -391,6 +392,7 @@ impl<S: Store> World<S> {
             types: Arc::clone(&self.types),
             batch: self.batch(ops),
             definitions_revision: self.revision,
+            idempotent: None,
             guard,
         };
         let now = self.now();
