@@ -18,6 +18,7 @@ use tracing::error;
 use crate::clock::Clock;
 use crate::codes::KeptCodes;
 use crate::error::{error_object, internal, unavailable};
+use crate::figures::Counters;
 use crate::lanes::Lanes;
 use crate::once::NamesInFlight;
 use crate::schemas::{CompiledSchema, Schemas, compile};
@@ -85,6 +86,7 @@ pub(crate) struct Inner {
     /// A source was deleted: there may be space to free.
     pub(crate) deleted: Notify,
     pub(crate) names: NamesInFlight,
+    pub(crate) counters: Counters,
     /// Acceptances and writes that have begun, waited for or not.
     pub(crate) writes: TaskTracker,
     pub(crate) hash_key: [u8; 16],
@@ -140,6 +142,7 @@ impl Engine {
             accepted: Notify::new(),
             deleted: Notify::new(),
             names: NamesInFlight::default(),
+            counters: Counters::default(),
             writes: TaskTracker::new(),
             stop: CancellationToken::new(),
             workers: TaskTracker::new(),
@@ -213,6 +216,11 @@ impl Engine {
                 ),
             )),
         }
+    }
+
+    pub(crate) fn requests_in_flight(&self) -> u64 {
+        let free = self.inner.in_flight.available_permits() as u64;
+        self.inner.limits.requests_in_flight.saturating_sub(free)
     }
 
     /// The source with this key, or `NOT_FOUND`.

@@ -112,6 +112,16 @@ impl Engine {
         request: BulkRequest,
         body: impl Stream<Item = Result<Bytes, BodyError>> + Send,
     ) -> Result<Intake, ErrorObject> {
+        let outcome = self.take_in(request, body).await;
+        self.inner.counters.bulk(&outcome);
+        outcome
+    }
+
+    async fn take_in(
+        &self,
+        request: BulkRequest,
+        body: impl Stream<Item = Result<Bytes, BodyError>> + Send,
+    ) -> Result<Intake, ErrorObject> {
         let _place = self.admit()?;
         let source = self.source(&request.source).await?;
         let once = request.once.clone().filter(|_| !request.validate_only);

@@ -165,6 +165,7 @@ impl Lanes {
                 None => return Ok(Turn::Idle),
             },
         };
+        let _held = self.inner.counters.hold_lane();
         let clock = &self.inner.clock;
         let until = clock.monotonic() + self.inner.options.quantum;
         let source = lane.source.number;
@@ -182,10 +183,11 @@ impl Lanes {
             let began = clock.monotonic();
             match self.apply(&lane, budget).await {
                 Ok(Step::Applied(count)) => {
+                    let took = clock.monotonic() - began;
+                    self.inner.counters.chunk(count, took);
                     self.applied(&lane, count);
                     suspected = suspected.saturating_sub(count);
                     if !one_by_one {
-                        let took = clock.monotonic() - began;
                         *operations = adapted(*operations, count, took, self.inner.options.chunk_time);
                     }
                 }
@@ -288,6 +290,7 @@ impl Lanes {
 
     /// Notes and logs a failure, in full the first time, and decides how the lane is tried again.
     fn failed(&self, lane: &Lane, budget: Budget, failure: &ChunkFailure) {
+        self.inner.counters.chunk_failed();
         let mut troubles = lock(&self.troubles);
         let trouble = troubles.entry(lane.source.number).or_default();
         trouble.failures += 1;

@@ -89,7 +89,9 @@ async fn each_call(State(app): State<Arc<App>>, request: Request, next: Next) ->
             .insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let (status, route) = (response.status().as_u16(), route.as_deref().unwrap_or("-"));
-    let elapsed_ms = started.elapsed().as_millis() as u64;
+    let elapsed = started.elapsed();
+    app.metrics.call(&method, route, status, elapsed);
+    let elapsed_ms = elapsed.as_millis() as u64;
     let request_id = id.to_str().unwrap_or("-");
     if status >= 500 {
         tracing::warn!(request.id = request_id, %method, route, status, elapsed_ms, "call failed");

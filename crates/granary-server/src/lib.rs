@@ -9,6 +9,7 @@ mod cursor;
 mod idempotency;
 mod layers;
 mod linger;
+mod metrics;
 mod records;
 mod reply;
 mod request;
@@ -31,6 +32,7 @@ pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) calls: Calls,
     pub(crate) stop: Stop,
+    pub(crate) metrics: metrics::Metrics,
 }
 
 /// Which calls a server answers.
@@ -67,7 +69,12 @@ const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// or the time for it is over. The engine is the caller's to stop.
 pub async fn serve(listener: TcpListener, engine: Engine, calls: Calls, stop: Stop) -> io::Result<()> {
     let now = stop.now.clone();
-    let app = App { engine, calls, stop };
+    let app = App {
+        engine,
+        calls,
+        stop,
+        metrics: metrics::Metrics::default(),
+    };
     let stopping = now.clone();
     // An answer of several pieces must not wait for the client to acknowledge the first.
     let listener = listener.tap_io(|connection| {

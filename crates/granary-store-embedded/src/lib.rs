@@ -20,6 +20,7 @@ mod catalog;
 mod collect;
 mod counts;
 mod effects;
+mod figures;
 mod format;
 mod keys;
 mod lanes;
@@ -55,8 +56,9 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition}
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    Budget, Definitions, EdgeFilter, FirstAnswer, Lane, Purge, Record, RequestName, Result, Source, Step,
-    Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
+    Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RequestName, Result, Source,
+    Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write,
+    Written,
 };
 
 pub use collect::{CollectStep, Collection, CollectionFigures};
@@ -456,6 +458,10 @@ impl Store for EmbeddedStore {
 
     async fn spooled_bytes(&self) -> Result<u64> {
         Ok(self.inner.spooled.load(Ordering::Relaxed))
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        self.inner.figures()
     }
 
     async fn check_writable(&self) -> Result<()> {

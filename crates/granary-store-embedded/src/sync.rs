@@ -8,6 +8,8 @@
 //! A read holds the snapshot that it uses ([`View`]). What only older snapshots name, the file of a segment whose bodies
 //! were moved, is removed when nobody holds one of them any more.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
 };
@@ -74,6 +76,8 @@ struct Shared {
     /// Held for a commit and for taking the snapshot of a sync; alone, while a run goes in.
     gate: RwLock<()>,
     gone: Arc<Gone>,
+    syncs: AtomicU64,
+    sync_microseconds: AtomicU64,
 }
 
 /// How far the syncs are: all commits up to this one are durable, and visible.
@@ -130,6 +134,8 @@ impl Syncer {
             }),
             gate: RwLock::new(()),
             gone,
+            syncs: AtomicU64::new(0),
+            sync_microseconds: AtomicU64::new(0),
         });
         let run = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -140,6 +146,15 @@ impl Syncer {
             shared,
             thread: Mutex::new(Some(thread)),
         })
+    }
+
+    /// How many syncs there were, and how long they took together.
+    pub(crate) fn syncs(&self) -> (u64, Duration) {
+        let microseconds = self.shared.sync_microseconds.load(Relaxed);
+        (
+            self.shared.syncs.load(Relaxed),
+            Duration::from_micros(microseconds),
+        )
     }
 
     /// What reads may show.
@@ -257,7 +272,12 @@ impl Shared {
             let Some(snapshot) = self.snapshot() else {
                 return;
             };
-            if let Err(error) = self.db.persist(PersistMode::SyncData) {
+            let began = Instant::now();
+            let persisted = self.db.persist(PersistMode::SyncData);
+            self.syncs.fetch_add(1, Relaxed);
+            self.sync_microseconds
+                .fetch_add(began.elapsed().as_micros() as u64, Relaxed);
+            if let Err(error) = persisted {
                 tracing::error!(%error, "a sync failed; the store takes no more writes until it is opened again");
                 self.fail(format!("a sync failed ({error}); restart the server"));
                 return;

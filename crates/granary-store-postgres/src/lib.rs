@@ -46,8 +46,9 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition}
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    Budget, Definitions, EdgeFilter, FirstAnswer, Lane, Purge, Record, RequestName, Result, Source, Step,
-    Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
+    Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RequestName, Result, Source,
+    Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write,
+    Written,
 };
 
 pub use migrate::SCHEMA_VERSION;
@@ -460,6 +461,21 @@ impl Store for PostgresStore {
 
     async fn spooled_bytes(&self) -> Result<u64> {
         self.inner.spooled_bytes().await
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        let pool = self.inner.pool.status();
+        let gauge = |name, help, value: usize| Figure::gauge(name, help, value as f64);
+        vec![
+            gauge("connections", "Connections to PostgreSQL", pool.size),
+            gauge("connections_max", "How many there may be", pool.max_size),
+            gauge("connections_idle", "Connections that nobody uses", pool.available),
+            gauge(
+                "connections_awaited",
+                "Calls that wait for a connection",
+                pool.waiting,
+            ),
+        ]
     }
 
     async fn check_writable(&self) -> Result<()> {

@@ -380,11 +380,50 @@ pub trait Store: Send + Sync + 'static {
     /// Bytes that are spooled: uploads under way and tasks that have not ended.
     async fn spooled_bytes(&self) -> Result<u64>;
 
+    /// What the store tells of itself to whoever watches it: its own figures, by names of its own.
+    fn figures(&self) -> Vec<Figure> {
+        Vec::new()
+    }
+
     /// Fails where the store takes no writes: it is closed, out of reach, or a write has failed for good.
     async fn check_writable(&self) -> Result<()>;
 
     /// Makes everything durable; the store takes no writes afterwards ([`StoreError::Unavailable`]), and may still read.
     async fn close(&self) -> Result<()>;
+}
+
+/// A figure that a store tells of itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figure {
+    /// Its name in words joined by `_`, with its unit at the end where it has one, without that of the store.
+    pub name: &'static str,
+    /// What it is, without a full stop.
+    pub help: &'static str,
+    /// What it is now.
+    pub value: FigureValue,
+}
+
+impl Figure {
+    /// One that only grows.
+    pub fn counter(name: &'static str, help: &'static str, value: f64) -> Self {
+        let value = FigureValue::Counter(value);
+        Self { name, help, value }
+    }
+
+    /// One that comes and goes.
+    pub fn gauge(name: &'static str, help: &'static str, value: f64) -> Self {
+        let value = FigureValue::Gauge(value);
+        Self { name, help, value }
+    }
+}
+
+/// What a figure is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FigureValue {
+    /// It only grows.
+    Counter(f64),
+    /// It comes and goes.
+    Gauge(f64),
 }
 
 /// Bounds of acceptance that a store enforces in its own transaction.

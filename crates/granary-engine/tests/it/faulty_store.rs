@@ -16,8 +16,8 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::memory::MemoryStore;
 use granary_store::{
-    Budget, Definitions, EdgeFilter, FirstAnswer, Lane, Purge, Record, RequestName, Result, Source, Step,
-    Store, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
+    Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RequestName, Result, Source,
+    Step, Store, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 use tokio::sync::Notify;
 
@@ -233,6 +233,10 @@ impl Store for FaultyStore {
 
     async fn spooled_bytes(&self) -> Result<u64> {
         self.inner.spooled_bytes().await
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        self.inner.figures()
     }
 
     async fn check_writable(&self) -> Result<()> {

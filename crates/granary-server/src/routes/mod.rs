@@ -124,7 +124,7 @@ routes! {
     "/limits" { get health::limits }
     "/healthz" { get health::alive }
     "/readyz" { get health::ready }
-    "/metrics" { get not_yet }
+    "/metrics" { get crate::metrics::show }
     "/openapi.json" { get not_yet }
     "/docs" { get not_yet }
     "/" { get not_yet }
@@ -135,6 +135,7 @@ pub(crate) fn health() -> Router<Arc<App>> {
     Router::new()
         .route("/healthz", MethodRouter::new().get(health::alive))
         .route("/readyz", MethodRouter::new().get(health::ready))
+        .route("/metrics", MethodRouter::new().get(crate::metrics::show))
 }
 
 /// True where a POST to a routed path honours `Idempotency-Key`.

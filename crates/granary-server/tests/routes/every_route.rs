@@ -20,7 +20,6 @@ const LARGE: usize = 4_000;
 const NOT_BUILT: &[&str] = &[
     "GET /",
     "GET /docs",
-    "GET /metrics",
     "GET /openapi.json",
     "GET /sources/{source}/v1/tasks/{id}/events",
     "GET /sources/{source}/v1/tasks/{id}/operations",
@@ -275,6 +274,7 @@ async fn every_route_is_called_with_what_it_takes_and_what_it_refuses() {
     GET /catalog/v1/sources/{source}: 200, 404 NOT_FOUND
     GET /healthz: 200
     GET /limits: 200
+    GET /metrics: 200
     GET /readyz: 200
     GET /sources/{source}/v1/profiles: 200, 400 INVALID_ARGUMENT, 400 OUT_OF_RANGE, 404 NOT_FOUND
     GET /sources/{source}/v1/profiles/{key}: 200, 304, 400 INVALID_ARGUMENT, 404 NOT_FOUND, 412 FAILED_PRECONDITION

@@ -12,6 +12,7 @@ mod every_route;
 mod health;
 mod idempotency;
 mod lists;
+mod metrics;
 mod sources;
 mod terminology;
 mod world;

@@ -10,6 +10,7 @@ mod collect_crash;
 mod counts;
 mod crash;
 mod damage;
+mod figures;
 mod folder;
 mod format_v1;
 mod marks;

@@ -18,7 +18,7 @@ use crate::{
 fn name(path: &str, key: &str) -> RequestName {
     RequestName {
         path: path.to_owned(),
-        key: IdempotencyKey::parse(key).unwrap(),
+        key: IdempotencyKey::parse(key).expect("a key"),
     }
 }
 
@@ -158,7 +158,11 @@ pub async fn a_write_is_carried_out_once<F: Fixture>(fixture: &F) {
         .try_into()
         .expect("it is there");
     assert_eq!(record.head.version, 1);
-    let task = world.store.task(&world.source, kept.task_id.ksuid).await.unwrap();
+    let task = world
+        .store
+        .task(&world.source, kept.task_id.ksuid)
+        .await
+        .expect("a task is read");
     assert_eq!(task.expect("its task is there").task.id, kept.task_id);
 }
 
