@@ -12,6 +12,7 @@
 //!
 //! Bodies that no head points to any more are removed in the background: `collect` says how, and when.
 
+mod access;
 mod appliers;
 mod apply;
 mod bodies;
@@ -54,7 +55,7 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition}
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, StoreError,
+    Access, Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, StoreError,
     StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 
@@ -99,6 +100,7 @@ struct Keyspaces {
     counts: Keyspace,
     vocabularies: Keyspace,
     concepts: Keyspace,
+    keys: Keyspace,
 }
 
 struct Inner {
@@ -112,6 +114,7 @@ struct Inner {
     next_source: Mutex<u32>,
     sources: RwLock<BTreeMap<Key, Arc<SourceState>>>,
     terminology: terminology::State,
+    access: access::State,
     lanes: Mutex<LaneTable>,
     numbers: Numbers,
     segments: RwLock<HashMap<u32, Arc<Segment>>>,
@@ -236,6 +239,10 @@ impl Store for EmbeddedStore {
     }
 
     fn terminology(&self) -> &dyn Terminology {
+        self
+    }
+
+    fn access(&self) -> &dyn Access {
         self
     }
 

@@ -6,6 +6,7 @@
 //! and the lock of that row, never on clocks. Single writes and bundles go beside a chunk: what either was decided on is
 //! locked until it commits (`current.rs`). See `docs/adr/0013` for why.
 
+mod access;
 mod cascade;
 mod catalog;
 mod chunk;
@@ -45,7 +46,7 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition}
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, StoreError,
+    Access, Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, StoreError,
     StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 
@@ -286,6 +287,10 @@ impl Store for PostgresStore {
     }
 
     fn terminology(&self) -> &dyn Terminology {
+        self
+    }
+
+    fn access(&self) -> &dyn Access {
         self
     }
 

@@ -1,5 +1,6 @@
 //! The reference store: everything in maps behind one lock. It is the oracle of the tests and keeps nothing.
 
+mod access;
 mod source;
 mod terminology;
 
@@ -19,7 +20,7 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 
 use crate::{
-    Budget, CheckedBatch, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store,
+    Access, Budget, CheckedBatch, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store,
     StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
     names_known, take_page,
 };
@@ -41,6 +42,7 @@ struct State {
     spooled: u64,
     closed: bool,
     vocabularies: terminology::Vocabularies,
+    keys: access::Keys,
 }
 
 impl MemoryStore {
@@ -55,6 +57,7 @@ impl MemoryStore {
             spooled: 0,
             closed: false,
             vocabularies: terminology::Vocabularies::default(),
+            keys: access::Keys::default(),
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -182,6 +185,10 @@ impl Store for MemoryStore {
     }
 
     fn terminology(&self) -> &dyn Terminology {
+        self
+    }
+
+    fn access(&self) -> &dyn Access {
         self
     }
 
