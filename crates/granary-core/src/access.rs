@@ -125,7 +125,9 @@ impl Right {
             Self::OfSource(needed) | Self::Any(needed) | Self::Everywhere(needed) => needed,
         };
         match self {
-            Self::OfSource(_) if !source.is_some_and(|source| sources.hold(source)) => {
+            Self::OfSource(_)
+                if *sources != Sources::All && !source.is_some_and(|source| sources.hold(source)) =>
+            {
                 // The same words whether it exists or not.
                 denied("the key is not for this source; use one that is".to_owned())
             }

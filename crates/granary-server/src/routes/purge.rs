@@ -11,6 +11,7 @@ use granary_core::task::TaskKind;
 
 use super::tasks;
 use crate::App;
+use crate::access::Audited;
 use crate::reply::{Reply, json, with_header};
 use crate::request::{Asked, NoQuery, Path, existing, json_body, object, shortened};
 
@@ -31,7 +32,10 @@ pub(super) async fn start(
         .await?;
     let location = format!("/sources/{source}/v1/purge/{}", task.task.id);
     let answer = json(StatusCode::ACCEPTED, &tasks::shown(&task));
-    Ok(with_header(answer, LOCATION, &location))
+    let mut answer = with_header(answer, LOCATION, &location);
+    let what = format!("every {} in the task {}", purge.collection_key, task.task.id);
+    answer.extensions_mut().insert(Audited(what));
+    Ok(answer)
 }
 
 pub(super) async fn show(
