@@ -27,7 +27,7 @@ pub enum Place {
 
 impl Place {
     /// The folder itself, or the database that stands for it, where `GRANARY_TEST_STORE` is `postgres`.
-    fn of(data: &Path) -> Result<Self> {
+    pub fn of(data: &Path) -> Result<Self> {
         static DATABASES: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
         if !on_postgres()? {
             return Ok(Self::Folder(data.to_owned()));

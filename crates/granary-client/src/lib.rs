@@ -17,6 +17,7 @@ mod bulk;
 mod definitions;
 mod error;
 mod health;
+mod keys;
 mod records;
 mod reply;
 mod sources;
@@ -25,7 +26,9 @@ mod terminology;
 
 use std::time::Duration;
 
+use granary_core::access::ApiKey;
 use granary_core::meta::Triple;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder};
 use url::{Host, Url};
 
@@ -37,6 +40,13 @@ pub use terminology::ConceptsReply;
 
 /// How long to try to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a server is spoken to.
+#[derive(Clone, Debug, Default)]
+pub struct ClientOptions {
+    /// The key to show. Never printed, also not by `Debug`.
+    pub api_key: Option<ApiKey>,
+}
 
 /// A server to talk to. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
@@ -64,6 +74,11 @@ pub struct Put<T> {
 impl Client {
     /// A client of the server at this URL, such as `http://127.0.0.1:8080`. Does not connect yet.
     pub fn new(server: &str) -> Result<Self, Error> {
+        Self::with(server, ClientOptions::default())
+    }
+
+    /// The same, with these options.
+    pub fn with(server: &str, options: ClientOptions) -> Result<Self, Error> {
         let bad = |why: String| Error::BadServer {
             server: server.to_owned(),
             why,
@@ -78,6 +93,13 @@ impl Client {
         // A proxy named in the environment cannot reach this machine's own addresses.
         if on_this_machine(&url) {
             builder = builder.no_proxy();
+        }
+        if let Some(key) = options.api_key {
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", key.reveal()))
+                .map_err(|_| bad("its key cannot be sent".to_owned()))?;
+            // So that it stands in no log; and in this header it does not go along to another host.
+            value.set_sensitive(true);
+            builder = builder.default_headers(HeaderMap::from_iter([(AUTHORIZATION, value)]));
         }
         let http = builder.build().map_err(|error| bad(error::chain(&error)))?;
         Ok(Self { http, server: url })
@@ -204,6 +226,22 @@ mod tests {
         for server in ["127.0.0.1:8080", "https://host", "mailto:a@b", ""] {
             let error = Client::new(server).unwrap_err().to_string();
             assert!(error.contains("http://127.0.0.1:8080"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_in_nothing_that_is_printed() {
+        let key = granary_core::ksuid::Ksuid::from_bytes([1; 20]);
+        let key = ApiKey::from_parts(key, [7; 32]);
+        let options = ClientOptions {
+            api_key: Some(key.clone()),
+        };
+        let printed = format!("{options:?}");
+        let client = Client::with("http://127.0.0.1:1", options).unwrap();
+        let source = client.source("s");
+        let request = client.request(Method::GET, &["limits"]).unwrap();
+        for printed in [printed, format!("{client:?} {source:?} {request:?}")] {
+            assert!(!printed.contains(&key.reveal()[36..]), "{printed}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The domain of granary, pure: what a record, a profile, an operation and a receipt are, and the rules that
 //! decide what one operation does. No I/O, no async, no clock: times, ids and limits are handed in.
 
+pub mod access;
 pub mod check;
 pub mod contained;
 pub mod csv;

@@ -85,6 +85,8 @@ limits! {
     vocabularies, "vocabularies", 1_000, "Vocabularies.";
     concepts_per_vocabulary, "conceptsPerVocabulary", 1_000_000, "Concepts of one vocabulary.";
     concept_code_bytes, "conceptCodeBytes", 128_000_000, "Codes of all concepts, in bytes, 64 more counted for each: what may be held in memory to check bindings.";
+    api_keys, "apiKeys", 1_000, "API keys.";
+    sources_per_key, "sourcesPerKey", 100, "Sources that one API key is limited to.";
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What every call goes through: a request id, a line in the log, and refusals of what is not served.
+//! What every call goes through: a request id, a line in the log, who may call, and refusals of what is not served.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -6,14 +6,16 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{ACCEPT_ENCODING, CONNECTION, HOST, IF_MATCH, IF_NONE_MATCH, ORIGIN};
+use axum::http::header::{ACCEPT_ENCODING, CONNECTION, IF_MATCH, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
+use granary_api::rights::Call;
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::ksuid::Ksuid;
 
+use crate::access::{self, Caller};
 use crate::coding::{self, coding_of, encoded};
 use crate::idempotency::IDEMPOTENCY_KEY;
 use crate::linger::lingering;
@@ -64,16 +66,20 @@ async fn each_call(State(app): State<Arc<App>>, request: Request, next: Next) ->
         .extensions()
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
-    let request = lingering(request);
+    let mut request = lingering(request);
     // What is not taken in here at all is not looked at.
     let looked_at = app.calls == Calls::All || route.is_some();
     let refused = looked_at.then(|| refused(&method, route.as_deref(), request.headers()));
+    let caller = access::let_in(&app, &mut request, route.as_deref()).await;
     let asked = request.headers().get_all(ACCEPT_ENCODING);
     let asked: HeaderMap = asked.iter().map(|line| (ACCEPT_ENCODING, line.clone())).collect();
     let unknown_coding = coding_of(request.headers()).is_err();
-    let response = match refused.flatten() {
-        Some(error) => Failure(error).into_response(),
-        None => run(request, next).await,
+    let response = match (caller, refused.flatten()) {
+        (Err(error), _) | (Ok(_), Some(error)) => Failure(error).into_response(),
+        (Ok(caller), None) => {
+            request.extensions_mut().insert(caller.clone());
+            carried_out(caller, &id, route.as_deref(), request, next).await
+        }
     };
     let mut response = encoded(&asked, response);
     if unknown_coding && response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
@@ -100,6 +106,25 @@ async fn each_call(State(app): State<Arc<App>>, request: Request, next: Next) ->
     }
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+/// Carries out a call, and sees to its line in the audit log where it leaves one.
+async fn carried_out(
+    caller: Caller,
+    id: &HeaderValue,
+    route: Option<&str>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let call = route.and_then(|route| Call::find(request.method().as_str(), route));
+    match call.filter(|call| call.audited.is_some()) {
+        None => run(request, next).await,
+        Some(call) => {
+            let path = request.uri().path().to_owned();
+            let id = id.to_str().unwrap_or("-").to_owned();
+            access::followed(call, path, caller, id, run(request, next)).await
+        }
+    }
 }
 
 /// A handler that panics has met a fault of ours: its caller is told so, and the connection goes on.
@@ -135,10 +160,6 @@ fn refused(method: &Method, route: Option<&str>, headers: &HeaderMap) -> Option<
     ) {
         return None;
     }
-    if from_another_site(headers) {
-        let message = "a page of another site may not write here";
-        return Some(ErrorObject::new(ErrorType::PermissionDenied, message));
-    }
     // A path that is none is refused as such.
     let conditional = route.is_none_or(routes::conditional);
     let once = route.is_none_or(|path| *method == Method::POST && routes::once(path));
@@ -150,17 +171,6 @@ fn refused(method: &Method, route: Option<&str>, headers: &HeaderMap) -> Option<
     let header = PROMISES.into_iter().find(broken)?;
     let message = format!("the header {header} is not supported here; leave it out");
     Some(ErrorObject::new(ErrorType::Unimplemented, message))
-}
-
-/// A browser says which site a page is of that makes it call. Any page can make it send a body to a server on the same
-/// machine, where no key is asked for.
-fn from_another_site(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(origin) = headers.get(ORIGIN) else {
-        return false;
-    };
-    let site = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-    site.is_none_or(|(_, site)| text(HOST) != Some(site))
 }
 
 #[cfg(test)]

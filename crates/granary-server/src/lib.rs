@@ -1,8 +1,9 @@
 //! The wire: routes that follow the URLs of the contract, over the engine. Knows nothing of which store runs.
 //!
 //! `routes/` has a file for each noun; `reply` turns what came of a call into its answer; `request` reads what a call
-//! carries; `layers` is what every call goes through.
+//! carries; `layers` is what every call goes through; `access` says who may call.
 
+mod access;
 mod coding;
 mod conditions;
 mod cursor;
@@ -20,7 +21,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use access::AccessOptions;
 use axum::Router;
+pub use axum::http::HeaderValue;
 use axum::serve::ListenerExt;
 use granary_engine::Engine;
 use tokio::net::TcpListener;
@@ -31,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) calls: Calls,
+    pub(crate) access: Arc<access::Access>,
     pub(crate) stop: Stop,
     pub(crate) metrics: metrics::Metrics,
 }
@@ -65,13 +69,28 @@ impl Stop {
 /// How long calls that are under way may go on when the server stops.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
 
+/// How long a server that stops tries to write down when keys were used.
+const USES_WRITTEN_WITHIN: Duration = Duration::from_secs(2);
+
 /// Serves until `stop.now` is cancelled; then takes no new connections, and returns when the calls under way have ended
 /// or the time for it is over. The engine is the caller's to stop.
-pub async fn serve(listener: TcpListener, engine: Engine, calls: Calls, stop: Stop) -> io::Result<()> {
+///
+/// Where it listens on this machine alone, and the store has never had an API key, whoever is on this machine is served;
+/// anywhere else nobody without a key.
+pub async fn serve(
+    listener: TcpListener,
+    engine: Engine,
+    calls: Calls,
+    access: AccessOptions,
+    stop: Stop,
+) -> io::Result<()> {
     let now = stop.now.clone();
+    let this_machine = listener.local_addr()?.ip().is_loopback();
+    let access = Arc::new(access::Access::new(access, this_machine));
     let app = App {
-        engine,
+        engine: engine.clone(),
         calls,
+        access: Arc::clone(&access),
         stop,
         metrics: metrics::Metrics::default(),
     };
@@ -89,13 +108,18 @@ pub async fn serve(listener: TcpListener, engine: Engine, calls: Calls, stop: St
         now.cancelled().await;
         tokio::time::sleep(DRAIN_MAX).await;
     };
-    tokio::select! {
+    let store = engine.store().as_ref();
+    let outcome = tokio::select! {
         outcome = serving => outcome,
         () = out_of_time => {
             tracing::warn!("stopped with calls still under way");
             Ok(())
         }
-    }
+        () = access.keep_writing_uses(store) => Ok(()),
+    };
+    // Nobody waits long for that.
+    let _ = tokio::time::timeout(USES_WRITTEN_WITHIN, access.write_uses(store)).await;
+    outcome
 }
 
 /// Every call that is routed: its method and its path, with names in braces.
@@ -112,5 +136,10 @@ fn router(app: App) -> Router {
         Calls::All => routes::all(),
         Calls::Health => routes::health(),
     };
-    layers::around(routes, &shared).with_state(shared)
+    let routes = layers::around(routes, &shared);
+    let routes = match shared.access.cors() {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    };
+    routes.with_state(shared)
 }

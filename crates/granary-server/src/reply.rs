@@ -1,7 +1,7 @@
 //! Answers: JSON, and the one place where an error object becomes a response.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use granary_api::JSON;
@@ -24,6 +24,9 @@ impl From<ErrorObject> for Failure {
 /// When a client that was sent away may come back, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
+/// How a client that was not let in is to say who it is.
+const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="granary""#);
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -33,6 +36,9 @@ impl IntoResponse for Failure {
             ErrorType::ResourceExhausted | ErrorType::Unavailable
         ) {
             response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        if self.0.error_type == ErrorType::Unauthenticated {
+            response.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
         }
         response
     }

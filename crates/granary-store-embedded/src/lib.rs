@@ -12,6 +12,7 @@
 //!
 //! Bodies that no head points to any more are removed in the background: `collect` says how, and when.
 
+mod access;
 mod answers;
 mod appliers;
 mod apply;
@@ -56,8 +57,8 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition}
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RequestName, Result, Source,
-    Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write,
+    Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RequestName, Result,
+    Source, Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write,
     Written,
 };
 
@@ -104,6 +105,7 @@ struct Keyspaces {
     answers_by_time: Keyspace,
     vocabularies: Keyspace,
     concepts: Keyspace,
+    keys: Keyspace,
 }
 
 struct Inner {
@@ -117,6 +119,7 @@ struct Inner {
     next_source: Mutex<u32>,
     sources: RwLock<BTreeMap<Key, Arc<SourceState>>>,
     terminology: terminology::State,
+    access: access::State,
     lanes: Mutex<LaneTable>,
     numbers: Numbers,
     segments: RwLock<HashMap<u32, Arc<Segment>>>,
@@ -241,6 +244,10 @@ impl Store for EmbeddedStore {
     }
 
     fn terminology(&self) -> &dyn Terminology {
+        self
+    }
+
+    fn access(&self) -> &dyn Access {
         self
     }
 

@@ -21,7 +21,7 @@ use crate::runs::{self, Runs};
 use crate::segment::{SegmentPaths, segment_of};
 use crate::space;
 use crate::sync::Syncer;
-use crate::{Collection, Inner, Keyspaces, collect, engine, io, terminology};
+use crate::{Collection, Inner, Keyspaces, access, collect, engine, io, terminology};
 
 /// Memory for blocks of the database. Small, for the whole server is to stay within its bound.
 const CACHE_BYTES: u64 = 40 << 20;
@@ -58,6 +58,7 @@ impl Inner {
         let after_all = settle_segments(&folder, &keyspaces).map_err(words)?;
         let numbers = Numbers::load(&keyspaces, after_all).map_err(words)?;
         let terminology = terminology::load(&keyspaces).map_err(words)?;
+        let access = access::load(&keyspaces).map_err(words)?;
         let mut inner = Self {
             limits,
             runs,
@@ -66,6 +67,7 @@ impl Inner {
             next_source: Mutex::new(store.next_source),
             sources: RwLock::new(BTreeMap::new()),
             terminology,
+            access,
             lanes: Mutex::new(LaneTable::default()),
             numbers,
             segments: RwLock::new(HashMap::new()),
@@ -170,6 +172,7 @@ impl Keyspaces {
             answers_by_time: db.keyspace("answers_by_time", scanned)?,
             vocabularies: db.keyspace("vocabularies", plain)?,
             concepts: db.keyspace("concepts", plain)?,
+            keys: db.keyspace("keys", plain)?,
         })
     }
 }

@@ -6,6 +6,7 @@
 //! and the lock of that row, never on clocks. Single writes and bundles go beside a chunk: what either was decided on is
 //! locked until it commits (`current.rs`). See `docs/adr/0013` for why.
 
+mod access;
 mod answers;
 mod cascade;
 mod catalog;
@@ -46,8 +47,8 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition}
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RequestName, Result, Source,
-    Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write,
+    Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RequestName, Result,
+    Source, Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write,
     Written,
 };
 
@@ -288,6 +289,10 @@ impl Store for PostgresStore {
     }
 
     fn terminology(&self) -> &dyn Terminology {
+        self
+    }
+
+    fn access(&self) -> &dyn Access {
         self
     }
 

@@ -32,6 +32,12 @@ const MIGRATIONS: &[Migration] = &[
         works_from: 1,
         sql: include_str!("../migrations/0002.sql"),
     },
+    Migration {
+        version: 3,
+        // Nodes that know of no API keys would serve those who have none.
+        works_from: 3,
+        sql: include_str!("../migrations/0003.sql"),
+    },
 ];
 
 /// How long a migration may take, and be waited for: one that makes an index reads a whole table.

@@ -3,6 +3,7 @@
 //! retryable. The rules of what an operation does are `granary_core::decide`, called by every store between its reads
 //! and its writes; no store has rules of its own.
 
+mod access;
 mod error;
 mod idempotency;
 pub mod memory;
@@ -32,6 +33,7 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, Schema, StoredDef
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 
+pub use access::{Access, StoredKeys};
 pub use error::{Result, StoreError};
 pub use idempotency::{FirstAnswer, Idempotent, RequestName};
 pub use packed::{pack, unpack};
@@ -216,6 +218,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Vocabularies and concepts, which belong to no source.
     fn terminology(&self) -> &dyn Terminology;
+
+    /// API keys, which belong to no source.
+    fn access(&self) -> &dyn Access;
 
     /// Creates the source `key`, or returns the one that exists.
     async fn put_source(&self, key: &Key, now: Timestamp) -> Result<(Source, Stored)>;
@@ -441,6 +446,8 @@ pub struct StoreLimits {
     pub concepts_per_vocabulary: u64,
     /// What the codes of all concepts count.
     pub concept_code_bytes: u64,
+    /// API keys.
+    pub api_keys: u64,
 }
 
 impl From<&Limits> for StoreLimits {
@@ -452,6 +459,7 @@ impl From<&Limits> for StoreLimits {
             vocabularies: limits.vocabularies,
             concepts_per_vocabulary: limits.concepts_per_vocabulary,
             concept_code_bytes: limits.concept_code_bytes,
+            api_keys: limits.api_keys,
         }
     }
 }

@@ -3,14 +3,17 @@
 mod commands;
 mod exit;
 mod input;
+mod key_given;
 mod output;
 mod progress;
 mod start;
 mod store;
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
-use commands::{bulk, definition, demo, get, receipts, serve, source, task, vocabulary};
+use commands::{bulk, definition, demo, get, key, receipts, serve, source, task, vocabulary};
 use exit::Ended;
 use output::Output;
 
@@ -48,7 +51,8 @@ Output:
 
 Environment:
   Every flag has a variable, GRANARY_ and its name in capitals: GRANARY_SOURCE for --source, GRANARY_JSON=1 for
-  --json. The flag wins. Those of `demo` start with GRANARY_DEMO_.
+  --json. The flag wins. Those of `demo` start with GRANARY_DEMO_. GRANARY_API_KEY holds the API key to show to the
+  server; it has no flag, for others can read command lines.
 
 Examples:
   granary demo                                               see it all, on real data
@@ -72,9 +76,22 @@ struct Global {
         default_value = "http://127.0.0.1:8080"
     )]
     server: String,
+    /// The file that holds the API key to show; or the key itself stands in GRANARY_API_KEY
+    #[arg(long, global = true, env = "GRANARY_KEY_FILE", value_name = "FILE")]
+    key_file: Option<PathBuf>,
     /// Write results as JSON, one value a line
     #[arg(long, global = true, env = "GRANARY_JSON", value_parser = commands::switch())]
     json: bool,
+}
+
+impl Global {
+    /// A client of the server, with the key that is given.
+    fn client(&self) -> anyhow::Result<granary_client::Client> {
+        let options = granary_client::ClientOptions {
+            api_key: key_given::api_key(self.key_file.as_deref())?,
+        };
+        Ok(granary_client::Client::with(&self.server, options)?)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,6 +113,8 @@ enum Command {
     RelationshipDefinition(definition::Definition),
     #[command(subcommand)]
     Vocabulary(vocabulary::Vocabulary),
+    #[command(subcommand)]
+    Key(key::Key),
 }
 
 fn main() -> std::process::ExitCode {
@@ -118,8 +137,7 @@ fn main() -> std::process::ExitCode {
 
 async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ended> {
     use granary_client::DefinitionKind::{Profile, RelationshipDefinition};
-    let Global { server, .. } = &cli.global;
-    let client = || granary_client::Client::new(server);
+    let client = || cli.global.client();
     match cli.command {
         Command::Serve(command) => command.run(output).await,
         Command::Demo(command) => command.run(output).await,
@@ -133,6 +151,7 @@ async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ended> {
             command.run(RelationshipDefinition, &client()?, output).await
         }
         Command::Vocabulary(command) => command.run(&client()?, output).await,
+        Command::Key(command) => command.run(client, output).await,
     }
 }
 

@@ -131,6 +131,9 @@ impl Output {
             for line in fault_lines(error) {
                 self.note(format_args!("  {line}"));
             }
+            if *status == 401 {
+                self.note("  give the key in GRANARY_API_KEY, or the file that holds it with --key-file");
+            }
             if let (500.., Some(id)) = (status, request_id) {
                 self.note(format_args!("  {DIM}the request id is {id}{DIM:#}"));
             }

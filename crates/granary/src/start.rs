@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use granary_core::limits::Limits;
 use granary_engine::{Engine, SystemClock};
-use granary_server::{Calls, Stop};
+use granary_server::{AccessOptions, Calls, Stop};
+use granary_store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tracing_subscriber::EnvFilter;
 
 use crate::store::{self, FolderSettings, Opened, PostgresSettings, StoreAt};
 
@@ -37,6 +39,8 @@ pub(crate) struct ServerOptions {
     pub(crate) listen: SocketAddr,
     /// What it is there for.
     pub(crate) role: Role,
+    /// Who may call.
+    pub(crate) access: AccessOptions,
 }
 
 /// A server that runs in this process.
@@ -80,26 +84,41 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
         postgres,
         listen,
         role,
+        access,
     } = options;
-    ensure!(
-        listen.ip().is_loopback(),
-        "no API key is configured, so only this machine may be served: listen at 127.0.0.1 or [::1]"
-    );
     ensure!(
         role == Role::All || matches!(at, StoreAt::Postgres(_)),
         "only one process works with a folder, so it must do all: leave --role off, or share a store with others by \
          --store postgres://…"
     );
-    let listener = TcpListener::bind(listen).await.with_context(|| {
-        format!("cannot listen at {listen}; stop what listens there, or name another port with --listen")
-    })?;
-    let addr = listener.local_addr()?;
+    let bind = async || {
+        TcpListener::bind(listen).await.with_context(|| {
+            format!("cannot listen at {listen}; stop what listens there, or name another port with --listen")
+        })
+    };
+    // An address that is taken is told before anything is opened; where others reach it, not before it is known that
+    // there are keys.
+    let early = match listen.ip().is_loopback() {
+        true => Some(bind().await?),
+        false => None,
+    };
     let limits = limits()?;
     let Opened {
         store,
         engine: mut engine_options,
         scratch,
     } = store::open(&at, folder, postgres, &limits).await?;
+    let listener = match early {
+        Some(listener) => listener,
+        None => {
+            if let Err(error) = has_keys(store.as_ref(), &at).await {
+                store.close().await?;
+                return Err(error);
+            }
+            bind().await?
+        }
+    };
+    let addr = listener.local_addr()?;
     if role == Role::Api {
         engine_options.workers = 0;
     }
@@ -114,7 +133,7 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
         Role::Worker => Calls::Health,
     };
     let stop = Stop::default();
-    let serving = granary_server::serve(listener, engine.clone(), calls, stop.clone());
+    let serving = granary_server::serve(listener, engine.clone(), calls, access, stop.clone());
     let server = tokio::spawn(async move {
         let outcome = serving.await;
         // First the workers give their lanes back, then the store makes all durable: the same order whatever ended it.
@@ -126,8 +145,24 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
     Ok(Running { addr, stop, server })
 }
 
+/// Fails where the store has no key: then only this machine may be served.
+async fn has_keys(store: &dyn Store, at: &StoreAt) -> anyhow::Result<()> {
+    let keys = store.access().keys().await?;
+    if !keys.keys.is_empty() {
+        return Ok(());
+    }
+    let place = match at {
+        StoreAt::Folder(folder) => format!("--data {}", folder.display()),
+        StoreAt::Postgres(_) => "--store postgres://…".to_owned(),
+    };
+    bail!(
+        "no API key is there yet, so only this machine may be served; create one first with \
+         `granary key create --role admin {place}`, or listen at 127.0.0.1 or [::1]"
+    )
+}
+
 /// The limits in force: those of the contract, but for what `GRANARY_LIMIT_…` says.
-fn limits() -> anyhow::Result<Limits> {
+pub(crate) fn limits() -> anyhow::Result<Limits> {
     let mut limits = Limits::default();
     for row in limits.table() {
         let variable = limit_variable(row.name);
@@ -153,11 +188,23 @@ fn limit_variable(name: &str) -> String {
     variable
 }
 
-/// Writes the log to stderr, as much as `GRANARY_LOG` asks for (`info` unless it does).
+/// What the log shows unless `GRANARY_LOG` says otherwise.
+const LOG: &str = "info,fjall=warn,lsm_tree=warn,deadpool=error";
+/// What it shows whatever `GRANARY_LOG` says of the rest: who changed the schema or keys, purged or cancelled.
+const AUDIT: &str = "granary::audit";
+
+/// Writes the log to stderr, as much as `GRANARY_LOG` asks for.
 pub(crate) fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("GRANARY_LOG").unwrap_or_else(|_| {
-        tracing_subscriber::EnvFilter::new("info,fjall=warn,lsm_tree=warn,deadpool=error")
-    });
+    let asked = std::env::var("GRANARY_LOG").unwrap_or_default();
+    let parsed = EnvFilter::try_new(&asked).ok().filter(|_| !asked.is_empty());
+    let filter = parsed.unwrap_or_else(|| EnvFilter::new(LOG));
+    let filter = match asked.contains(AUDIT) {
+        true => filter,
+        false => match format!("{AUDIT}=info").parse() {
+            Ok(audit) => filter.add_directive(audit),
+            Err(_) => filter,
+        },
+    };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -122,6 +122,7 @@ enum Generated {
 
 const TIME_LEN: usize = "2026-01-31T08:15:30.250Z".len();
 const KSUID_LEN: usize = 27;
+const SECRET_LEN: usize = 43;
 
 /// What the server made at the begin of `text`, which follows on `before`.
 fn generated(before: &str, text: &str) -> Option<Generated> {
@@ -141,7 +142,10 @@ fn generated(before: &str, text: &str) -> Option<Generated> {
     if time {
         return Some(Generated::Time);
     }
-    (run(|b| b.is_ascii_alphanumeric()) == KSUID_LEN).then_some(Generated::Name(KSUID_LEN))
+    let length = run(|b| b.is_ascii_alphanumeric());
+    // Behind the id of an API key.
+    let secret = length == SECRET_LEN && before.ends_with('_') && before.contains("granary_");
+    (length == KSUID_LEN || secret).then_some(Generated::Name(length))
 }
 
 /// How many bytes the members or elements have that follow, up to the end of what holds them.
@@ -180,6 +184,17 @@ mod tests {
         assert!(!learned.same(A, A));
         assert!(!learned.same("3GoMXDkWcQz1u8YtRbN5vLd2EfA", B));
         assert!(!learned.same("bk_short", &format!("bk_{B}")));
+    }
+
+    #[test]
+    fn keys_may_differ_as_ids_do() {
+        let key =
+            |id: &str, digit: &str| format!(r#"{{"id":"{id}","key":"granary_{id}_{}"}}"#, digit.repeat(43));
+        let mut learned = Learned::default();
+        assert!(learned.same(&key(A, "x"), &key(B, "y")));
+        assert_eq!(learned.header_to_send(&key(A, "x")), key(B, "y"));
+        assert!(!learned.same(&key(A, "x"), &key(B, "z")));
+        assert!(!learned.same(&"x".repeat(43), &"z".repeat(43)));
     }
 
     #[test]

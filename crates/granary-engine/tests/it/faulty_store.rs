@@ -16,8 +16,8 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::memory::MemoryStore;
 use granary_store::{
-    Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RequestName, Result, Source,
-    Step, Store, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
+    Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RequestName, Result,
+    Source, Step, Store, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 use tokio::sync::Notify;
 
@@ -61,6 +61,10 @@ impl Store for FaultyStore {
 
     fn terminology(&self) -> &dyn Terminology {
         self.inner.terminology()
+    }
+
+    fn access(&self) -> &dyn Access {
+        self.inner.access()
     }
 
     async fn put_source(&self, key: &Key, now: Timestamp) -> Result<(Source, Stored)> {

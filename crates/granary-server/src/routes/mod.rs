@@ -5,6 +5,7 @@ mod bundle;
 mod contained;
 mod definitions;
 mod health;
+mod keys;
 mod purge;
 mod relationships;
 mod resources;
@@ -120,6 +121,9 @@ routes! {
     "/terminology/v1/vocabularies/{key}/concepts/{code}" {
         get terminology::show_concept, put terminology::put_concept, delete terminology::delete_concept
     }
+
+    "/access/v1/keys" { get keys::list, post keys::create }
+    "/access/v1/keys/{id}" { get keys::show, delete keys::revoke }
 
     "/limits" { get health::limits }
     "/healthz" { get health::alive }

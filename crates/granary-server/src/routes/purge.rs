@@ -13,6 +13,7 @@ use granary_engine::Purging;
 
 use super::tasks;
 use crate::App;
+use crate::access::Audited;
 use crate::idempotency::{Idempotency, marked};
 use crate::reply::{Reply, json, with_header};
 use crate::request::{Asked, NoQuery, Path, existing, json_body, object, shortened};
@@ -39,7 +40,10 @@ pub(super) async fn start(
         .await?;
     let location = format!("/sources/{source}/v1/purge/{}", task.task.id);
     let answer = json(StatusCode::ACCEPTED, &tasks::shown(&task));
-    Ok(marked(with_header(answer, LOCATION, &location), replayed))
+    let mut answer = with_header(answer, LOCATION, &location);
+    let what = format!("every {} in the task {}", purge.collection_key, task.task.id);
+    answer.extensions_mut().insert(Audited(what));
+    Ok(marked(answer, replayed))
 }
 
 pub(super) async fn show(

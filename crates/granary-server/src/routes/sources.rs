@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use granary_api::page::{Page, PageQuery};
 use granary_api::sources::{Deleted, Source, SourceDeleteQuery, SourceType, SourceWrite};
+use granary_core::access::Sources;
 use granary_core::error::ErrorObject;
 use granary_core::keys::Key;
 use granary_engine::error_object;
+use granary_store::StoreError;
 
+use crate::access::{Audited, Caller};
 use crate::reply::{Reply, json};
 use crate::request::{Asked, NoQuery, Path, existing, json_body, object, page_limit};
 use crate::routes::definitions::status_of;
@@ -41,7 +45,33 @@ pub(super) async fn put(
     Ok(json(status_of(stored), &shown(source)))
 }
 
-pub(super) async fn list(State(app): State<Arc<App>>, Asked(query): Asked<PageQuery>) -> Reply {
+/// Sources in key order after `after`, at most `limit`: those that the caller may see.
+async fn seen_by(
+    caller: &Caller,
+    app: &App,
+    after: Option<&Key>,
+    limit: usize,
+) -> Result<Vec<granary_store::Source>, StoreError> {
+    let store = app.engine.store();
+    let these = match caller.sources() {
+        Sources::All => return store.sources(after, limit).await,
+        Sources::These(these) => these,
+    };
+    let mut found = Vec::new();
+    for key in these.iter().filter(|key| after.is_none_or(|after| *key > after)) {
+        if found.len() == limit {
+            break;
+        }
+        found.extend(store.source(key).await?);
+    }
+    Ok(found)
+}
+
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Asked(query): Asked<PageQuery>,
+) -> Reply {
     let limit = page_limit(query.limit, app.engine.limits())?;
     let after = query
         .cursor
@@ -51,10 +81,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, Asked(query): Asked<PageQu
         .map(|key| Key::parse(&key))
         .transpose()
         .map_err(|_| cursor::not_of_this_list())?;
-    let mut sources = app
-        .engine
-        .store()
-        .sources(after.as_ref(), limit + 1)
+    let mut sources = seen_by(&caller, &app, after.as_ref(), limit + 1)
         .await
         .map_err(error_object)?;
     let more = sources.len() > limit;
@@ -88,5 +115,11 @@ pub(super) async fn delete(
     } else {
         StatusCode::OK
     };
-    Ok(json(status, &Deleted { key }))
+    let mut answer = json(status, &Deleted { key });
+    if query.purge {
+        answer
+            .extensions_mut()
+            .insert(Audited("with all it holds".to_owned()));
+    }
+    Ok(answer)
 }

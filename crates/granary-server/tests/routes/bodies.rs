@@ -190,8 +190,9 @@ async fn a_client_that_asks_first_is_not_told_to_go_on_where_it_is_refused() {
     let address = world.url.strip_prefix("http://").unwrap();
     for (path, refused) in [("/nothing", true), (BULK, false)] {
         let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
-        let head =
-            format!("POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+        );
         connection.write_all(head.as_bytes()).await.unwrap();
         let mut answer = String::new();
         let mut piece = [0; 1_000];

@@ -389,7 +389,7 @@ async fn a_parameter_that_is_not_known_is_refused_by_every_call() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_site_may_not_write() {
+async fn without_keys_a_page_of_another_site_may_not_call() {
     let world = World::new().await;
     let write = |origin: String| {
         let request = world.request(Method::POST, PROVIDERS).header("origin", origin);
@@ -397,7 +397,7 @@ async fn a_page_of_another_site_may_not_write() {
     };
     insta::assert_snapshot!(write("https://evil.example".to_owned()).await, @r#"
     403
-    {"code":403,"type":"PERMISSION_DENIED","message":"a page of another site may not write here"}
+    {"code":403,"type":"PERMISSION_DENIED","message":"a page of another site may not call here; with an API key and --cors-origin it may"}
     "#);
     let other_port = "http://127.0.0.1:1".to_owned();
     for origin in [
@@ -410,8 +410,8 @@ async fn a_page_of_another_site_may_not_write() {
         assert!(write(origin.clone()).await.starts_with("403\n"), "{origin}");
     }
     assert!(write(world.url.clone()).await.starts_with("201\n"));
-    let read = world
-        .request(Method::GET, PROVIDERS)
-        .header("origin", "https://other.example");
-    assert!(shown(read).await.starts_with("200\n"));
+    for (origin, status) in [("https://other.example", "403\n"), (&world.url, "200\n")] {
+        let read = world.request(Method::GET, PROVIDERS).header("origin", origin);
+        assert!(shown(read).await.starts_with(status), "{origin}");
+    }
 }

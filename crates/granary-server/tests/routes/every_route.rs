@@ -170,7 +170,13 @@ async fn prepared() -> (World, BTreeMap<&'static str, String>) {
         .await
         .unwrap();
     let purge: Value = purge.json().await.unwrap();
+    // From here on all calls carry a key.
+    let admin = world.admin().await;
+    let key = world.key(Some(&admin), json!({"role": "reader"})).await.id;
+    let mut world = world;
+    world.always_sends(&admin);
     let ids = BTreeMap::from([
+        ("$key", key),
         ("$bulk", bulk),
         ("$edges", edges),
         ("$single", single.as_str().unwrap().to_owned()),
@@ -261,6 +267,7 @@ async fn every_route_is_called_with_what_it_takes_and_what_it_refuses() {
     assert!(without.is_empty(), "no call that succeeds: {without:#?}");
     assert!(wrong.is_empty(), "{wrong:#?}");
     insta::assert_snapshot!(listed, @r#"
+    DELETE /access/v1/keys/{id}: 200, 404 NOT_FOUND
     DELETE /catalog/v1/sources/{source}: 202, 400 FAILED_PRECONDITION, 404 NOT_FOUND
     DELETE /sources/{source}/v1/profiles/{key}: 200, 400 FAILED_PRECONDITION, 404 NOT_FOUND, 412 FAILED_PRECONDITION
     DELETE /sources/{source}/v1/relationship-definitions/{key}: 200, 400 FAILED_PRECONDITION, 404 NOT_FOUND, 412 FAILED_PRECONDITION
@@ -270,6 +277,8 @@ async fn every_route_is_called_with_what_it_takes_and_what_it_refuses() {
     DELETE /terminology/v1/vocabularies/{key}: 200, 404 NOT_FOUND
     DELETE /terminology/v1/vocabularies/{key}/concepts/bulk: 200, 404 NOT_FOUND
     DELETE /terminology/v1/vocabularies/{key}/concepts/{code}: 200, 404 NOT_FOUND
+    GET /access/v1/keys: 200, 400 INVALID_ARGUMENT, 400 OUT_OF_RANGE
+    GET /access/v1/keys/{id}: 200, 404 NOT_FOUND
     GET /catalog/v1/sources: 200, 400 INVALID_ARGUMENT, 400 OUT_OF_RANGE
     GET /catalog/v1/sources/{source}: 200, 404 NOT_FOUND
     GET /healthz: 200
@@ -297,6 +306,7 @@ async fn every_route_is_called_with_what_it_takes_and_what_it_refuses() {
     GET /terminology/v1/vocabularies/{key}/concepts/bulk: 200, 404 NOT_FOUND
     GET /terminology/v1/vocabularies/{key}/concepts/{code}: 200, 404 NOT_FOUND
     PATCH /sources/{source}/v1/relationships/{type}/{id}: 200, 400 FAILED_PRECONDITION, 400 INVALID_ARGUMENT, 404 NOT_FOUND, 412 FAILED_PRECONDITION, 413 CONTENT_TOO_LARGE, 415 UNSUPPORTED_MEDIA_TYPE
+    POST /access/v1/keys: 201, 400 INVALID_ARGUMENT, 413 CONTENT_TOO_LARGE, 415 UNSUPPORTED_MEDIA_TYPE
     POST /sources/{source}/v1/bundle: 200, 400 INVALID_ARGUMENT, 400 REJECTED, 404 NOT_FOUND, 404 REJECTED, 409 REJECTED, 413 CONTENT_TOO_LARGE, 415 UNSUPPORTED_MEDIA_TYPE, 501 UNIMPLEMENTED
     POST /sources/{source}/v1/purge: 202, 400 INVALID_ARGUMENT, 404 NOT_FOUND, 413 CONTENT_TOO_LARGE, 415 UNSUPPORTED_MEDIA_TYPE, 501 UNIMPLEMENTED
     POST /sources/{source}/v1/relationships/bulk: 200, 202, 400 REJECTED, 404 NOT_FOUND, 413 CONTENT_TOO_LARGE, 415 UNSUPPORTED_MEDIA_TYPE, 501 UNIMPLEMENTED

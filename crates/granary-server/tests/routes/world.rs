@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use granary_core::limits::Limits;
 use granary_core::time::Timestamp;
 use granary_engine::{Engine, EngineOptions, HandClock};
-use granary_server::{Calls, Stop};
+use granary_server::{AccessOptions, Calls, Stop};
 use granary_store::memory::MemoryStore;
 use granary_store::{Store, StoreLimits};
 use granary_store_postgres::{PostgresOptions, PostgresStore, Statements};
 use granary_test_postgres::Cluster;
-use reqwest::header::{ACCEPT, ALLOW, CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, ALLOW, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LINK, LOCATION, RETRY_AFTER,
+};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -101,7 +103,40 @@ impl World {
         Self::that_answers(Calls::All, limits, workers).await
     }
 
+    /// An empty server that looks after its keys like this.
+    pub(crate) async fn with_access(access: AccessOptions) -> Self {
+        Self::listening("127.0.0.1:0", Calls::All, Limits::default(), 2, access).await
+    }
+
+    /// An empty server that listens for other machines too.
+    pub(crate) async fn that_others_reach() -> Self {
+        Self::listening(
+            "0.0.0.0:0",
+            Calls::All,
+            Limits::default(),
+            2,
+            AccessOptions::default(),
+        )
+        .await
+    }
+
+    /// Sends this key from now on.
+    pub(crate) fn always_sends(&mut self, key: &str) {
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("x-api-key"), key.parse().unwrap())]);
+        self.client = Client::builder().default_headers(headers).build().unwrap();
+    }
+
     async fn that_answers(calls: Calls, limits: Limits, workers: usize) -> Self {
+        Self::listening("127.0.0.1:0", calls, limits, workers, AccessOptions::default()).await
+    }
+
+    async fn listening(
+        address: &str,
+        calls: Calls,
+        limits: Limits,
+        workers: usize,
+        access: AccessOptions,
+    ) -> Self {
         let store = store(StoreLimits::from(&limits)).await;
         let clock = Arc::new(HandClock::new(Timestamp::parse("2026-01-31T08:00:00Z").unwrap()));
         let options = EngineOptions {
@@ -110,13 +145,14 @@ impl World {
             ..EngineOptions::default()
         };
         let engine = Engine::start(store, clock.clone(), limits, options);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let listener = TcpListener::bind(address).await.unwrap();
+        let url = format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
         let stop = Stop::default();
         let serving = tokio::spawn(granary_server::serve(
             listener,
             engine.clone(),
             calls,
+            access,
             stop.clone(),
         ));
         let client = Client::new();

@@ -1,5 +1,6 @@
 //! The reference store: everything in maps behind one lock. It is the oracle of the tests and keeps nothing.
 
+mod access;
 mod source;
 mod terminology;
 
@@ -19,9 +20,9 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 
 use crate::{
-    Budget, CheckedBatch, Definitions, EdgeFilter, FirstAnswer, Idempotent, Lane, Purge, Record, RequestName,
-    Result, Source, Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology,
-    Upload, Write, Written, names_known, take_page,
+    Access, Budget, CheckedBatch, Definitions, EdgeFilter, FirstAnswer, Idempotent, Lane, Purge, Record,
+    RequestName, Result, Source, Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter,
+    Terminology, Upload, Write, Written, names_known, take_page,
 };
 
 use source::{SourceState, TaskState};
@@ -41,6 +42,7 @@ struct State {
     spooled: u64,
     closed: bool,
     vocabularies: terminology::Vocabularies,
+    keys: access::Keys,
 }
 
 impl MemoryStore {
@@ -55,6 +57,7 @@ impl MemoryStore {
             spooled: 0,
             closed: false,
             vocabularies: terminology::Vocabularies::default(),
+            keys: access::Keys::default(),
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -189,6 +192,10 @@ impl Store for MemoryStore {
     }
 
     fn terminology(&self) -> &dyn Terminology {
+        self
+    }
+
+    fn access(&self) -> &dyn Access {
         self
     }
 

@@ -9,6 +9,8 @@
 //! ```
 
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
+pub mod access;
+#[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod chunks;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod definitions;
@@ -295,6 +297,14 @@ macro_rules! behaviours {
                 the_limits_of_vocabularies_and_concepts_are_kept,
                 a_closed_store_changes_no_vocabulary,
                 vocabularies_stay_over_a_reopen;
+            access:
+                keys_are_kept_as_they_were_created_and_listed_by_id,
+                the_revision_of_keys_moves_with_each_that_comes_or_goes,
+                a_key_is_revoked_once_and_alone,
+                the_last_use_of_a_key_only_goes_forward,
+                the_limit_of_keys_is_kept,
+                a_closed_store_changes_no_key,
+                keys_stay_over_a_reopen;
         }
     };
 }
@@ -303,6 +313,7 @@ macro_rules! behaviours {
 #[doc(hidden)]
 pub fn see_that_all_are_listed(listed: &[(&str, &[&str])]) {
     let files = [
+        ("access", include_str!("access.rs")),
         ("chunks", include_str!("chunks.rs")),
         ("definitions", include_str!("definitions.rs")),
         ("idempotency", include_str!("idempotency.rs")),

@@ -4,6 +4,7 @@ pub(crate) mod bulk;
 pub(crate) mod definition;
 pub(crate) mod demo;
 pub(crate) mod get;
+pub(crate) mod key;
 pub(crate) mod receipts;
 pub(crate) mod serve;
 pub(crate) mod source;

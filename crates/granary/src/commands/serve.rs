@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use granary_server::{AccessOptions, HeaderValue};
 
 use crate::exit::Ended;
 use crate::output::Output;
@@ -62,6 +63,11 @@ pub(crate) struct Serve {
         value_parser = clap::value_parser!(u16).range(1..),
     )]
     erase_after: Option<u16>,
+    /// A site whose pages may call, with an API key: https://console.example; again for more of them
+    ///
+    /// Browsers keep answers from pages of all others.
+    #[arg(long, env = "GRANARY_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
+    cors_origin: Vec<HeaderValue>,
     #[command(flatten)]
     postgres: Postgres,
 }
@@ -152,6 +158,10 @@ impl Serve {
             postgres: self.postgres.settings(),
             listen: self.listen,
             role: self.role,
+            access: AccessOptions {
+                origins: self.cors_origin,
+                ..AccessOptions::default()
+            },
         };
         let cannot = || format!("cannot serve {store} at {}", self.listen);
         let mut running = start_server(options).await.with_context(cannot)?;
@@ -196,6 +206,21 @@ impl Serve {
 fn stopped_by_itself(ended: anyhow::Result<()>) -> anyhow::Result<Ended> {
     ended.context("the server stopped by itself")?;
     Ok(Ended::Badly)
+}
+
+/// Reads a site as browsers name it in `Origin`: scheme, host and port, and nothing behind.
+fn origin(raw: &str) -> anyhow::Result<HeaderValue> {
+    let wrong = || {
+        format!("'{raw}' is no origin; write it as https://console.example, in lower case and without a path")
+    };
+    let site = ["https://", "http://"]
+        .into_iter()
+        .find_map(|scheme| raw.strip_prefix(scheme));
+    let legal =
+        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    site.filter(|site| !site.is_empty() && site.chars().all(legal))
+        .with_context(wrong)?;
+    HeaderValue::from_str(raw).with_context(wrong)
 }
 
 /// Reads seconds, with decimals, of which there are so many at least.

@@ -5,6 +5,7 @@
 mod bulk;
 mod demo;
 mod help;
+mod keys;
 mod postgres;
 mod schema;
 mod serve;
@@ -152,7 +153,12 @@ fn serve(data: &Path) -> (Child, String) {
 
 /// The same with these arguments.
 fn serve_with(args: &[&str]) -> (Child, String) {
-    let mut command = granary(&["serve", "--listen", "127.0.0.1:0", "--json"]);
+    serve_at("127.0.0.1:0", args)
+}
+
+/// The same at this address.
+fn serve_at(address: &str, args: &[&str]) -> (Child, String) {
+    let mut command = granary(&["serve", "--listen", address, "--json"]);
     let child = command
         .args(args)
         .stdout(Stdio::piped())

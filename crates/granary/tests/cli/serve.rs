@@ -146,7 +146,10 @@ fn a_store_and_options_that_do_not_fit_are_refused() {
             &["--store", postgres, "--postgres-statements", "named"],
             "unnamed",
         ),
-        (&["--store", postgres, "--listen", "0.0.0.0:0"], "no API key"),
+        (
+            &["--store", postgres, "--cors-origin", "https://a.example/"],
+            "https://console.example",
+        ),
         // Nobody listens there.
         (
             &["--store", postgres],

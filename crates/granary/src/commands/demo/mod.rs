@@ -20,6 +20,8 @@ use super::serve::stop_signal;
 use super::switch;
 use crate::exit::Ended;
 use crate::output::{BAD, BOLD, GOOD, NAME, Output, counted};
+use granary_server::AccessOptions;
+
 use crate::start::{Role, ServerOptions, start_server};
 use crate::store::{FolderSettings, PostgresSettings, StoreAt};
 use show::{Seen, Show};
@@ -87,6 +89,7 @@ impl Demo {
             postgres: PostgresSettings::default(),
             listen: self.listen,
             role: Role::All,
+            access: AccessOptions::default(),
         };
         let mut running = start_server(options).await.context("cannot start the server")?;
         let url = running.url();

@@ -1,0 +1,61 @@
+//! The audit log: a line for every change of schema or keys, for purges and cancels, in the log under the target
+//! `granary::audit`. It names who did what to which name, and nothing of any record.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use granary_api::rights::Call;
+use granary_core::error::{ErrorObject, ErrorType};
+
+use super::Caller;
+use crate::reply::Failure;
+use crate::request::shortened;
+use axum::response::IntoResponse;
+
+/// What an answer says about itself for its line in the audit log, where the path of the call does not tell all.
+#[derive(Clone, Debug)]
+pub(crate) struct Audited(pub(crate) String);
+
+/// Carries out a call that leaves a line in the audit log. It goes on when its caller has gone, so that nothing is done
+/// without its line.
+pub(crate) async fn followed(
+    call: &'static Call,
+    path: String,
+    caller: Caller,
+    request_id: String,
+    carried_out: impl Future<Output = Response> + Send + 'static,
+) -> Response {
+    let Some(action) = call.audited else {
+        return carried_out.await;
+    };
+    let following = tokio::spawn(async move {
+        let response = carried_out.await;
+        if response.status().as_u16() < StatusCode::BAD_REQUEST.as_u16() {
+            line(action, &path, &caller, &request_id, &response);
+        }
+        response
+    });
+    following.await.unwrap_or_else(|_| {
+        let message = "something went wrong inside the server";
+        Failure(ErrorObject::new(ErrorType::Internal, message)).into_response()
+    })
+}
+
+fn line(action: &str, path: &str, caller: &Caller, request_id: &str, response: &Response) {
+    let (key, id) = match caller {
+        Caller::Anyone => (None, None),
+        Caller::Holder(key) => (Some(key.label()), Some(key.id.to_string())),
+    };
+    tracing::info!(
+        target: "granary::audit",
+        {
+            request.id = request_id,
+            // Without keys it is whoever is on this machine.
+            key.name = key,
+            key.id = id,
+            path = shortened(path),
+            what = response.extensions().get::<Audited>().map(|what| what.0.as_str()),
+            status = response.status().as_u16(),
+        },
+        "{action}"
+    );
+}
