@@ -6,3 +6,4 @@ mod cluster;
 mod conformance;
 mod crash;
 mod docs;
+mod power;
