@@ -10,7 +10,7 @@ use granary_client::SourceClient;
 use granary_core::receipt::{Receipt, ReceiptStatus};
 use granary_core::task::{TaskKind, TaskStatus};
 
-use crate::model::{Code, Model, Name, data};
+use crate::model::{Code, Model, Name, Operation, SYSTEM, data, identifier};
 use crate::requests::{ID, NEAR, Sent};
 
 const PAGE: u64 = 1_000;
@@ -146,9 +146,40 @@ pub(crate) fn code(receipt: &Receipt) -> Code {
     }
 }
 
-pub(crate) async fn records_agree(source: &SourceClient, model: &Model) -> Result<()> {
-    let found = of_requests(&all_resources(source).await?, ID);
-    same(&expected(model, |name| name.1.is_none()), &found)
+/// All resources, of which those agree that bulk requests alone write.
+pub(crate) async fn records_agree(source: &SourceClient, model: &Model) -> Result<Found> {
+    let all = all_resources(source).await?;
+    let found = of_requests(&all, ID);
+    same(
+        &expected(model, |name| name.1.is_none() && name.0.starts_with(ID)),
+        &found,
+    )?;
+    Ok(all)
+}
+
+/// Every identifier that a request gave leads to its record, or to none where that is gone.
+pub(crate) async fn identifiers_agree(source: &SourceClient, model: &Model, sent: &[&Sent]) -> Result<()> {
+    let operations = sent.iter().flat_map(|sent| &sent.request.operations);
+    let names: BTreeSet<&Name> = operations.map(Operation::name).collect();
+    for name in names {
+        let Some(identifier) = identifier(name) else {
+            continue;
+        };
+        let found = match source
+            .get_resource("place", &format!("{SYSTEM}:{identifier}:"))
+            .await
+        {
+            Ok(resource) => Some(resource.id),
+            Err(error) if error.refusal().is_some_and(|refusal| refusal.code == 404) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let expected = model.records.contains_key(name).then_some(&name.0);
+        ensure!(
+            found.as_ref() == expected,
+            "the identifier {identifier} leads to {found:?}, and should to {expected:?}"
+        );
+    }
+    Ok(())
 }
 
 /// All resources.

@@ -1,11 +1,13 @@
-//! Granary seen from outside: the harness that starts, kills and restarts a real server, the crash run, and the table of
-//! values.
+//! Granary seen from outside: the harness that starts, kills and restarts a real server, the crash run, the cuts of
+//! power, and the table of values.
 
 mod agree;
 pub mod cases;
 pub mod cluster;
 pub mod crash;
 mod model;
+pub mod power;
+mod register;
 mod requests;
 mod server;
 

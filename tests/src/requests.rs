@@ -1,6 +1,7 @@
 //! The bulk requests of a run: made by chance, over few ids, and kept with what is known of them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use anyhow::Result;
 use futures::stream;
@@ -54,8 +55,9 @@ pub(crate) struct Requests {
 }
 
 /// A request that was sent. Moments are those of a clock that counts what happens.
+#[derive(Clone)]
 pub(crate) struct Sent {
-    pub(crate) request: Request,
+    pub(crate) request: Arc<Request>,
     /// The id of its task, if the answer came.
     pub(crate) task: Option<String>,
     /// The moment before it was sent.
@@ -101,11 +103,11 @@ impl Requests {
         }
         let operations = (0..length).map(|_| operation(self, target)).collect();
         self.sent.push(Sent {
-            request: Request {
+            request: Arc::new(Request {
                 target,
                 edges: NEAR,
                 operations,
-            },
+            }),
             task: None,
             began,
             over: None,

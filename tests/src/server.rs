@@ -72,6 +72,8 @@ pub struct Start {
     pub environment: Vec<(String, String)>,
     /// The file that its log is added to; without one it goes where ours goes.
     pub log: Option<PathBuf>,
+    /// What goes before its command line: a program that runs it, and is not its parent.
+    pub before: Vec<String>,
 }
 
 impl Server {
@@ -93,13 +95,21 @@ impl Server {
             place,
             environment,
             log: None,
+            before: Vec::new(),
         })
         .await
     }
 
     /// Starts a server and waits until it serves.
     pub async fn spawn(start: Start) -> Result<Self> {
-        let mut command = Command::new(binary()?);
+        let mut command = match start.before.split_first() {
+            None => Command::new(binary()?),
+            Some((program, words)) => {
+                let mut command = Command::new(program);
+                command.args(words).arg(binary()?);
+                command
+            }
+        };
         command.args(["serve", "--json", "--listen", "127.0.0.1:0"]);
         match &start.place {
             Place::Folder(data) => command.arg("--data").arg(data),

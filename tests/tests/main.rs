@@ -7,3 +7,4 @@ mod cluster;
 mod conformance;
 mod crash;
 mod docs;
+mod power;

@@ -1,5 +1,5 @@
-//! Installs what the tests need and cargo does not bring: the programs of PostgreSQL and PgBouncer. The tests start servers
-//! of their own with them; the one that Debian sets up beside is not used.
+//! Installs what the tests need and cargo does not bring: the programs of PostgreSQL and PgBouncer, and strace. The tests
+//! start servers of their own with them; the one that Debian sets up beside is not used.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,10 +8,10 @@ use anyhow::{Context, Result, ensure};
 use granary_test_postgres::missing_packages;
 
 /// Installs what is missing, where this is Debian or alike and we may.
-pub(crate) fn servers_for_tests() -> Result<()> {
-    let missing = missing_packages();
+pub(crate) fn programs_for_tests() -> Result<()> {
+    let missing = missing();
     if missing.is_empty() {
-        println!("PostgreSQL and PgBouncer are there");
+        println!("PostgreSQL, PgBouncer and strace are there");
         return Ok(());
     }
     let packages = missing.join(" ");
@@ -26,13 +26,27 @@ pub(crate) fn servers_for_tests() -> Result<()> {
     // Lists that are old may still do.
     let _ = apt_get(&["update"]);
     apt_get(&install).with_context(by_hand)?;
-    let missing = missing_packages();
+    let missing = self::missing();
     ensure!(
         missing.is_empty(),
         "{} was installed and is not found",
         missing.join(" ")
     );
     Ok(())
+}
+
+/// The packages of Debian that are missing.
+fn missing() -> Vec<&'static str> {
+    let mut missing = missing_packages();
+    // What records servers for the cuts of power.
+    let strace = Command::new("strace")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status();
+    if !strace.is_ok_and(|status| status.success()) {
+        missing.push("strace");
+    }
+    missing
 }
 
 /// Runs `apt-get` as root, which nobody is asked a password for.

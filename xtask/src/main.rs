@@ -12,6 +12,7 @@ const USAGE: &str = "\
 cargo xtask test              build, lint and test everything; what CI runs
 cargo xtask docs [--check]    write the generated pages of docs/, or fail where one is stale
 cargo xtask crash ARGS…       kill a server many times over: --deaths N --seed S --minutes M --store folder|postgres
+cargo xtask power ARGS…       cut its power at many points: --points N --seed S --scene runs|collection --without PART
 cargo xtask cluster ARGS…     have servers that share a PostgreSQL fail in every way: --faults N --seed S --minutes M --fail-over
 cargo xtask bench ARGS…       measure; see `cargo xtask bench --help`";
 
@@ -24,6 +25,7 @@ fn main() -> Result<()> {
         ["docs"] => docs::write(),
         ["docs", "--check"] => docs::check(),
         ["crash", rest @ ..] => test::crash(rest),
+        ["power", rest @ ..] => test::power(rest),
         ["cluster", rest @ ..] => test::cluster(rest),
         ["bench", rest @ ..] => test::bench(rest),
         _ => bail!("{USAGE}"),

@@ -29,7 +29,7 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
         minutes.push((name, started.elapsed()));
         outcome.with_context(|| format!("failed in part '{name}'"))
     };
-    part("servers for tests", &crate::install::servers_for_tests)?;
+    part("programs for tests", &crate::install::programs_for_tests)?;
     part("format", &|| cargo(&["fmt", "--all", "--check"]))?;
     part("build", &|| {
         cargo(&["build", "--release", "--workspace", "--all-targets"])
@@ -52,7 +52,19 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
         cargo(&["test", "--release", "--workspace", "--exclude", "granary-tests"])
     })?;
     part("conformance and crash", &|| {
-        cargo(&[&OUTSIDE[..], &["--skip", "cluster::"]].concat())
+        cargo(&[&OUTSIDE[..], &["--skip", "cluster::", "--skip", "power::"]].concat())
+    })?;
+    part("cuts of power", &|| {
+        cargo(&[
+            "test",
+            "--release",
+            "--workspace",
+            "--lib",
+            "--test",
+            "outside",
+            "--",
+            "power::",
+        ])
     })?;
     // Apart from the others: servers that have no time look like ones that are gone.
     part("cluster", &|| cargo(&[&OUTSIDE[..], &["cluster::"]].concat()))?;
@@ -67,7 +79,19 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
             "outside",
         ];
         // What a folder is refused for, no database is.
-        let all = [&outside[..], &["--", "--skip", "folder", "--skip", "cluster::"]].concat();
+        let all = [
+            &outside[..],
+            &[
+                "--",
+                "--skip",
+                "folder",
+                "--skip",
+                "cluster::",
+                "--skip",
+                "power::",
+            ],
+        ]
+        .concat();
         let mut command = cargo_command(&all);
         finish(command.env("GRANARY_TEST_STORE", "postgres"))
     })?;
@@ -84,6 +108,12 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
 pub(crate) fn crash(arguments: &[&str]) -> Result<()> {
     build()?;
     binary("crash", arguments)
+}
+
+/// Cuts the power as often as the arguments say.
+pub(crate) fn power(arguments: &[&str]) -> Result<()> {
+    build()?;
+    binary("power", arguments)
 }
 
 /// Has what the arguments say go wrong in a cluster.

@@ -175,6 +175,8 @@ fn read_format(path: &Path, words: &str) -> Result<(), OpenError> {
 }
 
 fn write_format(path: &Path) -> std::io::Result<()> {
+    // What the format promises is there, and stays, before it is.
+    sync_folder(path)?;
     let fresh = path.join("FORMAT.new");
     let mut file = File::create(&fresh)?;
     writeln!(file, "{FORMAT_WORDS}{FORMAT_VERSION}")?;

@@ -12,7 +12,7 @@ use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 use granary_store::{Result, StoreError, StoreLimits};
 
 use crate::catalog::{self, SourceState};
-use crate::format::{Folder, OpenError};
+use crate::format::{Folder, OpenError, sync_folder};
 use crate::lanes::LaneTable;
 use crate::numbers::Numbers;
 use crate::read::BlockCache;
@@ -45,12 +45,16 @@ impl Inner {
         collection: Collection,
     ) -> std::result::Result<Self, OpenError> {
         let folder = Folder::open(path)?;
+        remove_half_made(&folder).map_err(|error| folder.io(error))?;
         let db = open_database(&folder)?;
         let words = |error: StoreError| match error {
             StoreError::Damaged(what) => folder.damaged(what),
             other => folder.io(std::io::Error::other(other.to_string())),
         };
         let keyspaces = Keyspaces::open(&db).map_err(engine).map_err(words)?;
+        // The database does not see to it that the names of its keyspaces are durable, and starts without those that
+        // are not.
+        sync_folder(&folder.path.join("db/keyspaces")).map_err(|error| folder.io(error))?;
         let store = store_row(&db, &keyspaces, folder.fresh).map_err(words)?;
         folder.seal()?;
         runs::settle(&folder, &db, &keyspaces).map_err(words)?;
@@ -112,6 +116,25 @@ impl Inner {
             crate::lock(&self.lanes).wake(state.source.number);
         }
         Ok(())
+    }
+}
+
+/// Removes a database that a first start had not come to the end of making. Its marker is written last and never again, so
+/// nothing was put into one without; the database itself would not go on with what is there.
+fn remove_half_made(folder: &Folder) -> std::io::Result<()> {
+    let db = folder.path.join("db");
+    if !folder.fresh || !db.is_dir() {
+        return Ok(());
+    }
+    let is_whole = match fs::read(db.join("version")) {
+        // One that was not synced may be zeros.
+        Ok(marker) => marker.iter().any(|byte| *byte != 0),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => return Err(error),
+    };
+    match is_whole {
+        true => Ok(()),
+        false => fs::remove_dir_all(&db),
     }
 }
 

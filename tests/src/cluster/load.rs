@@ -27,8 +27,8 @@ use rand::{RngExt, SeedableRng};
 use super::check::Checked;
 use super::http::{Answer, CALL_TIME_MAX, Call, Outcome};
 use super::nodes::{LOOK_EVERY, Nodes};
-use super::register::Register;
 use crate::model::Operation;
+use crate::register::Register;
 use crate::requests::{HOME, Requests, define};
 use crate::server::PATIENCE;
 
@@ -255,7 +255,7 @@ impl Load {
             let sent = &mut requests.sent[place];
             sent.cut_off = cut_off;
             if traffic.mixed && rng.random_bool(0.5) {
-                sent.request.edges = HOME;
+                Arc::make_mut(&mut sent.request).edges = HOME;
             }
             (place, sent.request.target, Bytes::from(sent.request.to_json()))
         };

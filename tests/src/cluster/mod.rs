@@ -9,7 +9,6 @@ mod faults;
 mod http;
 mod load;
 mod nodes;
-mod register;
 mod writes;
 
 use std::collections::BTreeMap;

@@ -135,6 +135,7 @@ impl Nodes {
                 place: Place::Database(url),
                 environment: of_all,
                 log: Some(self.folder.path().join(format!("{}.log", self.nodes.len()))),
+                before: Vec::new(),
             },
             name,
             role,

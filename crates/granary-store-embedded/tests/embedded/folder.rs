@@ -90,6 +90,29 @@ async fn a_first_start_that_was_cut_off_is_taken_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_start_that_was_cut_off_inside_the_database_is_taken_up() {
+    let fixture = OnDisk::default();
+    let store = fixture.fresh().await;
+    let (folder, _) = fixture.folder(&store);
+    drop(store);
+    let marker = folder.join("db/version");
+    // Its journal is there, and its marker is not, or not whole.
+    for left in [None, Some(&b""[..]), Some(&[0; 4])] {
+        fs::remove_file(folder.join("FORMAT")).unwrap();
+        fs::remove_file(&marker).unwrap();
+        if let Some(left) = left {
+            fs::write(&marker, left).unwrap();
+        }
+        drop(EmbeddedStore::open(&folder, limits()).unwrap());
+        assert!(folder.join("FORMAT").is_file());
+    }
+    // With a format that is damage, and nothing is removed.
+    fs::remove_file(&marker).unwrap();
+    refused(&folder);
+    assert!(folder.join("db/0.jnl").is_file());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_of_another_format_is_left_as_it_is() {
     let fixture = OnDisk::default();
     let world = World::new(fixture.fresh().await).await;

@@ -57,6 +57,14 @@ impl Register {
         Ok(())
     }
 
+    /// Of the writes of values from `least` on: how many had been answered before that moment, and how many begun.
+    pub(crate) fn before(&self, moment: u64, least: u64) -> (u64, u64) {
+        let writes = || self.writes.iter().filter(|write| write.value >= least);
+        let answered = writes().filter(|write| write.answered.is_some_and(|at| at < moment));
+        let begun = writes().filter(|write| write.began < moment);
+        (answered.count() as u64, begun.count() as u64)
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.writes
             .iter()

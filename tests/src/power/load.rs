@@ -1,0 +1,370 @@
+//! What is sent while the server is recorded, and when each answer came.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use granary_api::resources::ResourceWrite;
+use granary_client::{Client, SourceClient};
+use granary_core::operation::TargetType;
+use granary_core::task::TaskStatus;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::value::to_raw_value;
+
+use crate::agree::ended;
+use crate::model::{LARGE, Name, Operation};
+use crate::register::Register;
+use crate::requests::{ID, Requests, Sent, define, send};
+
+/// The sources, the one that most is sent to first.
+pub(super) const SOURCES: [&str; 2] = ["power", "other"];
+/// Records that bulk requests and single writes write alike.
+const MEETING: &str = "meeting-";
+const MEETINGS: usize = 8;
+/// Records of single writes alone.
+const SINGLES: usize = 8;
+/// Values of single writes begin here; those of bulk requests are smaller.
+pub(super) const SINGLES_FROM: u64 = 1_000;
+/// Between two single writes: they are to be spread over the run.
+const PAUSE: Duration = Duration::from_millis(15);
+
+/// The clock that strace uses.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// What is sent to one source, with the moments.
+pub(super) struct Traffic {
+    pub(super) key: &'static str,
+    state: Mutex<State>,
+}
+
+struct State {
+    requests: Requests,
+    rng: StdRng,
+    defined_at: Option<u64>,
+    /// For each request that was accepted, when that was answered.
+    answered: BTreeMap<usize, u64>,
+    /// Records with the values that were written to them.
+    registers: BTreeMap<String, Register>,
+    next_single: u64,
+    shown: Vec<Shown>,
+}
+
+/// What was told of a task.
+#[derive(Clone)]
+pub(super) struct Shown {
+    pub(super) at: u64,
+    pub(super) task: String,
+    pub(super) decided: u64,
+}
+
+/// What is known of a source at some moment.
+pub(super) struct Known {
+    pub(super) defined: bool,
+    pub(super) sent: Vec<Sent>,
+    pub(super) shown: Vec<Shown>,
+}
+
+/// Makes the operation of a request that stands at this place.
+type Make = fn(usize) -> Operation;
+
+fn id(at: usize) -> Name {
+    (format!("{ID}{at}"), None)
+}
+
+/// Ids that edges are between.
+const ENDS: usize = 70;
+const RESOURCES: usize = 5_400;
+const EDGES: usize = ENDS * ENDS;
+
+fn edge(at: usize) -> Name {
+    let end = |at: usize| format!("{ID}{}", at % ENDS);
+    (end(at / ENDS), Some(end(at)))
+}
+
+/// The requests of the first source, in their order: each of more heads, or edges, than go by a batch. Of resources where
+/// the first is true.
+const REQUESTS: [(bool, usize, Make); 5] = [
+    (true, RESOURCES, |at| Operation::Create(id(at), 1)),
+    (false, EDGES, |at| Operation::Create(edge(at), 2)),
+    (true, RESOURCES, |at| match at % 10 {
+        0 if at > ENDS || at % 30 == 0 => Operation::Delete(id(at)),
+        1 => Operation::Create(id(at), 3),
+        2 => Operation::Upsert(id(at), 1),
+        _ => Operation::Upsert(id(at), 3),
+    }),
+    (false, EDGES, |at| match at % 5 {
+        0 => Operation::Delete(edge(at)),
+        _ => Operation::Upsert(edge(at), 4),
+    }),
+    (true, RESOURCES, |at| Operation::Upsert(id(at), 5)),
+];
+/// Those of the other.
+const OF_OTHER: [(bool, usize, Make); 2] = [
+    (true, 4_200, |at| Operation::Create(id(at), 1)),
+    (true, 4_200, |at| Operation::Delete(id(at))),
+];
+/// Records that are large, and all but some of them gone: more than 16 MiB that collection removes.
+const LARGE_ONES: usize = 420;
+const COLLECTED: [(bool, usize, Make); 2] = [
+    (true, LARGE_ONES, |at| Operation::Create(large(at), 1)),
+    (true, LARGE_ONES - 20, |at| Operation::Delete(large(at))),
+];
+
+fn large(at: usize) -> Name {
+    (format!("{LARGE}{at}"), None)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Traffic {
+    pub(super) fn new(key: &'static str, seed: u64) -> Self {
+        let state = State {
+            requests: Requests::new(seed ^ 0x0bd5, ENDS as u32),
+            rng: StdRng::seed_from_u64(seed ^ 0x5eed),
+            defined_at: None,
+            answered: BTreeMap::new(),
+            registers: BTreeMap::new(),
+            next_single: SINGLES_FROM,
+            shown: Vec::new(),
+        };
+        Self {
+            key,
+            state: Mutex::new(state),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    async fn define(&self, client: &Client) -> Result<()> {
+        define(client, self.key).await?;
+        self.state().defined_at = Some(now());
+        Ok(())
+    }
+
+    /// Sends one request after the other, and waits until all tasks have ended.
+    async fn requests(
+        &self,
+        source: &SourceClient,
+        requests: &[(bool, usize, Make)],
+        small: bool,
+    ) -> Result<()> {
+        for (number, (of_resources, length, make)) in requests.iter().enumerate() {
+            let target = match of_resources {
+                true => TargetType::Resource,
+                false => TargetType::Relationship,
+            };
+            let meetings = if *of_resources { MEETINGS } else { 0 };
+            let mut at = 0;
+            let operation = |_: &mut Requests, _| {
+                at += 1;
+                match at <= meetings {
+                    true => Operation::Upsert((format!("{MEETING}{}", at - 1), None), number as u8),
+                    false => make((at - 1 - meetings) % length),
+                }
+            };
+            let place = self
+                .state()
+                .requests
+                .next_of(target, length + meetings, now(), operation);
+            self.send(source, place).await?;
+            // One that is kept in the database, of operations by chance.
+            if small && number + 2 >= requests.len() {
+                let place = self.state().requests.next(20, now());
+                self.send(source, place).await?;
+            }
+        }
+        let last = self.state().answered.keys().next_back().copied();
+        let last = last.and_then(|last| self.state().requests.sent[last].task.clone());
+        ended(source, &last.context("nothing was sent")?).await?;
+        Ok(())
+    }
+
+    async fn send(&self, source: &SourceClient, place: usize) -> Result<()> {
+        let request = self.state().requests.sent[place].request.clone();
+        let began = self.state().requests.sent[place].began;
+        for (name, value) in meetings(&request.operations) {
+            self.register(&name, |register| register.begin(value, began));
+        }
+        let task = send(source, &request).await?;
+        let mut state = self.state();
+        state.answered.insert(place, now());
+        state.requests.sent[place].task = Some(task);
+        Ok(())
+    }
+
+    fn register(&self, name: &str, with: impl FnOnce(&mut Register)) {
+        with(self.state().registers.entry(name.to_owned()).or_default());
+    }
+
+    /// Writes single records, those that the requests write as well, and looks how far the tasks are.
+    async fn writes(&self, source: &SourceClient) -> Result<()> {
+        loop {
+            let (name, value) = {
+                let mut state = self.state();
+                let number = state.rng.random_range(0..SINGLES + MEETINGS);
+                state.next_single += 1;
+                let name = match number.checked_sub(SINGLES) {
+                    None => format!("single-{number}"),
+                    Some(number) => format!("{MEETING}{number}"),
+                };
+                (name, state.next_single)
+            };
+            let write = ResourceWrite {
+                id: None,
+                data: to_raw_value(&serde_json::json!({ "n": value }))?,
+                contained: None,
+                meta: None,
+            };
+            self.register(&name, |register| register.begin(value, now()));
+            source.put_resource("place", &name, &write).await?;
+            self.register(&name, |register| register.answered(value, now()));
+            self.look(source).await?;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Looks at the tasks whose end was not seen yet.
+    async fn look(&self, source: &SourceClient) -> Result<()> {
+        let open: Vec<(usize, String)> = {
+            let state = self.state();
+            let ended = |task: &String| {
+                let shown = state.shown.iter().rev().find(|shown| shown.task == *task);
+                shown.is_some_and(|shown| shown.decided == u64::MAX)
+            };
+            let sent = state.requests.sent.iter().enumerate();
+            let tasks = sent.filter_map(|(place, sent)| Some((place, sent.task.clone()?)));
+            tasks.filter(|(_, task)| !ended(task)).collect()
+        };
+        for (place, id) in open {
+            let task = source.task(&id).await?;
+            let at = now();
+            let decided = task.counts.success + task.counts.failure;
+            let mut state = self.state();
+            let mut shown = Shown {
+                at,
+                task: id,
+                decided,
+            };
+            state.shown.push(shown.clone());
+            if task.status == TaskStatus::Pending {
+                break;
+            }
+            // Not looked at again.
+            shown.decided = u64::MAX;
+            let request = state.requests.sent[place].request.clone();
+            for (name, value) in meetings(&request.operations) {
+                state.registers.entry(name).or_default().answered(value, at);
+            }
+            state.shown.push(shown);
+        }
+        Ok(())
+    }
+
+    /// What was known at a moment.
+    pub(super) fn known_at(&self, moment: u64) -> Known {
+        let state = self.state();
+        let sent = state.requests.sent.iter().enumerate().map(|(place, sent)| {
+            let answered = state.answered.get(&place).copied().filter(|at| *at < moment);
+            Sent {
+                task: sent.task.clone().filter(|_| answered.is_some()),
+                over: answered,
+                cut_off: sent.began >= moment,
+                ..sent.clone()
+            }
+        });
+        let shown = state.shown.iter().filter(|shown| shown.at < moment);
+        Known {
+            defined: state.defined_at.is_some_and(|at| at < moment),
+            sent: sent.collect(),
+            shown: shown.filter(|shown| shown.decided < u64::MAX).cloned().collect(),
+        }
+    }
+
+    /// Calls for each record that single writes write.
+    pub(super) fn each_register(&self, mut check: impl FnMut(&str, &Register) -> Result<()>) -> Result<()> {
+        let state = self.state();
+        let mut registers = state.registers.iter();
+        registers.try_for_each(|(name, register)| check(name, register))
+    }
+}
+
+/// The records of a request that single writes write as well, and what it writes to them.
+pub(super) fn meetings(operations: &[Operation]) -> impl Iterator<Item = (String, u64)> {
+    operations.iter().filter_map(|operation| match operation {
+        Operation::Upsert((id, None), value) if id.starts_with(MEETING) => {
+            Some((id.clone(), u64::from(*value)))
+        }
+        _ => None,
+    })
+}
+
+/// All sources.
+pub(super) struct Load(pub(super) Vec<Traffic>);
+
+impl Load {
+    pub(super) fn new(seed: u64) -> Self {
+        let traffic = |(number, key): (usize, &&'static str)| Traffic::new(key, seed + number as u64);
+        Self(SOURCES.iter().enumerate().map(traffic).collect())
+    }
+
+    /// Sends requests to both sources that are applied as runs, and single writes beside.
+    pub(super) async fn runs(&self, client: &Client) -> Result<()> {
+        let [first, other] = self.0.as_slice() else {
+            anyhow::bail!("two sources")
+        };
+        first.define(client).await?;
+        other.define(client).await?;
+        let sources = (client.source(first.key), client.source(other.key));
+        let requests = async {
+            tokio::try_join!(
+                first.requests(&sources.0, &REQUESTS, true),
+                other.requests(&sources.1, &OF_OTHER, false)
+            )?;
+            // Their ends are to be seen.
+            first.look(&sources.0).await?;
+            other.look(&sources.1).await
+        };
+        let writes = async {
+            tokio::try_join!(first.writes(&sources.0), other.writes(&sources.1)).map(|_: ((), ())| ())
+        };
+        until(requests, writes).await
+    }
+
+    /// Writes to the first source what collection removes, and goes on with single writes until `collected`.
+    pub(super) async fn collection(
+        &self,
+        client: &Client,
+        collected: impl Future<Output = Result<()>>,
+    ) -> Result<()> {
+        let first = self.0.first().context("a source")?;
+        first.define(client).await?;
+        let source = client.source(first.key);
+        let requests = async {
+            first.requests(&source, &COLLECTED, false).await?;
+            first.look(&source).await?;
+            collected.await
+        };
+        until(requests, first.writes(&source)).await
+    }
+}
+
+/// Does the first to its end, and the other beside it.
+async fn until(
+    first: impl Future<Output = Result<()>>,
+    beside: impl Future<Output = Result<()>>,
+) -> Result<()> {
+    tokio::select! {
+        done = first => done,
+        failed = beside => failed,
+    }
+}
