@@ -188,7 +188,8 @@ mod tests {
 
     #[test]
     fn keys_may_differ_as_ids_do() {
-        let key = |id: &str, digit: &str| format!(r#"{{"id":"{id}","key":"granary_{id}_{}"}}"#, digit.repeat(43));
+        let key =
+            |id: &str, digit: &str| format!(r#"{{"id":"{id}","key":"granary_{id}_{}"}}"#, digit.repeat(43));
         let mut learned = Learned::default();
         assert!(learned.same(&key(A, "x"), &key(B, "y")));
         assert_eq!(learned.header_to_send(&key(A, "x")), key(B, "y"));
