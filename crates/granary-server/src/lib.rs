@@ -108,17 +108,17 @@ pub async fn serve(
         now.cancelled().await;
         tokio::time::sleep(DRAIN_MAX).await;
     };
-    let store = engine.store().as_ref();
+    let keys = engine.store().access();
     let outcome = tokio::select! {
         outcome = serving => outcome,
         () = out_of_time => {
             tracing::warn!("stopped with calls still under way");
             Ok(())
         }
-        () = access.keep_writing_uses(store) => Ok(()),
+        () = access.keep_writing_uses(keys) => Ok(()),
     };
     // Nobody waits long for that.
-    let _ = tokio::time::timeout(USES_WRITTEN_WITHIN, access.write_uses(store)).await;
+    let _ = tokio::time::timeout(USES_WRITTEN_WITHIN, access.write_uses(keys)).await;
     outcome
 }
 

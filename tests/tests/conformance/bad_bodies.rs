@@ -305,7 +305,7 @@ async fn raw(registry: &Registry, bytes: &[u8], end: bool) -> String {
 
 fn head(header: &str) -> String {
     format!(
-        "POST /sources/clinics/v1/resources/bulk HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+        "POST /sources/clinics/v1/resources/bulk HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
          Connection: close\r\n{header}\r\n\r\n"
     )
 }

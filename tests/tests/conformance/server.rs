@@ -110,10 +110,10 @@ async fn a_port_in_use_and_an_address_for_everybody_are_refused() {
     let (code, _, stderr) = serve(&["--listen", taken, "--data", folder.to_str().unwrap()]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains(taken), "{stderr}");
+    assert!(!folder.exists());
     let (code, _, stderr) = serve(&["--listen", "0.0.0.0:0", "--data", folder.to_str().unwrap()]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("no API key"), "{stderr}");
-    assert!(!folder.exists());
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ async fn sent(registry: &Registry) -> TcpStream {
     let address = registry.server.url.strip_prefix("http://").unwrap();
     let mut connection = TcpStream::connect(address).await.unwrap();
     let head = format!(
-        "POST /sources/clinics/v1/resources/bulk HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+        "POST /sources/clinics/v1/resources/bulk HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
          Connection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );

@@ -22,7 +22,7 @@ pub(crate) async fn let_in(
     request: &mut Request,
     route: Option<&str>,
 ) -> Result<Caller, ErrorObject> {
-    let (access, store) = (&app.access, app.engine.store().as_ref());
+    let (access, keys) = (&app.access, app.engine.store().access());
     let right = match app.calls {
         Calls::All => right(request.method().as_str(), route),
         // What is not answered here is refused as such.
@@ -35,14 +35,14 @@ pub(crate) async fn let_in(
         }
         return Ok(Caller::Anyone);
     }
-    let known = access.known(store, access.options.keys_kept).await?;
+    let known = access.known(keys, access.options.keys_kept).await?;
     let caller = match known.revision {
         0 if access.this_machine => {
             of_this_machine(access, request)?;
             Caller::Anyone
         }
         _ => {
-            let record = access.holder(store, &sent_key(request.headers())?).await?;
+            let record = access.holder(keys, &sent_key(request.headers())?).await?;
             access.used(record.id, app.engine.clock().now());
             Caller::Holder(record)
         }

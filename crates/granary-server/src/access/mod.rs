@@ -19,7 +19,7 @@ use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::ksuid::Ksuid;
 use granary_core::time::Timestamp;
 use granary_engine::error_object;
-use granary_store::Store;
+use granary_store::Access as Keys;
 use tokio::time::Instant;
 
 pub(crate) use audit::{Audited, followed};
@@ -94,6 +94,8 @@ pub(crate) struct Access {
 struct Kept {
     known: Option<Arc<Known>>,
     read_at: Option<Instant>,
+    /// When reading them failed last, and why.
+    failed: Option<(Instant, ErrorObject)>,
 }
 
 struct Known {
@@ -118,32 +120,51 @@ impl Access {
     }
 
     /// The keys in force, read no longer ago than this.
-    async fn known(&self, store: &dyn Store, kept_for: Duration) -> Result<Arc<Known>, ErrorObject> {
+    async fn known(&self, keys: &dyn Keys, kept_for: Duration) -> Result<Arc<Known>, ErrorObject> {
         if let Some(known) = self.read_within(kept_for) {
             return Ok(known);
         }
+        let waits_since = Instant::now();
         let _turn = self.reading.lock().await;
         if let Some(known) = self.read_within(kept_for) {
             return Ok(known);
         }
+        // Where the store is out of reach, all who waited for one who tried are told so with it, and do not try in turn.
+        if let Some((at, error)) = &lock(&self.kept).failed
+            && *at > waits_since
+        {
+            return Err(error.clone());
+        }
         let (asked_at, forgotten) = (Instant::now(), self.forgotten.load(Ordering::SeqCst));
-        let revision = store.access().keys_revision().await.map_err(error_object)?;
-        let before = lock(&self.kept).known.clone();
-        let known = match before.filter(|known| known.revision == revision) {
-            Some(same) => same,
-            None => {
-                let stored = store.access().keys().await.map_err(error_object)?;
-                let keys = stored.keys.into_iter().map(|key| (key.id, Arc::new(key)));
-                Arc::new(Known {
-                    revision: stored.revision,
-                    keys: keys.collect(),
-                })
-            }
-        };
+        let read = self.read(keys).await;
         let mut kept = lock(&self.kept);
-        kept.known = Some(Arc::clone(&known));
-        kept.read_at = (self.forgotten.load(Ordering::SeqCst) == forgotten).then_some(asked_at);
-        Ok(known)
+        match read {
+            Ok(known) => {
+                kept.known = Some(Arc::clone(&known));
+                kept.read_at = (self.forgotten.load(Ordering::SeqCst) == forgotten).then_some(asked_at);
+                kept.failed = None;
+                Ok(known)
+            }
+            Err(failure) => {
+                let error = error_object(failure);
+                kept.failed = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    async fn read(&self, keys: &dyn Keys) -> granary_store::Result<Arc<Known>> {
+        let revision = keys.keys_revision().await?;
+        let before = lock(&self.kept).known.clone();
+        if let Some(same) = before.filter(|known| known.revision == revision) {
+            return Ok(same);
+        }
+        let stored = keys.keys().await?;
+        let keys = stored.keys.into_iter().map(|key| (key.id, Arc::new(key)));
+        Ok(Arc::new(Known {
+            revision: stored.revision,
+            keys: keys.collect(),
+        }))
     }
 
     fn read_within(&self, time: Duration) -> Option<Arc<Known>> {
@@ -165,10 +186,10 @@ impl Access {
     }
 
     /// Who has this key.
-    async fn holder(&self, store: &dyn Store, key: &ApiKey) -> Result<Arc<KeyRecord>, ErrorObject> {
-        let mut known = self.known(store, self.options.keys_kept).await?;
+    async fn holder(&self, keys: &dyn Keys, key: &ApiKey) -> Result<Arc<KeyRecord>, ErrorObject> {
+        let mut known = self.known(keys, self.options.keys_kept).await?;
         if !known.keys.contains_key(&key.id()) {
-            known = self.known(store, self.options.unknown_kept).await?;
+            known = self.known(keys, self.options.unknown_kept).await?;
         }
         match known.keys.get(&key.id()) {
             Some(record) if record.hash.is_of(key) => Ok(Arc::clone(record)),
@@ -191,27 +212,93 @@ impl Access {
     }
 
     /// Writes down when keys were used.
-    pub(crate) async fn write_uses(&self, store: &dyn Store) {
+    pub(crate) async fn write_uses(&self, keys: &dyn Keys) {
         let used = std::mem::take(&mut *lock(&self.used));
         if used.is_empty() {
             return;
         }
         let uses: Vec<(Ksuid, Timestamp)> = used.into_iter().collect();
-        if let Err(error) = store.access().note_use(&uses).await {
+        if let Err(error) = keys.note_use(&uses).await {
             tracing::warn!(%error, "when keys were used could not be written down; it is tried again");
             uses.into_iter().for_each(|(id, at)| self.used(id, at));
         }
     }
 
     /// Writes it down every so often.
-    pub(crate) async fn keep_writing_uses(&self, store: &dyn Store) {
+    pub(crate) async fn keep_writing_uses(&self, keys: &dyn Keys) {
         loop {
             tokio::time::sleep(self.options.uses_noted_every).await;
-            self.write_uses(store).await;
+            self.write_uses(keys).await;
         }
     }
 }
 
 fn unauthenticated(message: &str) -> ErrorObject {
     ErrorObject::new(ErrorType::Unauthenticated, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use granary_store::{Result, StoreError, StoredKeys};
+
+    use super::*;
+
+    /// A store that is out of reach, and takes ten seconds to find out.
+    #[derive(Default)]
+    struct OutOfReach {
+        asked: AtomicU64,
+    }
+
+    #[async_trait]
+    impl Keys for OutOfReach {
+        async fn keys_revision(&self) -> Result<u64> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            Err(StoreError::Unavailable("nobody is there".to_owned()))
+        }
+
+        async fn keys(&self) -> Result<StoredKeys> {
+            unreachable!("the revision is read first")
+        }
+
+        async fn create_key(&self, _: &KeyRecord) -> Result<()> {
+            unreachable!("nothing is written")
+        }
+
+        async fn revoke_key(&self, _: Ksuid) -> Result<KeyRecord> {
+            unreachable!("nothing is written")
+        }
+
+        async fn note_use(&self, _: &[(Ksuid, Timestamp)]) -> Result<()> {
+            Err(StoreError::Unavailable("nobody is there".to_owned()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_do_not_wait_in_turn_for_a_store_that_is_out_of_reach() {
+        let (access, store) = (Access::new(AccessOptions::default(), true), OutOfReach::default());
+        let started = Instant::now();
+        let calls = (0..50).map(|_| access.known(&store, Duration::from_secs(1)));
+        for answer in futures::future::join_all(calls).await {
+            assert_eq!(
+                answer.err().map(|error| error.error_type),
+                Some(ErrorType::Unavailable)
+            );
+        }
+        assert_eq!(started.elapsed(), Duration::from_secs(10));
+        // One that comes later tries anew.
+        assert!(access.known(&store, Duration::from_secs(1)).await.is_err());
+        assert_eq!(store.asked.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_use_that_could_not_be_written_down_is_not_forgotten() {
+        let access = Access::new(AccessOptions::default(), true);
+        let id = Ksuid::from_bytes([1; 20]);
+        access.used(id, Timestamp::from_millis(2));
+        access.used(id, Timestamp::from_millis(1));
+        access.write_uses(&OutOfReach::default()).await;
+        assert_eq!(access.last_use(&id), Some(Timestamp::from_millis(2)));
+    }
 }
