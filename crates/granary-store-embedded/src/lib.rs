@@ -31,6 +31,7 @@ mod read;
 mod rows;
 mod runs;
 mod segment;
+mod sent;
 mod space;
 mod sync;
 mod terminology;
@@ -54,8 +55,8 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition}
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, StoreError,
-    StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
+    Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, SentOperation, Source, Step, Store,
+    StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 
 pub use collect::{CollectStep, Collection, CollectionFigures};
@@ -427,6 +428,18 @@ impl Store for EmbeddedStore {
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
         let (task, source, id) = (task.clone(), task.source, task.task.id);
         match self.run(move |inner| inner.receipts(&task, from, limit)).await {
+            // As in `read`.
+            Err(StoreError::Damaged(_)) if self.inner.source_numbered(source).is_none() => {
+                Err(StoreError::task_gone(id))
+            }
+            done => done,
+        }
+    }
+
+    async fn operations(&self, task: &StoredTask, wanted: &[u64]) -> Result<Vec<SentOperation>> {
+        let (task, source, id) = (task.clone(), task.source, task.task.id);
+        let wanted = wanted.to_vec();
+        match self.run(move |inner| inner.sent(&task, &wanted)).await {
             // As in `read`.
             Err(StoreError::Damaged(_)) if self.inner.source_numbered(source).is_none() => {
                 Err(StoreError::task_gone(id))

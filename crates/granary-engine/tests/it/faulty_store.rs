@@ -16,8 +16,8 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::memory::MemoryStore;
 use granary_store::{
-    Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, Source, Step, Store, StoreLimits, Stored,
-    StoredTask, TaskFilter, Terminology, Upload, Write, Written,
+    Budget, Definitions, EdgeFilter, Lane, Purge, Record, Result, SentOperation, Source, Step, Store,
+    StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 use tokio::sync::Notify;
 
@@ -216,6 +216,10 @@ impl Store for FaultyStore {
 
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
         self.inner.receipts(task, from, limit).await
+    }
+
+    async fn operations(&self, task: &StoredTask, wanted: &[u64]) -> Result<Vec<SentOperation>> {
+        self.inner.operations(task, wanted).await
     }
 
     async fn spooled_bytes(&self) -> Result<u64> {
