@@ -118,11 +118,11 @@ pub struct TaskQuery {
     pub with_receipts: Option<bool>,
 }
 
-/// The query of `GET …/tasks/{taskId}/receipts`.
+/// The query of `GET …/tasks/{taskId}/receipts` and of `GET …/tasks/{taskId}/operations`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiptsQuery {
-    /// Only receipts with this status.
+    /// Only receipts with this status, or operations that have such a receipt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<ReceiptStatus>,
     /// The index of the first operation to look at; past the end is an empty page.

@@ -1,7 +1,7 @@
 //! Who may do what: the roles, the sources that a key is for, the key as it is sent and as it is kept.
 //!
 //! A key is its id and 256 bits of randomness. What is kept of it is a hash: one of SHA-256, for what is random needs no
-//! slow one. It is found by its id and compared in a time that says nothing about it (ADR 17).
+//! slow one. It is found by its id and compared in a time that says nothing about it (ADR 16).
 
 use std::collections::BTreeSet;
 use std::fmt;

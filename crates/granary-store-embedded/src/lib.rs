@@ -34,6 +34,7 @@ mod read;
 mod rows;
 mod runs;
 mod segment;
+mod sent;
 mod space;
 mod sync;
 mod terminology;
@@ -58,8 +59,8 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
     Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RequestName, Result,
-    Source, Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write,
-    Written,
+    SentOperation, Source, Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology,
+    Upload, Write, Written,
 };
 
 pub use collect::{CollectStep, Collection, CollectionFigures};
@@ -455,6 +456,18 @@ impl Store for EmbeddedStore {
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
         let (task, source, id) = (task.clone(), task.source, task.task.id);
         match self.run(move |inner| inner.receipts(&task, from, limit)).await {
+            // As in `read`.
+            Err(StoreError::Damaged(_)) if self.inner.source_numbered(source).is_none() => {
+                Err(StoreError::task_gone(id))
+            }
+            done => done,
+        }
+    }
+
+    async fn operations(&self, task: &StoredTask, wanted: &[u64]) -> Result<Vec<SentOperation>> {
+        let (task, source, id) = (task.clone(), task.source, task.task.id);
+        let wanted = wanted.to_vec();
+        match self.run(move |inner| inner.sent(&task, &wanted)).await {
             // As in `read`.
             Err(StoreError::Damaged(_)) if self.inner.source_numbered(source).is_none() => {
                 Err(StoreError::task_gone(id))

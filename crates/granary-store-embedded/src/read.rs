@@ -51,7 +51,12 @@ impl BlockCache {
         }
     }
 
-    fn get(&self, segment: u32, block: u32, open: impl FnOnce() -> Result<Vec<u8>>) -> Result<Bytes> {
+    pub(crate) fn get(
+        &self,
+        segment: u32,
+        block: u32,
+        open: impl FnOnce() -> Result<Vec<u8>>,
+    ) -> Result<Bytes> {
         let mixed = (u64::from(segment) << 32 | u64::from(block)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let place = &self.places[(mixed >> 58) as usize % Self::PLACES];
         if let Some(cached) = lock(place).as_ref()
@@ -532,7 +537,7 @@ impl Shown {
     }
 }
 
-fn class_of(kind: TaskKind) -> TaskClass {
+pub(crate) fn class_of(kind: TaskKind) -> TaskClass {
     match kind {
         TaskKind::Bulk | TaskKind::Purge => TaskClass::Lane,
         TaskKind::Single | TaskKind::Bundle => TaskClass::AtOnce,

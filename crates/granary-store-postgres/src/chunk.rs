@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use granary_core::decide::{Plan, Verdict};
 use granary_core::error::{ErrorObject, ErrorType};
-use granary_core::operation::TypeRef;
+use granary_core::operation::{Operation, TypeRef};
 use granary_core::time::Timestamp;
 use granary_store::{Budget, CheckedBatch, Lane, ReceiptsChunk, Result, Step, pack, unpack};
 use tokio::task::JoinHandle;
@@ -433,10 +433,18 @@ fn open_segment(row: &Row) -> Result<OpenSegment> {
     if operations.len() as u64 != u64::from(uint4(row.get(2))) {
         return Err(damaged("operations of a task are missing"));
     }
-    let raw = unpack(
-        row.get::<_, Option<&[u8]>>(4).ok_or_else(missing)?,
-        "bodies of a task",
-    )?;
+    let bodies = row.get::<_, Option<&[u8]>>(4).ok_or_else(missing)?;
+    Ok(OpenSegment {
+        number: row.get(0),
+        first: uint8(row.get(1)),
+        batch: with_bodies(operations, bodies)?,
+    })
+}
+
+/// The operations of a segment with their packed bodies.
+pub(crate) fn with_bodies(operations: Vec<Operation>, bodies: &[u8]) -> Result<CheckedBatch> {
+    let missing = || damaged("bodies of a task are missing");
+    let raw = unpack(bodies, "bodies of a task")?;
     let (ends, bodies) = raw.split_at_checked(operations.len() * 4).ok_or_else(missing)?;
     let body_ends: Vec<usize> = ends
         .as_chunks::<4>()
@@ -447,14 +455,10 @@ fn open_segment(row: &Row) -> Result<OpenSegment> {
     if !body_ends.is_sorted() || body_ends.last().is_some_and(|end| *end != bodies.len()) {
         return Err(missing());
     }
-    Ok(OpenSegment {
-        number: row.get(0),
-        first: uint8(row.get(1)),
-        batch: CheckedBatch {
-            operations,
-            bodies: bodies.to_vec(),
-            body_ends,
-        },
+    Ok(CheckedBatch {
+        operations,
+        bodies: bodies.to_vec(),
+        body_ends,
     })
 }
 

@@ -21,6 +21,7 @@ mod migrate;
 mod packed;
 mod purge;
 mod records;
+mod sent;
 mod session;
 mod space;
 mod tasks;
@@ -48,8 +49,8 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
     Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RequestName, Result,
-    Source, Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write,
-    Written,
+    SentOperation, Source, Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology,
+    Upload, Write, Written,
 };
 
 pub use migrate::SCHEMA_VERSION;
@@ -458,6 +459,10 @@ impl Store for PostgresStore {
 
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
         self.inner.receipts(task, from, limit).await
+    }
+
+    async fn operations(&self, task: &StoredTask, wanted: &[u64]) -> Result<Vec<SentOperation>> {
+        self.inner.sent(task, wanted).await
     }
 
     async fn work_elsewhere(&self) {

@@ -11,6 +11,7 @@ mod packed;
 mod progress;
 mod receipts;
 mod record;
+mod sent;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod task;
@@ -40,6 +41,7 @@ pub use packed::{pack, unpack};
 pub use progress::{PurgeProgress, TaskProgress};
 pub use receipts::{Decided, ReceiptsChunk};
 pub use record::{PAGE_BYTES_MAX, Record, Weighed, may_go_on, take_page};
+pub use sent::SentOperation;
 pub use task::{StoredTask, TaskFilter};
 pub use terminology::{
     StoredConcept, StoredVocabulary, Terminology, VocabularyHead, VocabularyHeads, bound_to, names_known,
@@ -381,6 +383,12 @@ pub trait Store: Send + Sync + 'static {
     /// Receipts of a task as it stood when it was read, from the operation `from` on, at most `limit`; `NOT_FOUND`
     /// once its source is gone.
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>>;
+
+    /// Operations of a task as they were accepted, those with these indices, which ascend: fewer where their bodies reach
+    /// [`PAGE_BYTES_MAX`]; see [`may_go_on`]. Indices past the end are passed over, and a purge has none. Bodies of
+    /// operations that are pending, and of those that failed or were cancelled, are there for as long as the store
+    /// promises to keep them; all others may be gone. `NOT_FOUND` once its source is gone.
+    async fn operations(&self, task: &StoredTask, wanted: &[u64]) -> Result<Vec<SentOperation>>;
 
     /// Bytes that are spooled: uploads under way and tasks that have not ended.
     async fn spooled_bytes(&self) -> Result<u64>;

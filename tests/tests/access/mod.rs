@@ -27,6 +27,7 @@ impl Logged {
             place: Place::of(&folder.path().join("data")).unwrap(),
             environment: vec![("GRANARY_LOG".to_owned(), level.to_owned())],
             log: Some(log_in(&folder)),
+            before: Vec::new(),
         };
         let server = Server::spawn(start).await.unwrap();
         let mut logged = Self {

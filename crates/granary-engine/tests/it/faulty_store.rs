@@ -17,7 +17,8 @@ use granary_core::time::Timestamp;
 use granary_store::memory::MemoryStore;
 use granary_store::{
     Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RequestName, Result,
-    Source, Step, Store, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
+    SentOperation, Source, Step, Store, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload,
+    Write, Written,
 };
 use tokio::sync::Notify;
 
@@ -233,6 +234,10 @@ impl Store for FaultyStore {
 
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>> {
         self.inner.receipts(task, from, limit).await
+    }
+
+    async fn operations(&self, task: &StoredTask, wanted: &[u64]) -> Result<Vec<SentOperation>> {
+        self.inner.operations(task, wanted).await
     }
 
     async fn spooled_bytes(&self) -> Result<u64> {

@@ -6,6 +6,7 @@ mod contained;
 mod definitions;
 mod health;
 mod keys;
+mod operations;
 mod purge;
 mod relationships;
 mod resources;
@@ -98,7 +99,7 @@ routes! {
     "/sources/{source}/v1/tasks" { get tasks::list }
     "/sources/{source}/v1/tasks/{id}" { get tasks::show }
     "/sources/{source}/v1/tasks/{id}/receipts" { get tasks::receipts }
-    "/sources/{source}/v1/tasks/{id}/operations" { get not_yet }
+    "/sources/{source}/v1/tasks/{id}/operations" { get operations::list }
     "/sources/{source}/v1/tasks/{id}/events" { get not_yet }
     "/sources/{source}/v1/tasks/{id}/cancel" { post tasks::cancel }
     "/sources/{source}/v1/tasks/{id}/retry" { post not_yet }

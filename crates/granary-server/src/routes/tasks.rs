@@ -155,7 +155,7 @@ pub(super) async fn list(
 }
 
 /// A value as it stands in a query.
-fn wire<T: serde::Serialize>(value: T) -> String {
+pub(super) fn wire<T: serde::Serialize>(value: T) -> String {
     serde_json::to_value(value)
         .ok()
         .and_then(|value| Some(value.as_str()?.to_owned()))

@@ -312,10 +312,15 @@ async fn bodies_of_what_failed_stay_for_their_time() {
     let fixture = collecting(collection);
     let world = World::new(fixture.fresh().await).await;
     let (folder, _) = fixture.folder(&world.store);
-    world.bulk(&upserts(0..500, 0)).await;
+    let first = world.bulk(&upserts(0..500, 0)).await;
     let mut ops = upserts(0..500, 1);
     ops[9] = create("person", "id-0001", 0).with_body(of(9, 9));
-    world.bulk(&ops).await;
+    let second = world.bulk(&ops).await;
+    let read_back = async |task| {
+        let sent = world.store.operations(task, &[9]).await.unwrap().remove(0);
+        (sent.operation.id, sent.body.map(|body| body.to_vec()))
+    };
+    assert_eq!(read_back(&first).await.1, Some(of(9, 0)));
     for (day, rounds) in [(1, 1), (6, 1), (8, 2), (9, 2)] {
         clock.store(day * DAY, Ordering::Relaxed);
         let before = bytes_of(&folder, "bodies");
@@ -323,6 +328,10 @@ async fn bodies_of_what_failed_stay_for_their_time() {
         assert_eq!(figures.rounds, rounds, "after {day} days");
         let is_less = bytes_of(&folder, "bodies") < before;
         assert_eq!(is_less, day == 1 || day == 8, "after {day} days");
+        // What is gone says so, and which record it was on.
+        assert_eq!(read_back(&first).await, (resource("id-0009"), None));
+        let kept = (day < 8).then(|| of(9, 9));
+        assert_eq!(read_back(&second).await, (resource("id-0001"), kept));
     }
     let mut all = expected(0..500, 1);
     all[9].1 = of(9, 0);

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use granary_core::decide::Verdict;
 use granary_core::error::ErrorObject;
 use granary_core::keys::{Key, ResourceId};
@@ -16,13 +17,13 @@ use granary_core::meta::Triple;
 use granary_core::operation::{RecordId, TargetType, TypeNumber, TypeRef};
 use granary_core::receipt::Receipt;
 use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition};
-use granary_core::task::TaskId;
+use granary_core::task::{TaskId, TaskKind};
 use granary_core::time::Timestamp;
 
 use crate::{
     Access, Budget, CheckedBatch, Definitions, EdgeFilter, FirstAnswer, Idempotent, Lane, Purge, Record,
-    RequestName, Result, Source, Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter,
-    Terminology, Upload, Write, Written, names_known, take_page,
+    RequestName, Result, SentOperation, Source, Step, Store, StoreError, StoreLimits, Stored, StoredTask,
+    TaskFilter, Terminology, Upload, Write, Written, names_known, take_page,
 };
 
 use source::{SourceState, TaskState};
@@ -599,6 +600,28 @@ impl Store for MemoryStore {
         };
         let operations = held.batch.operations.iter().enumerate();
         Ok(operations.skip(from as usize).take(limit).map(receipt).collect())
+    }
+
+    async fn operations(&self, task: &StoredTask, wanted: &[u64]) -> Result<Vec<SentOperation>> {
+        let mut state = self.state();
+        let Some(source) = state.by_number(task.source) else {
+            return Err(StoreError::task_gone(task.task.id));
+        };
+        let batch = &source.tasks[task.sequence as usize].batch;
+        let at_once = matches!(task.task.id.kind, TaskKind::Single | TaskKind::Bundle);
+        let there = wanted.iter().filter_map(|index| {
+            let operation = batch.operations.get(usize::try_from(*index).ok()?)?;
+            if at_once {
+                // As in stores that keep it in the record alone.
+                return Some(Ok(SentOperation::removed(*index, operation.clone())));
+            }
+            Some(Ok(SentOperation {
+                index: *index,
+                operation: operation.clone(),
+                body: Some(Bytes::copy_from_slice(batch.body(*index as usize))),
+            }))
+        });
+        take_page(there, wanted.len())
     }
 
     async fn spooled_bytes(&self) -> Result<u64> {

@@ -22,6 +22,8 @@ pub mod lanes;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod meta;
 mod model;
+#[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
+pub mod operations;
 mod ops;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod purges;
@@ -272,6 +274,14 @@ macro_rules! behaviours {
                 tasks_are_filtered,
                 a_task_is_found_by_its_id_in_its_source_alone,
                 tasks_stay_over_a_reopen;
+            operations:
+                operations_are_read_back_as_they_were_accepted,
+                what_failed_or_was_cancelled_is_kept_with_its_body,
+                operations_over_many_segments_are_read_back,
+                a_page_of_operations_ends_where_their_bodies_are_large,
+                operations_of_writes_applied_at_once_and_of_purges,
+                operations_are_there_after_a_reopen,
+                operations_of_a_source_that_is_gone_are_not_found;
             receipts:
                 receipts_are_read_from_any_operation_with_any_limit,
                 a_half_done_task_has_receipts_of_both_kinds,

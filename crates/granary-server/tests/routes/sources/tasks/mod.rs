@@ -1,4 +1,5 @@
 mod cancel;
+mod operations;
 mod receipts;
 
 use serde_json::json;

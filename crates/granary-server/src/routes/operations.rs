@@ -1,0 +1,260 @@
+//! `…/tasks/{taskId}/operations`: the operations of a task as they were accepted, in the form that a bulk request sends
+//! them in.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::LINK;
+use axum::http::{HeaderMap, StatusCode};
+use granary_api::NDJSON;
+use granary_api::tasks::ReceiptsQuery;
+use granary_core::error::ErrorObject;
+use granary_core::keys::Key;
+use granary_core::meta::SentMeta;
+use granary_core::operation::{Action, RecordId, TypeRef};
+use granary_core::receipt::ReceiptStatus;
+use granary_engine::{Engine, error_object};
+use granary_store::{PAGE_BYTES_MAX, SentOperation, StoreError, StoredTask, Weighed};
+
+use super::next_link;
+use super::tasks::{broken, find, wire};
+use crate::reply::{Reply, raw_json, typed, with_header};
+use crate::request::{Asked, Path, page_limit, stream_limit, wants_ndjson};
+use crate::stream::{PAGE, paged};
+use crate::{App, cursor};
+
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Path((source, id)): Path<(String, String)>,
+    Asked(query): Asked<ReceiptsQuery>,
+    headers: HeaderMap,
+) -> Reply {
+    let task = find(&app, &source, &id).await?;
+    let filters = [("status", query.status.map(wire))];
+    let of = cursor::filtered(&format!("operations/{}", task.task.id), &filters);
+    // As in the list of receipts.
+    if query.cursor.is_some() && query.from.is_some() {
+        return Err(cursor::not_of_this_list().into());
+    }
+    let from = match &query.cursor {
+        Some(raw) => cursor::decode(&of, raw)?
+            .parse()
+            .map_err(|_| cursor::not_of_this_list())?,
+        None => query.from.unwrap_or(0),
+    };
+    let reading = Reading {
+        engine: app.engine.clone(),
+        task,
+        status: query.status,
+    };
+    if wants_ndjson(&headers) {
+        let left = stream_limit(query.limit, app.engine.limits())?;
+        return stream(reading, from, left).await;
+    }
+    let limit = page_limit(query.limit, app.engine.limits())?;
+    let (found, next) = reading.page(from, limit).await?;
+    reading.see_kept(&found)?;
+    let mut out = br#"{"data":["#.to_vec();
+    for (at, entry) in found.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write_entry(&mut out, &reading.task.types, entry);
+    }
+    out.extend(br#"],"meta":{"#);
+    let Some(next) = next.map(|next| cursor::encode(&of, &next.to_string())) else {
+        out.extend(b"}}");
+        return Ok(raw_json(StatusCode::OK, out));
+    };
+    out.extend(format!(r#""cursor":"{next}"}}}}"#).bytes());
+    let path = format!("/sources/{source}/v1/tasks/{}/operations", reading.task.task.id);
+    let mut kept = vec![("limit", query.limit.map(|n| n.to_string()))];
+    kept.extend(filters);
+    let link = next_link(&path, &kept, &next);
+    Ok(with_header(raw_json(StatusCode::OK, out), LINK, &link))
+}
+
+/// What is read, and which of it is asked for.
+struct Reading {
+    engine: Engine,
+    task: StoredTask,
+    status: Option<ReceiptStatus>,
+}
+
+/// An operation with what became of it.
+type Entry = (ReceiptStatus, SentOperation);
+
+impl Reading {
+    /// At most `limit` of the operations that are asked for, from this one on, and fewer where they are large; and the
+    /// next that is asked for.
+    async fn page(&self, from: u64, limit: usize) -> Result<(Vec<Entry>, Option<u64>), ErrorObject> {
+        let (mut found, mut next, mut bytes) = (Vec::new(), Some(from), 0);
+        while let Some(from) = next.filter(|_| found.len() < limit && bytes < PAGE_BYTES_MAX) {
+            let room = limit - found.len();
+            let some;
+            (some, next) = self.some(from, room).await.map_err(error_object)?;
+            bytes += some.iter().map(|(_, sent)| sent.bytes()).sum::<usize>();
+            found.extend(some);
+        }
+        // Whether there is one more tells its receipt.
+        while let Some(from) = next {
+            let receipts = self.engine.store().receipts(&self.task, from, PAGE).await;
+            let receipts = receipts.map_err(error_object)?;
+            if let Some(first) = receipts.iter().find(|receipt| self.admits(receipt.status)) {
+                return Ok((found, Some(first.index)));
+            }
+            next = (!receipts.is_empty()).then(|| from.saturating_add(receipts.len() as u64));
+        }
+        Ok((found, None))
+    }
+
+    /// Those among the next [`PAGE`] operations, at most `limit`; and where to go on, `None` at the end.
+    async fn some(&self, from: u64, limit: usize) -> Result<(Vec<Entry>, Option<u64>), StoreError> {
+        let store = self.engine.store();
+        let receipts = store.receipts(&self.task, from, PAGE).await?;
+        let admitted = receipts.iter().filter(|receipt| self.admits(receipt.status));
+        let (wanted, statuses): (Vec<u64>, Vec<_>) = admitted
+            .take(limit)
+            .map(|receipt| (receipt.index, receipt.status))
+            .unzip();
+        let sent = match wanted.is_empty() {
+            true => Vec::new(),
+            false => store.operations(&self.task, &wanted).await?,
+        };
+        let after = match wanted.get(sent.len()) {
+            Some(unread) => Some(*unread),
+            None if wanted.len() == limit => wanted.last().map(|last| last + 1),
+            None => (!receipts.is_empty()).then(|| from.saturating_add(receipts.len() as u64)),
+        };
+        Ok((statuses.into_iter().zip(sent).collect(), after))
+    }
+
+    fn admits(&self, status: ReceiptStatus) -> bool {
+        self.status.is_none_or(|wanted| wanted == status)
+    }
+
+    /// Refuses an answer that would begin with what is kept no longer, where nothing of its kind is promised to be: the
+    /// task has ended, and none of its operations has failed or was cancelled, or the store has let go of those too.
+    fn see_kept(&self, found: &[Entry]) -> Result<(), ErrorObject> {
+        let Some((status, sent)) = found.first() else {
+            return Ok(());
+        };
+        let counts = &self.task.task.counts;
+        let none_promised = counts.failure == 0 && counts.cancelled == 0;
+        if sent.body.is_some()
+            || self.task.task.completed_at.is_none()
+            || (*status == ReceiptStatus::Success && !none_promised)
+        {
+            return Ok(());
+        }
+        let message = format!(
+            "the operations of task {} are kept no longer; those that succeeded are in the records that they wrote, \
+             and what became of each is in the receipts",
+            self.task.task.id
+        );
+        Err(ErrorObject::not_found(message).with_code(410))
+    }
+}
+
+/// The operations one a line. The first are read before the answer begins.
+async fn stream(reading: Reading, from: u64, limit: usize) -> Reply {
+    let (first, next) = match limit {
+        0 => (Vec::new(), None),
+        _ => reading.first(from, limit).await?,
+    };
+    reading.see_kept(&first)?;
+    let left = limit - first.len();
+    let opening = lines(&reading.task.types, &first);
+    let reading = Arc::new(reading);
+    let body = paged((next, left, opening), move |(next, left, opening)| {
+        let reading = Arc::clone(&reading);
+        async move {
+            if !opening.is_empty() {
+                return Ok((opening, Some((next, left, Vec::new()))));
+            }
+            let Some(from) = next.filter(|_| left > 0) else {
+                return Ok((Vec::new(), None));
+            };
+            let (found, next) = reading.some(from, left).await.map_err(broken)?;
+            let left = left - found.len();
+            Ok((lines(&reading.task.types, &found), Some((next, left, Vec::new()))))
+        }
+    });
+    Ok(typed(StatusCode::OK, NDJSON, body))
+}
+
+impl Reading {
+    /// The first of the operations that are asked for, and where to go on.
+    async fn first(&self, from: u64, limit: usize) -> Result<(Vec<Entry>, Option<u64>), ErrorObject> {
+        let mut next = Some(from);
+        while let Some(from) = next {
+            let some;
+            (some, next) = self.some(from, limit).await.map_err(error_object)?;
+            if !some.is_empty() {
+                return Ok((some, next));
+            }
+        }
+        Ok((Vec::new(), None))
+    }
+}
+
+fn lines(types: &[TypeRef], found: &[Entry]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for entry in found {
+        write_entry(&mut out, types, entry);
+        out.push(b'\n');
+    }
+    out
+}
+
+/// Appends `{"index","status","operation"}`, or `{"index","status","removed":true}`.
+fn write_entry(out: &mut Vec<u8>, types: &[TypeRef], (status, sent): &Entry) {
+    let (index, status) = (sent.index, wire(*status));
+    out.extend(format!(r#"{{"index":{index},"status":"{status}","#).bytes());
+    let of_type = types.get(sent.operation.type_index as usize);
+    match sent.body.as_ref().zip(of_type) {
+        None => out.extend(br#""removed":true"#),
+        Some((body, of_type)) => {
+            out.extend(br#""operation":"#);
+            write_operation(out, of_type, sent, body);
+        }
+    }
+    out.push(b'}');
+}
+
+/// Appends an operation as a bulk request sends it.
+fn write_operation(out: &mut Vec<u8>, of_type: &TypeRef, sent: &SentOperation, body: &[u8]) {
+    let operation = &sent.operation;
+    let (action, payload) = (operation.action.name(), operation.action.payload());
+    // Ids and keys hold no character that JSON would escape.
+    let (id, key) = (&operation.id, &of_type.key);
+    out.extend(format!(r#"{{"action":"{action}","{payload}":{{"#).bytes());
+    match (&operation.id, &of_type.edge) {
+        (RecordId::Relationship { from, to }, Some(edge)) if operation.action != Action::Delete => {
+            let end =
+                |id: &dyn std::fmt::Display, profile: &Key| format!(r#"{{"id":"{id}","type":"{profile}"}}"#);
+            let (from, to) = (end(from, &edge.from.profile), end(to, &edge.to.profile));
+            out.extend(format!(r#""type":"{key}","from":{from},"to":{to}"#).bytes());
+        }
+        _ => out.extend(format!(r#""id":"{id}","type":"{key}""#).bytes()),
+    }
+    let members = body.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
+    if let Some(members) = members.filter(|members| !members.is_empty()) {
+        out.push(b',');
+        out.extend(members);
+    }
+    if let Some(meta) = &operation.meta {
+        write_meta(out, meta);
+    }
+    out.extend(b"}}");
+}
+
+fn write_meta(out: &mut Vec<u8>, meta: &SentMeta) {
+    let created_at = meta.created_at.map(|at| format!(r#""createdAt":"{at}""#));
+    let updated_at = meta.updated_at.map(|at| format!(r#""updatedAt":"{at}""#));
+    let identifiers = meta.identifiers.as_ref();
+    let identifiers = identifiers.map(|sent| format!(r#""identifier":{}"#, sent.json));
+    let members = [created_at, updated_at, identifiers];
+    let members: Vec<String> = members.into_iter().flatten().collect();
+    out.extend(format!(r#","meta":{{{}}}"#, members.join(",")).bytes());
+}
