@@ -22,6 +22,7 @@ use crate::figures::Counters;
 use crate::lanes::Lanes;
 use crate::once::NamesInFlight;
 use crate::schemas::{CompiledSchema, Schemas, compile};
+use crate::wait::WAITS_MAX;
 
 /// How often a write is tried again because the definitions changed under it.
 pub(crate) const CHANGED_TRIES_MAX: u32 = 10;
@@ -87,6 +88,8 @@ pub(crate) struct Inner {
     pub(crate) deleted: Notify,
     pub(crate) names: NamesInFlight,
     pub(crate) counters: Counters,
+    /// Places for those who wait for the end of a task.
+    pub(crate) waits: Semaphore,
     /// Acceptances and writes that have begun, waited for or not.
     pub(crate) writes: TaskTracker,
     pub(crate) hash_key: [u8; 16],
@@ -143,6 +146,7 @@ impl Engine {
             deleted: Notify::new(),
             names: NamesInFlight::default(),
             counters: Counters::default(),
+            waits: Semaphore::new(WAITS_MAX),
             writes: TaskTracker::new(),
             stop: CancellationToken::new(),
             workers: TaskTracker::new(),
@@ -198,6 +202,11 @@ impl Engine {
     /// True once the engine is stopping.
     pub fn stopping(&self) -> bool {
         self.inner.stop.is_cancelled()
+    }
+
+    /// Returns once the engine is stopping.
+    pub(crate) async fn stopped(&self) {
+        self.inner.stop.cancelled().await;
     }
 
     /// Takes a place among the requests in flight, before the body of a single write is read into memory. A bulk

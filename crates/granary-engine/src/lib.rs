@@ -25,6 +25,7 @@ mod single;
 mod space;
 pub mod split;
 mod terminology;
+mod wait;
 
 pub use bundle::{Bundle, BundleMode, BundleOperation, BundleReceipt};
 pub use clock::{Clock, HandClock, SystemClock};

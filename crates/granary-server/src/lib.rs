@@ -11,6 +11,7 @@ mod idempotency;
 mod layers;
 mod linger;
 mod metrics;
+mod prefer;
 mod records;
 mod reply;
 mod request;

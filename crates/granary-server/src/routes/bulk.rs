@@ -12,11 +12,12 @@ use granary_api::tasks::TaskQuery;
 use granary_api::{CSV, JSON, NDJSON, bulk};
 use granary_core::error::ErrorObject;
 use granary_core::operation::TargetType;
-use granary_core::task::{TaskId, TaskKind};
+use granary_core::task::TaskKind;
 use granary_engine::{BodyFormat, BulkRequest, CsvFormat, Intake, ReceiptsShown, Rejection};
 
 use crate::App;
 use crate::idempotency::{Idempotency, marked};
+use crate::prefer::Wait;
 use crate::reply::{Reply, json, raw_json, valid, with_header};
 use crate::request::{Asked, Path, body_pieces, body_type, existing, shortened};
 use crate::routes::tasks;
@@ -29,9 +30,10 @@ pub(super) async fn resources(
     path: Path<String>,
     query: Asked<BulkQuery>,
     idempotency: Idempotency,
+    wait: Wait,
     request: Request,
 ) -> Reply {
-    send(app, path, query, idempotency, request, TargetType::Resource).await
+    send(app, path, query, idempotency, wait, request, TargetType::Resource).await
 }
 
 pub(super) async fn relationships(
@@ -39,25 +41,37 @@ pub(super) async fn relationships(
     path: Path<String>,
     query: Asked<BulkQuery>,
     idempotency: Idempotency,
+    wait: Wait,
     request: Request,
 ) -> Reply {
-    send(app, path, query, idempotency, request, TargetType::Relationship).await
+    send(
+        app,
+        path,
+        query,
+        idempotency,
+        wait,
+        request,
+        TargetType::Relationship,
+    )
+    .await
 }
 
 pub(super) async fn resources_task(
     app: Shared,
     path: Path<(String, String)>,
     query: Asked<TaskQuery>,
+    wait: Wait,
 ) -> Reply {
-    show(app, path, query, TargetType::Resource).await
+    show(app, path, query, wait, TargetType::Resource).await
 }
 
 pub(super) async fn relationships_task(
     app: Shared,
     path: Path<(String, String)>,
     query: Asked<TaskQuery>,
+    wait: Wait,
 ) -> Reply {
-    show(app, path, query, TargetType::Relationship).await
+    show(app, path, query, wait, TargetType::Relationship).await
 }
 
 async fn send(
@@ -65,6 +79,7 @@ async fn send(
     Path(source): Path<String>,
     Asked(query): Asked<BulkQuery>,
     idempotency: Idempotency,
+    wait: Wait,
     request: Request,
     target: TargetType,
 ) -> Reply {
@@ -98,21 +113,26 @@ async fn send(
         receipts,
         once: idempotency.once(&app.engine, media_type),
     };
-    let accepted = |id: TaskId| {
-        let answer = json(StatusCode::ACCEPTED, &BulkAccepted::new(id));
-        let folder = folder_of(target);
-        with_header(
-            answer,
-            LOCATION,
-            &format!("/sources/{source}/v1/{folder}/bulk/{id}"),
-        )
+    let (id, replayed) = match app.engine.bulk(bulk, body).await? {
+        Intake::Accepted(task) => (task.task.id, false),
+        Intake::Replayed(id) => (id, true),
+        Intake::Valid { count } => return Ok(valid(count)),
+        Intake::Rejected(rejection) => return Ok(rejected(*rejection)),
     };
-    match app.engine.bulk(bulk, body).await? {
-        Intake::Accepted(task) => Ok(accepted(task.task.id)),
-        Intake::Replayed(id) => Ok(marked(accepted(id), true)),
-        Intake::Valid { count } => Ok(valid(count)),
-        Intake::Rejected(rejection) => Ok(rejected(*rejection)),
+    let mut accepted = BulkAccepted::new(id);
+    if wait.within(app.engine.limits()).is_some() {
+        // It is accepted, whatever becomes of the wait.
+        let task = tasks::find_waited(&app, source.as_str(), &id.to_string(), &wait).await;
+        let ended = task.ok().filter(|task| task.task.completed_at.is_some());
+        accepted.task = ended.map(|task| Box::new(tasks::shown(&task)));
     }
+    let status = match accepted.task {
+        Some(_) => StatusCode::OK,
+        None => StatusCode::ACCEPTED,
+    };
+    let location = format!("/sources/{source}/v1/{}/bulk/{id}", folder_of(target));
+    let answer = with_header(json(status, &accepted), LOCATION, &location);
+    Ok(wait.marked(marked(answer, replayed)))
 }
 
 fn folder_of(target: TargetType) -> &'static str {
@@ -140,9 +160,10 @@ async fn show(
     State(app): Shared,
     Path((source, id)): Path<(String, String)>,
     Asked(query): Asked<TaskQuery>,
+    wait: Wait,
     target: TargetType,
 ) -> Reply {
-    let task = tasks::find(&app, &source, &id).await?;
+    let task = tasks::find_waited(&app, &source, &id, &wait).await?;
     if task.task.id.kind != TaskKind::Bulk || task.task.target_type != Some(target) {
         let message = format!(
             "there is no bulk task '{}' on {}",
@@ -151,5 +172,5 @@ async fn show(
         );
         return Err(ErrorObject::not_found(message).into());
     }
-    Ok(tasks::answer(&app, task, query.with_receipts.unwrap_or(true)))
+    Ok(wait.marked(tasks::answer(&app, task, query.with_receipts.unwrap_or(true))))
 }

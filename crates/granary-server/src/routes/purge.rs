@@ -15,6 +15,7 @@ use super::tasks;
 use crate::App;
 use crate::access::Audited;
 use crate::idempotency::{Idempotency, marked};
+use crate::prefer::Wait;
 use crate::reply::{Reply, json, with_header};
 use crate::request::{Asked, NoQuery, Path, existing, json_body, object, shortened};
 
@@ -50,10 +51,11 @@ pub(super) async fn show(
     State(app): State<Arc<App>>,
     Path((source, id)): Path<(String, String)>,
     Asked(_): Asked<TaskQuery>,
+    wait: Wait,
 ) -> Reply {
-    let task = tasks::find(&app, &source, &id).await?;
+    let task = tasks::find_waited(&app, &source, &id, &wait).await?;
     if task.task.id.kind != TaskKind::Purge {
         return Err(ErrorObject::not_found(format!("there is no purge '{}'", shortened(&id))).into());
     }
-    Ok(json(StatusCode::OK, &tasks::shown(&task)))
+    Ok(wait.marked(json(StatusCode::OK, &tasks::shown(&task))))
 }

@@ -15,6 +15,7 @@ use granary_core::task::TaskId;
 use granary_engine::{Engine, error_object};
 use granary_store::{StoreError, StoredTask, TaskFilter};
 
+use crate::prefer::Wait;
 use crate::reply::{Reply, json, raw_json, typed};
 use crate::request::{Asked, NoQuery, Path, existing, page_limit, shortened, stream_limit, wants_ndjson};
 use crate::stream::{PAGE, paged};
@@ -37,6 +38,23 @@ pub(super) async fn find(app: &App, source: &str, id: &str) -> Result<StoredTask
     found
         .filter(named)
         .ok_or_else(|| ErrorObject::not_found(format!("task '{}' does not exist", shortened(id))))
+}
+
+/// The same, once it has ended or the time to wait is over, where the client would like to wait.
+pub(super) async fn find_waited(
+    app: &App,
+    source: &str,
+    id: &str,
+    wait: &Wait,
+) -> Result<StoredTask, ErrorObject> {
+    let task = find(app, source, id).await?;
+    match wait.within(app.engine.limits()) {
+        None => Ok(task),
+        Some(within) => {
+            let source = app.engine.source(&existing("source", source)?).await?;
+            app.engine.waited_for(&source, task, within).await
+        }
+    }
 }
 
 pub(super) fn shown(task: &StoredTask) -> Task {
@@ -88,9 +106,10 @@ pub(super) async fn show(
     State(app): State<Arc<App>>,
     Path((source, id)): Path<(String, String)>,
     Asked(query): Asked<TaskQuery>,
+    wait: Wait,
 ) -> Reply {
-    let task = find(&app, &source, &id).await?;
-    Ok(answer(&app, task, query.with_receipts.unwrap_or(false)))
+    let task = find_waited(&app, &source, &id, &wait).await?;
+    Ok(wait.marked(answer(&app, task, query.with_receipts.unwrap_or(false))))
 }
 
 pub(super) async fn cancel(

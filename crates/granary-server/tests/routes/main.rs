@@ -14,6 +14,7 @@ mod health;
 mod idempotency;
 mod lists;
 mod metrics;
+mod prefer;
 mod sources;
 mod terminology;
 mod world;
