@@ -159,6 +159,19 @@ pub struct Deleted {
 }
 
 impl Task {
+    /// Grows with all that becomes of it: each of its operations that is decided, each record that it purges, its end.
+    pub fn revision(&self) -> u64 {
+        let Counts {
+            success,
+            failure,
+            cancelled,
+            ..
+        } = self.counts;
+        let deleted = self.deleted.unwrap_or_default();
+        let steps = success + failure + cancelled + deleted.records + deleted.relationships;
+        2 * steps + u64::from(self.completed_at.is_some())
+    }
+
     /// How many of its operations succeeded, once it has ended.
     pub fn outcome(&self) -> Option<Outcome> {
         self.completed_at?;

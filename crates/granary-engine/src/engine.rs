@@ -90,6 +90,8 @@ pub(crate) struct Inner {
     pub(crate) counters: Counters,
     /// Places for those who wait for the end of a task.
     pub(crate) waits: Semaphore,
+    /// Places for those who watch tasks.
+    pub(crate) watches: Arc<Semaphore>,
     /// Acceptances and writes that have begun, waited for or not.
     pub(crate) writes: TaskTracker,
     pub(crate) hash_key: [u8; 16],
@@ -106,6 +108,12 @@ pub(crate) struct Inner {
     in_flight: Arc<Semaphore>,
     stop: CancellationToken,
     workers: TaskTracker,
+}
+
+/// As many places as a limit has, as far as they can be counted.
+fn places(limit: u64) -> Semaphore {
+    let count = usize::try_from(limit).unwrap_or(usize::MAX);
+    Semaphore::new(count.min(Semaphore::MAX_PERMITS))
 }
 
 impl Inner {
@@ -128,7 +136,6 @@ impl Engine {
         limits: Limits,
         options: EngineOptions,
     ) -> Self {
-        let in_flight = usize::try_from(limits.requests_in_flight).unwrap_or(usize::MAX);
         let inner = Inner {
             hash_key: store.hash_key(),
             schemas: Schemas::default(),
@@ -137,7 +144,8 @@ impl Engine {
             no_vocabularies: Arc::default(),
             checks: Semaphore::new(options.checks.max(1)),
             scratch_bytes: Arc::default(),
-            in_flight: Arc::new(Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS))),
+            in_flight: Arc::new(places(limits.requests_in_flight)),
+            watches: Arc::new(places(limits.event_streams)),
             store,
             clock,
             limits,
@@ -202,11 +210,6 @@ impl Engine {
     /// True once the engine is stopping.
     pub fn stopping(&self) -> bool {
         self.inner.stop.is_cancelled()
-    }
-
-    /// Returns once the engine is stopping.
-    pub(crate) async fn stopped(&self) {
-        self.inner.stop.cancelled().await;
     }
 
     /// Takes a place among the requests in flight, before the body of a single write is read into memory. A bulk

@@ -42,3 +42,4 @@ pub use rejection::{ReceiptsShown, Rejection};
 pub use schemas::CompiledSchema;
 pub use single::{Change, PartChange, Persisted, SingleWrite, WriteOutcome};
 pub use terminology::{TerminologyBulk, TerminologyReceipt};
+pub use wait::WatchPlace;

@@ -1,45 +1,99 @@
-//! Waiting for the end of a task (contract, section 2: `Prefer: wait`).
+//! Waiting for what becomes of a task (contract, section 2: `Prefer: wait`; section 13: events).
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use granary_core::error::ErrorObject;
-use granary_store::{Source, StoredTask};
+use granary_core::error::{ErrorObject, ErrorType};
+use granary_store::{Source, StoreError, StoredTask};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
 use crate::engine::Engine;
 use crate::error::error_object;
 
-/// So many wait at once; more are answered at once, for waiting is a wish.
+/// So many wait for an end at once; more are answered at once, for waiting is a wish.
 pub(crate) const WAITS_MAX: usize = 1_024;
 /// The first look comes after this, each next one after twice as long, to the longest pause.
 const LOOK_FIRST: Duration = Duration::from_millis(5);
 const LOOK_MAX: Duration = Duration::from_millis(250);
 
+/// A place among those who watch tasks (limit `eventStreams`), given back when it is dropped.
+#[derive(Debug)]
+pub struct WatchPlace {
+    _permit: OwnedSemaphorePermit,
+}
+
 impl Engine {
-    /// A task once it has ended; as it is when the time is over, the engine stops, or too many wait.
+    /// A task once it has ended; as it is when the time is over, or too many wait.
     pub async fn waited_for(
         &self,
         source: &Source,
-        mut task: StoredTask,
+        task: StoredTask,
         within: Duration,
     ) -> Result<StoredTask, ErrorObject> {
         let Ok(_place) = self.inner.waits.try_acquire() else {
             return Ok(task);
         };
-        let (until, mut pause) = (Instant::now() + within, LOOK_FIRST);
-        while task.task.completed_at.is_none() && Instant::now() < until {
-            tokio::select! {
-                () = self.stopped() => break,
-                () = sleep_until(until.min(Instant::now() + pause)) => {}
-            }
-            pause = (pause * 2).min(LOOK_MAX);
-            let found = self.inner.store.task(source, task.task.id.ksuid).await;
-            match found.map_err(error_object)? {
-                Some(found) => task = found,
-                // It went with its source.
-                None => break,
-            }
+        if task.task.completed_at.is_some() {
+            return Ok(task);
         }
-        Ok(task)
+        let has_ended = |now: &StoredTask| now.task.completed_at.is_some();
+        let (now, _) = self.looked_at(source, task, within, has_ended).await?;
+        Ok(now)
+    }
+
+    /// A task once more has become of it; `None` where nothing has, until the time is over.
+    pub async fn changed(
+        &self,
+        source: &Source,
+        task: &StoredTask,
+        within: Duration,
+    ) -> Result<Option<StoredTask>, ErrorObject> {
+        let seen = task.task.revision();
+        let has_changed = |now: &StoredTask| now.task.revision() != seen;
+        let (now, changed) = self.looked_at(source, task.clone(), within, has_changed).await?;
+        Ok(changed.then_some(now))
+    }
+
+    /// Takes a place among those who watch tasks.
+    pub fn watch_place(&self) -> Result<WatchPlace, ErrorObject> {
+        match Arc::clone(&self.inner.watches).try_acquire_owned() {
+            Ok(permit) => Ok(WatchPlace { _permit: permit }),
+            Err(_) => Err(ErrorObject::new(
+                ErrorType::ResourceExhausted,
+                format!(
+                    "{} streams of events are open, which is the limit eventStreams; read the task instead, or come \
+                     again later",
+                    self.inner.limits.event_streams
+                ),
+            )),
+        }
+    }
+
+    /// Looks at a task until it is as wanted, and whether it is, or the time is over.
+    async fn looked_at(
+        &self,
+        source: &Source,
+        mut task: StoredTask,
+        within: Duration,
+        is_wanted: impl Fn(&StoredTask) -> bool,
+    ) -> Result<(StoredTask, bool), ErrorObject> {
+        let (until, mut pause) = (Instant::now() + within, LOOK_FIRST);
+        loop {
+            let id = task.task.id;
+            let found = self.inner.store.task(source, id.ksuid).await;
+            task = found
+                .map_err(error_object)?
+                .ok_or_else(|| error_object(StoreError::task_gone(id)))?;
+            let now = Instant::now();
+            if is_wanted(&task) {
+                return Ok((task, true));
+            }
+            if now >= until {
+                return Ok((task, false));
+            }
+            sleep_until(until.min(now + pause)).await;
+            pause = (pause * 2).min(LOOK_MAX);
+        }
     }
 }

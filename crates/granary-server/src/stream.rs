@@ -46,7 +46,12 @@ where
 {
     let mut place = Some(first);
     while let Some(at) = place.take() {
-        match next(at).await {
+        let made = tokio::select! {
+            made = next(at) => made,
+            // Its client has gone.
+            () = frames.closed() => return,
+        };
+        match made {
             Ok((bytes, after)) => {
                 place = after;
                 let mut piece = Bytes::from(bytes);

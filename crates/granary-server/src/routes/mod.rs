@@ -4,6 +4,7 @@ mod bulk;
 mod bundle;
 mod contained;
 mod definitions;
+mod events;
 mod health;
 mod keys;
 mod operations;
@@ -100,7 +101,7 @@ routes! {
     "/sources/{source}/v1/tasks/{id}" { get tasks::show }
     "/sources/{source}/v1/tasks/{id}/receipts" { get tasks::receipts }
     "/sources/{source}/v1/tasks/{id}/operations" { get operations::list }
-    "/sources/{source}/v1/tasks/{id}/events" { get not_yet }
+    "/sources/{source}/v1/tasks/{id}/events" { get events::show }
     "/sources/{source}/v1/tasks/{id}/cancel" { post tasks::cancel }
     "/sources/{source}/v1/tasks/{id}/retry" { post not_yet }
     "/sources/{source}/v1/bundle" once { post bundle::write }

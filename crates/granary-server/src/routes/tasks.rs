@@ -52,7 +52,11 @@ pub(super) async fn find_waited(
         None => Ok(task),
         Some(within) => {
             let source = app.engine.source(&existing("source", source)?).await?;
-            app.engine.waited_for(&source, task, within).await
+            tokio::select! {
+                // Whoever waits is answered before the server goes.
+                () = app.stop.now.cancelled() => Ok(task),
+                waited = app.engine.waited_for(&source, task.clone(), within) => waited,
+            }
         }
     }
 }

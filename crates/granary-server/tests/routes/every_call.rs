@@ -229,7 +229,6 @@ async fn what_is_not_built_yet_says_so() {
     "#);
     for (method, path) in [
         ("POST", format!("{v1}/tasks/bk_x/retry")),
-        ("GET", format!("{v1}/tasks/bk_x/events")),
         ("GET", "/openapi.json".to_owned()),
         ("GET", "/docs".to_owned()),
         ("GET", "/".to_owned()),

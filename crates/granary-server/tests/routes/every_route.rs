@@ -21,7 +21,6 @@ const NOT_BUILT: &[&str] = &[
     "GET /",
     "GET /docs",
     "GET /openapi.json",
-    "GET /sources/{source}/v1/tasks/{id}/events",
     "POST /sources/{source}/v1/tasks/{id}/retry",
 ];
 
@@ -298,6 +297,7 @@ async fn every_route_is_called_with_what_it_takes_and_what_it_refuses() {
     GET /sources/{source}/v1/resources/{type}/{id}/{*contained}: 200, 304, 400 INVALID_ARGUMENT, 404 NOT_FOUND, 412 FAILED_PRECONDITION
     GET /sources/{source}/v1/tasks: 200, 400 INVALID_ARGUMENT, 400 OUT_OF_RANGE, 404 NOT_FOUND
     GET /sources/{source}/v1/tasks/{id}: 200, 400 INVALID_ARGUMENT, 404 NOT_FOUND
+    GET /sources/{source}/v1/tasks/{id}/events: 200, 400 INVALID_ARGUMENT, 404 NOT_FOUND
     GET /sources/{source}/v1/tasks/{id}/operations: 200, 400 INVALID_ARGUMENT, 400 OUT_OF_RANGE, 404 NOT_FOUND, 410 NOT_FOUND
     GET /sources/{source}/v1/tasks/{id}/receipts: 200, 400 INVALID_ARGUMENT, 400 OUT_OF_RANGE, 404 NOT_FOUND
     GET /terminology/v1/vocabularies: 200, 400 INVALID_ARGUMENT, 400 OUT_OF_RANGE

@@ -8,6 +8,7 @@ mod bodies;
 mod catalog;
 mod codings;
 mod conditions;
+mod events;
 mod every_call;
 mod every_route;
 mod health;

@@ -97,10 +97,9 @@ async fn a_read_waits_for_the_end_and_no_longer() {
 #[tokio::test]
 async fn a_server_that_stops_answers_who_waits() {
     let world = World::at_rest().await;
-    let id = world.accepted(BULK, json!([create("ada", "Ada")])).await;
-    let path = format!("/sources/clinics/v1/tasks/{id}");
-    let read = tokio::spawn(waited(world.request(Method::GET, &path), "wait=60"));
-    world.engine.stop().await;
-    let read = read.await.unwrap();
-    assert_eq!((read.status, &read.body["status"]), (200, &json!("PENDING")));
+    let sent = tokio::spawn(waited(world.request(Method::POST, BULK).json(&one()), "wait=60"));
+    while world.read("/sources/clinics/v1/tasks").await["data"] == json!([]) {}
+    world.stop.now.cancel();
+    let sent = sent.await.unwrap();
+    assert_eq!((sent.status, sent.applied.as_deref()), (202, Some("wait")));
 }
