@@ -90,12 +90,8 @@ impl Inner {
         kept_since: Timestamp,
     ) -> Result<Option<FirstAnswer>> {
         self.read(|session: Arc<Session>| async move {
-            let kept = self
-                .read_answer(&session, source.number, name, kept_since)
-                .await?;
-            if kept.is_none() {
-                see_source(&session, source).await?;
-            }
+            let kept = self.read_answer(&session, source.number, name, kept_since);
+            let (kept, ()) = futures::try_join!(kept, see_source(&session, source))?;
             Ok(kept)
         })
         .await
