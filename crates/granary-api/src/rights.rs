@@ -162,7 +162,7 @@ pub const CALLS: &[Call] = &[
     // A balancer has no key, and a browser none before its page is there.
     call("GET", "/healthz", Open),
     call("GET", "/readyz", Open),
-    // It names sources.
+    // It tells of all sources together.
     call("GET", "/metrics", Everywhere(Reader)),
     call("GET", "/openapi.json", Open),
     call("GET", "/docs", Open),

@@ -22,7 +22,7 @@ use tracing::error;
 use crate::check::{CheckedRun, Checks};
 use crate::engine::{Engine, Inner};
 use crate::error::{error_object, internal, unavailable};
-use crate::once::{Known, Once, found_answered};
+use crate::once::{Known, Once, TakenName, found_answered};
 use crate::random::task_id;
 use crate::rejection::{Failures, ReceiptsShown, Rejection};
 use crate::schemas::CompiledSchema;
@@ -126,7 +126,7 @@ impl Engine {
         let source = self.source(&request.source).await?;
         let once = request.once.clone().filter(|_| !request.validate_only);
         let body = pin!(body);
-        let _name = match &once {
+        let name = match &once {
             None => None,
             Some(once) => match self.take_name(&source, once).await? {
                 Known::New(name) => Some(name),
@@ -159,7 +159,7 @@ impl Engine {
             Read::Right { upload: None, count } => Ok(Intake::Valid { count }),
             Read::Right {
                 upload: Some(upload), ..
-            } => self.accept(upload, revision, once).await,
+            } => self.accept(upload, revision, once, name).await,
         }
     }
 
@@ -190,12 +190,14 @@ impl Engine {
         mut upload: Box<dyn Upload>,
         revision: u64,
         once: Option<Once>,
+        name: Option<TakenName>,
     ) -> Result<Intake, ErrorObject> {
         if let Some(once) = &once {
             upload.set_idempotent(once.to_keep(ACCEPTED, self.answers_kept_since()));
         }
         let inner = Arc::clone(&self.inner);
         self.to_its_end(async move {
+            let _name = name;
             match upload.accept(revision, inner.clock.now()).await {
                 Ok(task) => {
                     inner.accepted.notify_waiters();

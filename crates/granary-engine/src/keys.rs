@@ -38,6 +38,12 @@ pub async fn create_key(
         return Err(ErrorObject::over_limit(what, limit, limits.sources_per_key));
     }
     let (mut id, mut secret) = ([0; 16], [0; 32]);
+    let stored = store.access().keys().await.map_err(error_object)?;
+    if stored.keys.is_empty() && (new.role != Role::Admin || sources != Sources::All) {
+        let message = "a store's first key is an admin's, for all sources: else nobody could make another; make that one \
+                       first";
+        return Err(ErrorObject::failed_precondition(message));
+    }
     // From the system itself, and no key without it.
     getrandom::fill(&mut id)
         .and_then(|()| getrandom::fill(&mut secret))

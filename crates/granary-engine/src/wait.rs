@@ -38,11 +38,14 @@ impl Engine {
             return Ok(task);
         }
         let has_ended = |now: &StoredTask| now.task.completed_at.is_some();
-        let (now, _) = self.looked_at(source, task, within, has_ended).await?;
+        let (now, _) = self
+            .looked_at(source, task, LOOK_FIRST, within, has_ended)
+            .await?;
         Ok(now)
     }
 
-    /// A task once more has become of it; `None` where nothing has, until the time is over.
+    /// A task once more has become of it, a quarter of a second from now at the earliest; `None` where nothing has, until
+    /// the time is over.
     pub async fn changed(
         &self,
         source: &Source,
@@ -51,7 +54,8 @@ impl Engine {
     ) -> Result<Option<StoredTask>, ErrorObject> {
         let seen = task.task.revision();
         let has_changed = |now: &StoredTask| now.task.revision() != seen;
-        let (now, changed) = self.looked_at(source, task.clone(), within, has_changed).await?;
+        let looked = self.looked_at(source, task.clone(), LOOK_MAX, within, has_changed);
+        let (now, changed) = looked.await?;
         Ok(changed.then_some(now))
     }
 
@@ -70,16 +74,19 @@ impl Engine {
         }
     }
 
-    /// Looks at a task until it is as wanted, and whether it is, or the time is over.
+    /// Looks at a task, after this pause for the first time, until it is as wanted or the time is over; and whether it is.
     async fn looked_at(
         &self,
         source: &Source,
         mut task: StoredTask,
+        mut pause: Duration,
         within: Duration,
         is_wanted: impl Fn(&StoredTask) -> bool,
     ) -> Result<(StoredTask, bool), ErrorObject> {
-        let (until, mut pause) = (Instant::now() + within, LOOK_FIRST);
+        let until = Instant::now() + within;
         loop {
+            sleep_until(until.min(Instant::now() + pause)).await;
+            pause = (pause * 2).min(LOOK_MAX);
             let id = task.task.id;
             let found = self.inner.store.task(source, id.ksuid).await;
             task = found
@@ -92,8 +99,6 @@ impl Engine {
             if now >= until {
                 return Ok((task, false));
             }
-            sleep_until(until.min(now + pause)).await;
-            pause = (pause * 2).min(LOOK_MAX);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `Idempotency-Key`: requests that are carried out once (contract, section 2).
 
-use axum::extract::{FromRequestParts, OriginalUri};
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams};
 use axum::http::HeaderName;
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -12,7 +12,7 @@ use crate::reply::{Failure, with_header};
 
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Stands in the answer to a request that started nothing, for it was carried out before.
-const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(crate) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// What a call says of itself, where it is to be carried out once.
 pub(crate) struct Idempotency(Option<Named>);
@@ -23,10 +23,10 @@ struct Named {
     query: String,
 }
 
-impl<S: Sync> FromRequestParts<S> for Idempotency {
+impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
         let Some(value) = values.next() else {
             return Ok(Self(None));
@@ -35,14 +35,25 @@ impl<S: Sync> FromRequestParts<S> for Idempotency {
             return Err(ErrorObject::invalid("a request has one Idempotency-Key").into());
         }
         let key = IdempotencyKey::parse(value.to_str().unwrap_or_default())?;
-        let original = parts.extensions.get::<OriginalUri>();
-        let uri = original.map_or(&parts.uri, |original| &original.0);
         Ok(Self(Some(Named {
             key,
-            path: uri.path().to_owned(),
-            query: uri.query().unwrap_or_default().to_owned(),
+            path: named_path(parts, state).await,
+            query: parts.uri.query().unwrap_or_default().to_owned(),
         })))
     }
+}
+
+/// The route, and what its path names, decoded: however it is spelled, it is the same path.
+async fn named_path<S: Send + Sync>(parts: &mut Parts, state: &S) -> String {
+    let route = parts.extensions.get::<MatchedPath>();
+    let mut path = route.map_or_else(|| parts.uri.path().to_owned(), |route| route.as_str().to_owned());
+    if let Ok(names) = RawPathParams::from_request_parts(parts, state).await {
+        for (_, name) in &names {
+            path.push('\n');
+            path.push_str(name);
+        }
+    }
+    path
 }
 
 impl Idempotency {

@@ -12,6 +12,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use granary_api::rights::Call;
+use granary_core::access::ApiKey;
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::ksuid::Ksuid;
 
@@ -141,7 +142,10 @@ async fn run(request: Request, next: Next) -> Response {
 /// The id that was sent, if it is one; else a new one.
 fn request_id(app: &App, headers: &HeaderMap) -> HeaderValue {
     let legal = |id: &&HeaderValue| {
-        (1..=REQUEST_ID_LEN_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+        // A key that was sent in the wrong header does not go to the log.
+        (1..=REQUEST_ID_LEN_MAX).contains(&id.len())
+            && id.as_bytes().iter().all(u8::is_ascii_graphic)
+            && !id.as_bytes().starts_with(ApiKey::PREFIX.as_bytes())
     };
     if let Some(sent) = headers.get(REQUEST_ID).filter(legal) {
         return sent.clone();

@@ -88,6 +88,7 @@ pub async fn serve(
     let now = stop.now.clone();
     let this_machine = listener.local_addr()?.ip().is_loopback();
     let access = Arc::new(access::Access::new(access, this_machine));
+    access.look(engine.store().access()).await;
     let app = App {
         engine: engine.clone(),
         calls,

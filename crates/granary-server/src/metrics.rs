@@ -86,7 +86,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>) -> Reply {
         "From the head of a call to that of its answer",
         app.metrics.seconds.clone(),
     );
-    of_engine(&mut registry, &app.engine).await?;
+    of_engine(&mut registry, &app).await?;
     of_store(&mut registry, &app.engine);
     let mut text = String::new();
     if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &registry) {
@@ -100,7 +100,8 @@ pub(crate) async fn show(State(app): State<Arc<App>>) -> Reply {
     Ok(typed(StatusCode::OK, OPENMETRICS, text))
 }
 
-async fn of_engine(registry: &mut Registry, engine: &Engine) -> Result<(), crate::reply::Failure> {
+async fn of_engine(registry: &mut Registry, app: &App) -> Result<(), crate::reply::Failure> {
+    let engine = &app.engine;
     let figures = engine.figures();
     let mut counter = |name: &str, help: &str, value: u64| {
         registry.register(name, help, ConstCounter::new(value));
@@ -150,7 +151,7 @@ async fn of_engine(registry: &mut Registry, engine: &Engine) -> Result<(), crate
 
     let store = engine.store();
     let spooled = store.spooled_bytes().await.map_err(error_object);
-    let ready = store.check_writable().await.is_ok() && !engine.stopping();
+    let ready = store.check_writable().await.is_ok() && !engine.stopping() && !app.stop.begun();
     let limits = engine.limits();
     let mut gauge = |name: &str, help: &str, value: u64| {
         registry.register(name, help, ConstGauge::new(value));

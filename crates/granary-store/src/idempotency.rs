@@ -15,7 +15,7 @@ pub struct RequestName {
 }
 
 impl RequestName {
-    /// What it is stored under. Two that are not the same do not meet in it.
+    /// What it is stored under. Two that are not the same meet in it as good as never.
     pub fn digest(&self, hash_key: &[u8; 16]) -> [u8; 16] {
         Fingerprinting::new(hash_key, &self.path, self.key.as_str())
             .finish()

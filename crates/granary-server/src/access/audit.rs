@@ -1,12 +1,12 @@
 //! The audit log: a line for every change of schema or keys, for purges and cancels, in the log under the target
 //! `granary::audit`. It names who did what to which name, and nothing of any record.
 
-use axum::http::StatusCode;
 use axum::response::Response;
 use granary_api::rights::Call;
 use granary_core::error::{ErrorObject, ErrorType};
 
 use super::Caller;
+use crate::idempotency::IDEMPOTENCY_REPLAYED;
 use crate::reply::Failure;
 use crate::request::shortened;
 use axum::response::IntoResponse;
@@ -29,7 +29,9 @@ pub(crate) async fn followed(
     };
     let following = tokio::spawn(async move {
         let response = carried_out.await;
-        if response.status().as_u16() < StatusCode::BAD_REQUEST.as_u16() {
+        // A replay has done nothing. Where the answer is a fault of ours, the change may have been made.
+        let replayed = response.headers().contains_key(IDEMPOTENCY_REPLAYED);
+        if !replayed && !response.status().is_client_error() {
             line(action, &path, &caller, &request_id, &response);
         }
         response

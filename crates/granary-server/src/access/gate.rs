@@ -11,9 +11,11 @@ use granary_api::rights::Call;
 use granary_core::access::{ApiKey, Right, Role};
 use granary_core::error::{ErrorObject, ErrorType};
 
-use super::{Access, Caller, unauthenticated};
+use super::{Caller, unauthenticated};
 use crate::{App, Calls, routes};
 
+/// Calls that a balancer makes.
+const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Who makes a call, if they may. `route` is its path as it is routed.
@@ -23,22 +25,23 @@ pub(crate) async fn let_in(
     route: Option<&str>,
 ) -> Result<Caller, ErrorObject> {
     let (access, keys) = (&app.access, app.engine.store().access());
-    let right = match app.calls {
-        Calls::All => right(request.method().as_str(), route),
+    let right = match (app.calls, route) {
         // What is not answered here is refused as such.
-        Calls::Health => Some(Right::Open),
+        (Calls::Health, None) => Some(Right::Open),
+        _ => right(request.method().as_str(), route),
     };
     if right == Some(Right::Open) {
-        // Also where the store is out of reach.
-        if access.may_be_open() {
-            of_this_machine(access, request)?;
+        // Also where the store is out of reach. Whether it is alive and ready, it tells under any name: who asks may stand
+        // before it, and nothing else is told.
+        if access.may_be_open() && !route.is_some_and(|route| HEALTH.contains(&route)) {
+            of_this_machine(request)?;
         }
         return Ok(Caller::Anyone);
     }
     let known = access.known(keys, access.options.keys_kept).await?;
     let caller = match known.revision {
         0 if access.this_machine => {
-            of_this_machine(access, request)?;
+            of_this_machine(request)?;
             Caller::Anyone
         }
         _ => {
@@ -108,7 +111,7 @@ fn sent_key(headers: &HeaderMap) -> Result<ApiKey, ErrorObject> {
 
 /// Refuses what a page of another site may be behind. A browser lets any page send calls to a server on its machine, and
 /// names that site in `Origin`; where a site has its own name lead to this machine, it does so in `Host`.
-fn of_this_machine(access: &Access, request: &Request) -> Result<(), ErrorObject> {
+fn of_this_machine(request: &Request) -> Result<(), ErrorObject> {
     let denied = |message| Err(ErrorObject::new(ErrorType::PermissionDenied, message));
     if !is_for_this_machine(request.uri(), request.headers()) {
         return denied(
@@ -116,7 +119,7 @@ fn of_this_machine(access: &Access, request: &Request) -> Result<(), ErrorObject
              a key with `granary key create`",
         );
     }
-    if from_another_site(access, request.headers()) {
+    if from_another_site(request.headers()) {
         return denied("a page of another site may not call here; with an API key and --cors-origin it may");
     }
     Ok(())
@@ -143,13 +146,11 @@ fn is_loopback(host: &str) -> bool {
     is_port(port) && (name.eq_ignore_ascii_case("localhost") || is_address())
 }
 
-fn from_another_site(access: &Access, headers: &HeaderMap) -> bool {
+/// Also of a site that may call with a key: without keys nobody knows who is behind it.
+fn from_another_site(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else {
         return false;
     };
-    if access.options.origins.contains(origin) {
-        return false;
-    }
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let site = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
     site.is_none_or(|(_, site)| host != Some(site))

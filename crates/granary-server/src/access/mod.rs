@@ -119,6 +119,13 @@ impl Access {
         }
     }
 
+    /// Looks whether there are keys, so that it is known from the first call on; where that fails the next call looks.
+    pub(crate) async fn look(&self, keys: &dyn Keys) {
+        if let Err(error) = self.known(keys, Duration::ZERO).await {
+            tracing::debug!(%error, "the API keys could not be read at the start");
+        }
+    }
+
     /// The keys in force, read no longer ago than this.
     async fn known(&self, keys: &dyn Keys, kept_for: Duration) -> Result<Arc<Known>, ErrorObject> {
         if let Some(known) = self.read_within(kept_for) {

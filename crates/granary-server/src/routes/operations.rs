@@ -133,15 +133,15 @@ impl Reading {
         self.status.is_none_or(|wanted| wanted == status)
     }
 
-    /// Refuses an answer that would begin with what is kept no longer, where nothing of its kind is promised to be: the
+    /// Refuses an answer all of which is kept no longer, where nothing of its kind is promised to be: the
     /// task has ended, and none of its operations has failed or was cancelled, or the store has let go of those too.
     fn see_kept(&self, found: &[Entry]) -> Result<(), ErrorObject> {
-        let Some((status, sent)) = found.first() else {
+        let Some((status, _)) = found.first() else {
             return Ok(());
         };
         let counts = &self.task.task.counts;
         let none_promised = counts.failure == 0 && counts.cancelled == 0;
-        if sent.body.is_some()
+        if found.iter().any(|(_, sent)| sent.body.is_some())
             || self.task.task.completed_at.is_none()
             || (*status == ReceiptStatus::Success && !none_promised)
         {

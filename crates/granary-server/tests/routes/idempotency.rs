@@ -86,6 +86,10 @@ async fn a_bulk_request_is_accepted_once() {
         .header(CONTENT_TYPE, NDJSON)
         .body(body.to_string());
     assert_eq!(answered(lines).await.status, 422);
+    // However the path is spelled, it is the same one.
+    let spelled = BULK.replace("clinics", "%63linics");
+    let again = send(&world, &spelled, "twice", &body).await;
+    assert!(again.replayed && again.body == first.body, "{again:?}");
     // Another key, path or source is another name.
     assert_eq!(send(&world, BULK, "another", &body).await.status, 202);
     let edges = "/sources/clinics/v1/relationships/bulk";

@@ -45,13 +45,13 @@ pub(crate) enum Key {
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     /// What it may do
-    #[arg(long, env = "GRANARY_ROLE", value_enum)]
+    #[arg(long, env = "GRANARY_KEY_ROLE", value_enum)]
     role: KeyRole,
     /// A source that it is for; again for more of them [default: all]
-    #[arg(short, long, env = "GRANARY_SOURCE", value_name = "KEY")]
+    #[arg(short, long, env = "GRANARY_KEY_SOURCE", value_name = "KEY")]
     source: Vec<String>,
     /// What people call it, such as the program that has it
-    #[arg(long, env = "GRANARY_NAME", value_name = "NAME")]
+    #[arg(long, env = "GRANARY_KEY_NAME", value_name = "NAME")]
     name: Option<String>,
     #[command(flatten)]
     place: Place,

@@ -35,7 +35,7 @@ async fn status(world: &World, head: &str) -> u16 {
 #[tokio::test]
 async fn without_keys_only_names_of_this_machine_are_served() {
     let world = World::new().await;
-    for path in ["/catalog/v1/sources", "/healthz", "/none"] {
+    for path in ["/catalog/v1/sources", "/metrics", "/none"] {
         let here = if path == "/none" { 404 } else { 200 };
         for (host, expected) in [
             ("$address", here),
@@ -52,6 +52,11 @@ async fn without_keys_only_names_of_this_machine_are_served() {
             let head = format!("GET {path} HTTP/1.1\r\nhost: {host}");
             assert_eq!(status(&world, &head).await, expected, "{path} at {host}");
         }
+    }
+    // What a balancer asks tells nothing.
+    for path in ["/healthz", "/readyz"] {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: granary.example");
+        assert_eq!(status(&world, &head).await, 200, "{path}");
     }
     let refused = sent(&world, "GET / HTTP/1.1\r\nhost: evil.example").await;
     assert!(refused.contains("granary key create"), "{refused}");
@@ -89,8 +94,12 @@ async fn pages_of_other_sites_may_call_where_they_are_named_and_nowhere_else() {
         ..AccessOptions::default()
     };
     for (options, allowed) in [(named, true), (AccessOptions::default(), false)] {
-        let world = World::with_access(options).await;
+        let world = World::with_access(options.clone()).await;
         let admin = world.key(None, json!({"role": "admin"})).await.key;
+        // Of a server that has no keys nobody knows who is behind a page.
+        let keyless = World::with_access(options.clone()).await;
+        let call = keyless.request(Method::GET, "/limits").header("origin", console);
+        assert_eq!(call.send().await.unwrap().status(), 403);
         for origin in [console, "https://other.example"] {
             let allowed = (allowed && origin == console).then_some(console);
             let asked = world
@@ -119,4 +128,47 @@ async fn pages_of_other_sites_may_call_where_they_are_named_and_nowhere_else() {
             assert!(exposed.is_some() || allowed.is_none());
         }
     }
+}
+
+#[tokio::test]
+async fn the_first_key_is_an_admins_for_all_sources() {
+    let world = World::new().await;
+    for wrong in [
+        json!({"role": "reader"}),
+        json!({"role": "writer"}),
+        json!({"role": "admin", "sources": ["clinics"]}),
+    ] {
+        let answer = world.post("/access/v1/keys", &wrong).await;
+        assert!(
+            answer.starts_with("400\n") && answer.contains("FAILED_PRECONDITION"),
+            "{answer}"
+        );
+    }
+    // Nothing was made: whoever is on this machine is still served.
+    assert_eq!(world.status("GET", "/limits", None).await, 200);
+    let admin = world.admin().await;
+    let answer = world
+        .request(Method::POST, "/access/v1/keys")
+        .header("x-api-key", &admin)
+        .json(&json!({"role": "reader", "sources": ["clinics"]}));
+    assert_eq!(answer.send().await.unwrap().status(), 201);
+}
+
+#[tokio::test]
+async fn a_server_that_only_carries_out_tasks_asks_for_a_key_too() {
+    let world = World::that_takes_nothing_in().await;
+    assert_eq!(world.status("GET", "/metrics", None).await, 200);
+    let new = granary_engine::NewKey {
+        name: None,
+        role: granary_core::access::Role::Admin,
+        sources: None,
+    };
+    let (store, limits) = (world.engine.store().as_ref(), world.engine.limits());
+    let made = granary_engine::create_key(store, limits, new, world.engine.clock().now()).await;
+    let key = made.unwrap().0.reveal().to_owned();
+    while world.status("GET", "/metrics", None).await != 401 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.status("GET", "/metrics", Some(&key)).await, 200);
+    assert_eq!(world.status("GET", "/readyz", None).await, 200);
 }
