@@ -51,7 +51,8 @@ Output:
 
 Environment:
   Every flag has a variable, GRANARY_ and its name in capitals: GRANARY_SOURCE for --source, GRANARY_JSON=1 for
-  --json. The flag wins. Those of `demo` start with GRANARY_DEMO_. GRANARY_API_KEY holds the API key to show to the
+  --json. The flag wins. Those of `demo` start with GRANARY_DEMO_, and what
+  `key create` makes a key of with GRANARY_KEY_. GRANARY_API_KEY holds the API key to show to the
   server; it has no flag, for others can read command lines.
 
 Examples:
@@ -173,8 +174,13 @@ mod tests {
                 let Some(long) = arg.get_long().filter(|long| !matches!(*long, "help" | "version")) else {
                     continue;
                 };
-                let demo = if path.ends_with("demo") { "DEMO_" } else { "" };
-                let variable = format!("GRANARY_{demo}{}", long.to_uppercase().replace('-', "_"));
+                // Those that mean something else elsewhere.
+                let of = match long {
+                    _ if path.ends_with("demo") => "DEMO_",
+                    "role" | "source" | "name" if path.ends_with("key create") => "KEY_",
+                    _ => "",
+                };
+                let variable = format!("GRANARY_{of}{}", long.to_uppercase().replace('-', "_"));
                 let env = arg.get_env().and_then(|env| env.to_str());
                 if !arg.is_global_set() {
                     assert_eq!(env, Some(variable.as_str()), "{path} --{long}");

@@ -133,10 +133,7 @@ fn without_a_key_only_this_machine_is_served() {
 #[test]
 fn what_is_not_a_key_is_refused_and_not_shown() {
     let folder = tempfile::tempdir().unwrap();
-    let key = created(
-        folder.path().join("data").to_str().unwrap(),
-        &["--role", "reader"],
-    );
+    let key = created(folder.path().join("data").to_str().unwrap(), &["--role", "admin"]);
     let almost = format!("{}!", text(&key, "key"));
     let file = folder.path().join("key");
     fs::write(&file, &almost).unwrap();
@@ -171,7 +168,9 @@ fn keys_that_make_no_sense_leave_nothing() {
         (&["--role", "boss"][..], "reader"),
         (&[], "--role"),
         (&["--role", "reader", "-s", "a b"], "key 'a b' is not valid"),
-        (&["--role", "reader", "--name", ""], "1 to 100"),
+        (&["--role", "admin", "--name", ""], "1 to 100"),
+        (&["--role", "reader"], "first key"),
+        (&["--role", "admin", "-s", "library"], "first key"),
     ] {
         let args = [&["key", "create", "--data", data], args].concat();
         let wrong = run(granary(&args), "").ends(1);
