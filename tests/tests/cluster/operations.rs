@@ -60,11 +60,18 @@ fn the_options_and_variables_of_the_page_are_ones_of_a_node() {
         .filter(|word| word.starts_with("GRANARY_") || word.starts_with("--") && word.len() > 3)
         .filter(|word| *word != OF_THE_BENCH && !word.trim_matches('-').is_empty())
         .collect();
-    // `createuser` and `createdb` have options too.
-    let of_postgres = ["--pwprompt", "--owner", "--encoding"];
+    // `createuser`, `createdb` and `key create` have options too, and the log has its variable.
+    let of_others = [
+        "--pwprompt",
+        "--owner",
+        "--encoding",
+        "--name",
+        "--source",
+        "GRANARY_LOG",
+    ];
     let unknown: Vec<&&str> = named
         .iter()
-        .filter(|word| !of_postgres.contains(word) && !help.contains(**word))
+        .filter(|word| !of_others.contains(word) && !help.contains(**word))
         .collect();
     assert!(
         named.len() > 15 && unknown.is_empty(),
