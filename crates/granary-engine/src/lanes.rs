@@ -28,6 +28,9 @@ use crate::error::internal;
 const CHUNK_OPERATIONS_MIN: usize = 256;
 /// and at most so many.
 const CHUNK_OPERATIONS_MAX: usize = 4_096;
+/// Where a worker vanished, chunks are of so many operations, until as many are applied as one may have had. Should the next
+/// one vanish too, so many are suspected.
+const CHUNK_OPERATIONS_CAREFUL: usize = 64;
 /// What a worker begins with.
 const CHUNK_OPERATIONS_FIRST: usize = 1_024;
 /// Bytes of bodies in one chunk.
@@ -169,15 +172,23 @@ impl Lanes {
         let clock = &self.inner.clock;
         let until = clock.monotonic() + self.inner.options.quantum;
         let source = lane.source.number;
-        let mut suspected = 0;
+        // Operations that may be what ended whoever held the lane, and those of them that are tried one by one.
+        let (mut careful, mut suspected) = (0, 0);
+        if lane.taken_over {
+            careful = CHUNK_OPERATIONS_MAX as u64;
+        }
         if lane.suspect {
             warn!(source = %lane.source.key, "workers vanished with this lane; its operations are tried one by one");
-            suspected = CHUNK_OPERATIONS_MAX as u64;
+            suspected = CHUNK_OPERATIONS_CAREFUL as u64;
         }
         loop {
             let one_by_one = suspected > 0 || self.trouble(source).one_by_one > 0;
             let budget = Budget {
-                operations: if one_by_one { 1 } else { *operations },
+                operations: match one_by_one {
+                    true => 1,
+                    false if careful > 0 => CHUNK_OPERATIONS_CAREFUL,
+                    false => *operations,
+                },
                 bytes: CHUNK_BYTES,
             };
             let began = clock.monotonic();
@@ -187,7 +198,9 @@ impl Lanes {
                     self.inner.counters.chunk(count, took);
                     self.applied(&lane, count);
                     suspected = suspected.saturating_sub(count);
-                    if !one_by_one {
+                    let whole = careful == 0 && !one_by_one;
+                    careful = careful.saturating_sub(count);
+                    if whole {
                         *operations = adapted(*operations, count, took, self.inner.options.chunk_time);
                     }
                 }
@@ -204,6 +217,7 @@ impl Lanes {
                     Some(Step::Applied(count)) => {
                         self.applied(&lane, count);
                         suspected = suspected.saturating_sub(count);
+                        careful = careful.saturating_sub(count);
                     }
                     // It is no longer ours to wait for.
                     Some(_) => {
@@ -221,8 +235,8 @@ impl Lanes {
             }
             // A store that never waits would keep the thread from all others, who may want us to stop.
             tokio::task::yield_now().await;
-            // One that is under suspicion is kept: given back, it would begin with many operations at once.
-            let is_over = suspected == 0 && clock.monotonic() >= until;
+            // One that asks for care is kept: given back, it would begin with many operations at once.
+            let is_over = careful == 0 && clock.monotonic() >= until;
             if self.stop.is_cancelled() || is_over {
                 break;
             }

@@ -40,6 +40,7 @@ impl Inner {
                     source,
                     fence,
                     // Who held it before is this process, and has not vanished.
+                    taken_over: false,
                     suspect: false,
                 });
             }

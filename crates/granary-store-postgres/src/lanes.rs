@@ -118,7 +118,8 @@ impl Inner {
                    FROM granary.source s \
                    WHERE l.bucket = $1 AND l.source = $2 AND l.fence = $3 AND l.runnable AND l.lease_until < now() \
                    AND s.bucket = $1 AND s.source = $2 AND NOT s.dead \
-                   RETURNING l.fence, l.attempts > $6 OR l.trier IS NOT NULL, s.key, s.created_at";
+                   RETURNING l.fence, l.attempts > $6 OR l.trier IS NOT NULL, s.key, s.created_at, \
+                   l.attempts > 0 OR l.trier IS NOT NULL";
         let of = params![
             bucket_of(source),
             int4(source),
@@ -137,6 +138,7 @@ impl Inner {
                 created_at: Timestamp::from_millis(row.get(3)),
             },
             fence: uint8(row.get(0)),
+            taken_over: row.get(4),
             // Also where the last one vanished while it tried an operation alone.
             suspect: row.get(1),
         }))

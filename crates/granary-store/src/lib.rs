@@ -126,8 +126,11 @@ pub struct Lane {
     pub source: Source,
     /// Tells this holder from earlier ones.
     pub fence: u64,
-    /// True where whoever held it before vanished, again and again, without getting on: its next operation may be what
-    /// ends them, so they are to be applied one by one.
+    /// True where whoever held it before vanished: an operation may have ended it, so that few are to be applied at once,
+    /// and whoever comes next has few to suspect.
+    pub taken_over: bool,
+    /// True where they vanished again and again without getting on: the next operation may be what ends them, so that
+    /// they are to be applied one by one.
     pub suspect: bool,
 }
 

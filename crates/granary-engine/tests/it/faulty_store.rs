@@ -146,8 +146,10 @@ impl Store for FaultyStore {
     async fn claim_lane(&self) -> Result<Option<Lane>> {
         (self.before_claim)()?;
         let lane = self.inner.claim_lane().await?;
+        let suspects = self.suspects_next.swap(false, Ordering::Relaxed);
         Ok(lane.map(|lane| Lane {
-            suspect: lane.suspect || self.suspects_next.swap(false, Ordering::Relaxed),
+            taken_over: lane.taken_over || suspects,
+            suspect: lane.suspect || suspects,
             ..lane
         }))
     }

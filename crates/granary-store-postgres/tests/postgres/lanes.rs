@@ -176,6 +176,7 @@ async fn suspect(database: &Database, world: &World<impl Sized>) -> (World<Postg
         let node = database.joins(world).await;
         let lane = claimed(&node).await;
         if lane.suspect {
+            assert!(lane.taken_over);
             return (node, lane);
         }
         dies(database, node).await;
@@ -351,6 +352,30 @@ async fn nodes_that_were_cut_off_take_back_that_they_died() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edges_of_a_deleted_record_go_by_the_hundred_also_where_operations_go_one_by_one() {
+    let database = Database::new();
+    let world = World::new(database.node().await).await;
+    let people: Vec<String> = (0..300).map(|number| format!("p{number}")).collect();
+    let persons: Vec<Op> = people.iter().map(|id| create("person", id, 1)).collect();
+    world.bulk(&persons).await;
+    world.bulk(&[create("person", "hub", 1)]).await;
+    let edges: Vec<Op> = people.iter().map(|id| join("knows", "hub", id, 1)).collect();
+    world.bulk(&edges).await;
+    world
+        .accept(&[delete("person", "hub"), create("person", "after", 1)])
+        .await;
+    let (node, lane) = suspect(&database, &world).await;
+    assert_eq!(node.step(&lane, operations(1)).await, Step::Applied(1));
+    let mut tidied = 0;
+    while node.step(&lane, operations(1)).await == Step::Tidied {
+        tidied += 1;
+    }
+    assert!((2..=3).contains(&tidied), "{tidied} steps for 300 edges");
+    assert!(node.record("person", &resource("after")).await.is_some());
+    assert_eq!(database.count("SELECT count(*) FROM granary.edge"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lane_that_is_given_back_is_not_suspect() {
     let database = Database::new();
     let world = World::new(database.node().await).await;
@@ -358,7 +383,7 @@ async fn a_lane_that_is_given_back_is_not_suspect() {
     for _ in 0..6 {
         let node = database.joins(&world).await;
         let lane = claimed(&node).await;
-        assert!(!lane.suspect);
+        assert!(!lane.suspect && !lane.taken_over);
         // By itself, and with the stop of its node.
         match lane.fence % 2 {
             0 => node.store.release_lane(lane).await,

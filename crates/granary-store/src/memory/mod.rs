@@ -448,6 +448,7 @@ impl Store for MemoryStore {
                     source: source.source.clone(),
                     fence,
                     // It does not outlive who holds its lanes.
+                    taken_over: false,
                     suspect: false,
                 }));
             }

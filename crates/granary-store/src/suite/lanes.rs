@@ -50,6 +50,7 @@ fn copy(lane: &Lane) -> Lane {
     Lane {
         source: lane.source.clone(),
         fence: lane.fence,
+        taken_over: lane.taken_over,
         suspect: lane.suspect,
     }
 }
