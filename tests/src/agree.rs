@@ -67,6 +67,28 @@ pub(crate) fn accepted<'a>(tasks: &[Task], sent: &'a [Sent]) -> Result<Vec<(Stri
     }
 }
 
+/// Every request that was answered ACCEPTED is there as a task, which ends; and every receipt, record, edge and identifier
+/// is as the model says that does the accepted requests in their order. How many these are, and their operations.
+pub(crate) async fn all_agrees(source: &SourceClient, sent: &[Sent]) -> Result<(usize, u64)> {
+    let tasks = tasks_in_order(source, TaskKind::Bulk).await?;
+    let accepted = accepted(&tasks, sent)?;
+    let (count, mut operations) = (accepted.len(), 0);
+    let mut model = Model::default();
+    let requests: Vec<&Sent> = accepted.iter().map(|(_, sent)| *sent).collect();
+    for (id, sent) in accepted {
+        let task = ended(source, &id).await?;
+        let codes: Vec<Code> = sent.request.operations.iter().map(|o| model.apply(o)).collect();
+        operations += codes.len() as u64;
+        receipts_agree(source, &task, &codes)
+            .await
+            .with_context(|| format!("task {id}"))?;
+    }
+    records_agree(source, &model).await?;
+    edges_agree(source, &model).await?;
+    identifiers_agree(source, &model, &requests).await?;
+    Ok((count, operations))
+}
+
 pub(crate) async fn ended(source: &SourceClient, id: &str) -> Result<Task> {
     let waited = std::time::Instant::now();
     loop {

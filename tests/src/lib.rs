@@ -1,10 +1,13 @@
 //! Granary seen from outside: the harness that starts, kills and restarts a real server, the crash run, the cuts of
-//! power, and the table of values.
+//! power, the histories of clients, disks that fail, and the table of values.
 
 mod agree;
 pub mod cases;
 pub mod cluster;
 pub mod crash;
+pub mod faults;
+pub mod histories;
+mod http;
 mod model;
 pub mod power;
 mod register;

@@ -157,6 +157,11 @@ impl Server {
         self.child.id()
     }
 
+    /// Waits until it has ended, by itself or killed by another.
+    pub(crate) async fn ended(&mut self) -> Result<ExitStatus> {
+        Ok(self.child.wait().await?)
+    }
+
     /// Kills it at once, as `kill -9` does, and waits until it is gone.
     pub async fn kill(&mut self) -> Result<()> {
         Ok(self.child.kill().await?)
@@ -182,9 +187,12 @@ impl Server {
 
     /// Starts another process on the same store, once this one has ended.
     pub async fn restart(self) -> Result<Self> {
-        let start = self.start.clone();
-        drop(self);
-        Self::spawn(start).await
+        Self::spawn(self.into_start()).await
+    }
+
+    /// Ends it, and tells how it was started.
+    pub(crate) fn into_start(self) -> Start {
+        self.start.clone()
     }
 }
 

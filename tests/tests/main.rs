@@ -7,4 +7,6 @@ mod cluster;
 mod conformance;
 mod crash;
 mod docs;
+mod faults;
+mod histories;
 mod power;

@@ -4,6 +4,7 @@
 //! FORMAT      "granary embedded store, format 1"
 //! LOCK        held while a process has the folder open
 //! db/         fjall: all that decides
+//! SYNCED      up to which commit the journal in db/ is durable
 //! redo/       runs of heads and edges that are on their way into the database
 //! segments/   bodies and operations of bulk requests: NNNNNNNNNN.bodies, NNNNNNNNNN.operations
 //! ```
@@ -11,6 +12,8 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+
+use crate::numbered;
 
 /// The format that this version writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -150,7 +153,7 @@ impl Folder {
 fn is_empty(path: &Path) -> std::io::Result<bool> {
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
-        if !["LOCK", "segments", "redo", "db", "FORMAT.new"]
+        if !["LOCK", "segments", "redo", "db", "FORMAT.new", numbered::FILE]
             .iter()
             .any(|ours| name == *ours)
         {

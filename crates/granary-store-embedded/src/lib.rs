@@ -27,6 +27,7 @@ mod keys;
 mod lanes;
 mod marks;
 mod neighbours;
+mod numbered;
 mod numbers;
 mod open;
 mod purge;
@@ -71,6 +72,7 @@ use crate::appliers::Appliers;
 use crate::catalog::SourceState;
 use crate::collect::Collector;
 use crate::lanes::LaneTable;
+use crate::numbered::CommitNumbers;
 use crate::numbers::Numbers;
 use crate::read::BlockCache;
 use crate::segment::Segment;
@@ -107,6 +109,7 @@ struct Keyspaces {
     vocabularies: Keyspace,
     concepts: Keyspace,
     keys: Keyspace,
+    commits: Keyspace,
 }
 
 struct Inner {
@@ -114,6 +117,7 @@ struct Inner {
     runs: Runs,
     // Before the database, so that its last sync comes before the database closes.
     sync: Syncer,
+    commits: Arc<CommitNumbers>,
     db: Database,
     keyspaces: Keyspaces,
     hash_key: [u8; 16],
@@ -217,12 +221,15 @@ fn engine(error: fjall::Error) -> StoreError {
 
 impl Inner {
     /// Commits a batch. Where that fails the store takes no more writes, and says so when it is asked.
-    fn commit(&self, batch: fjall::OwnedWriteBatch) -> Result<()> {
+    fn commit(&self, mut batch: fjall::OwnedWriteBatch) -> Result<()> {
         let _gate = self.sync.pass_gate();
+        let number = self.commits.number(&mut batch);
         batch.commit().map_err(|error| {
             self.sync.fail(&error);
             engine(error)
-        })
+        })?;
+        self.commits.committed(number);
+        Ok(())
     }
 }
 

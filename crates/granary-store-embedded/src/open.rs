@@ -14,6 +14,7 @@ use granary_store::{Result, StoreError, StoreLimits};
 use crate::catalog::{self, SourceState};
 use crate::format::{Folder, OpenError, sync_folder};
 use crate::lanes::LaneTable;
+use crate::numbered::CommitNumbers;
 use crate::numbers::Numbers;
 use crate::read::BlockCache;
 use crate::rows::{self, SegmentRow, StoreRow};
@@ -58,7 +59,9 @@ impl Inner {
         let store = store_row(&db, &keyspaces, folder.fresh).map_err(words)?;
         folder.seal()?;
         runs::settle(&folder, &db, &keyspaces).map_err(words)?;
-        let sync = Syncer::start(&db).map_err(words)?;
+        let commits = CommitNumbers::open(&folder.path, keyspaces.commits.clone()).map_err(words)?;
+        let commits = Arc::new(commits);
+        let sync = Syncer::start(&db, Arc::clone(&commits)).map_err(words)?;
         let after_all = settle_segments(&folder, &keyspaces).map_err(words)?;
         let numbers = Numbers::load(&keyspaces, after_all).map_err(words)?;
         let terminology = terminology::load(&keyspaces).map_err(words)?;
@@ -67,6 +70,7 @@ impl Inner {
             limits,
             runs,
             sync,
+            commits,
             hash_key: store.hash_key,
             next_source: Mutex::new(store.next_source),
             sources: RwLock::new(BTreeMap::new()),
@@ -152,7 +156,11 @@ fn open_database(folder: &Folder) -> std::result::Result<Database, OpenError> {
     let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open))
         .map_err(|_| folder.damaged("the database in db/ does not open"))?;
     opened.map_err(|error| match error {
-        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => folder.io(error),
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error))
+            if error.kind() != std::io::ErrorKind::NotFound || folder.fresh =>
+        {
+            folder.io(error)
+        }
         fjall::Error::Locked => OpenError::InUse(folder.path.clone()),
         other => folder.damaged(format!("the database in db/ does not open ({other})")),
     })
@@ -196,6 +204,8 @@ impl Keyspaces {
             vocabularies: db.keyspace("vocabularies", plain)?,
             concepts: db.keyspace("concepts", plain)?,
             keys: db.keyspace("keys", plain)?,
+            // A few kilobytes, written with every commit.
+            commits: db.keyspace("commits", || scanned().max_memtable_size(1 << 20))?,
         })
     }
 }

@@ -22,6 +22,7 @@ use granary_store::{Result, StoreError};
 use tokio::sync::watch;
 
 use crate::lock;
+use crate::numbered::CommitNumbers;
 
 /// How long a commit that nobody waits for may stay unsynced.
 const SYNC_AFTER: Duration = Duration::from_millis(200);
@@ -68,6 +69,7 @@ pub(crate) struct Syncer {
 
 struct Shared {
     db: Database,
+    commits: Arc<CommitNumbers>,
     state: Mutex<State>,
     /// There is something to sync, or it became urgent, or it is time to stop.
     wake: Condvar,
@@ -109,7 +111,7 @@ struct State {
 
 impl Syncer {
     /// Starts the thread. What is in `db` now was recovered from disk; it is synced once more before it is shown.
-    pub(crate) fn start(db: &Database) -> Result<Self> {
+    pub(crate) fn start(db: &Database, commits: Arc<CommitNumbers>) -> Result<Self> {
         db.persist(PersistMode::SyncAll)
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let gone = Arc::new(Gone::default());
@@ -119,6 +121,7 @@ impl Syncer {
         });
         let shared = Arc::new(Shared {
             db: db.clone(),
+            commits,
             state: Mutex::new(State {
                 committed: 0,
                 due: None,
@@ -272,6 +275,7 @@ impl Shared {
             let Some(snapshot) = self.snapshot() else {
                 return;
             };
+            let last = self.commits.last();
             let began = Instant::now();
             let persisted = self.db.persist(PersistMode::SyncData);
             self.syncs.fetch_add(1, Relaxed);
@@ -282,6 +286,7 @@ impl Shared {
                 self.fail(format!("a sync failed ({error}); restart the server"));
                 return;
             }
+            self.commits.synced(last);
             {
                 let mut state = self.state();
                 let published = Arc::new(Published {
@@ -347,7 +352,9 @@ mod tests {
             .open()
             .unwrap();
         let keyspace = db.keyspace("any", KeyspaceCreateOptions::default).unwrap();
-        let sync = Syncer::start(&db).unwrap();
+        let rows = db.keyspace("commits", KeyspaceCreateOptions::default).unwrap();
+        let commits = CommitNumbers::open(folder.path(), rows).unwrap();
+        let sync = Syncer::start(&db, Arc::new(commits)).unwrap();
         let started = Instant::now();
         while sync.published().is_empty(&keyspace).unwrap() {
             keyspace.insert("key", "value").unwrap();

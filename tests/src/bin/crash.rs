@@ -25,6 +25,9 @@ struct Arguments {
     /// Where the store is
     #[arg(long, value_enum, default_value = "folder")]
     store: CrashStore,
+    /// The server dies before a call of the system by chance, such as the third fsync of a thread (needs strace)
+    #[arg(long)]
+    before_calls: bool,
 }
 
 #[tokio::main]
@@ -35,6 +38,7 @@ async fn main() -> anyhow::Result<()> {
         seed,
         operations,
         store,
+        before_calls,
     } = Arguments::parse();
     let run = CrashRun {
         deaths,
@@ -42,6 +46,7 @@ async fn main() -> anyhow::Result<()> {
         seed,
         operations,
         store,
+        before_calls,
     };
     println!("{run:?}");
     println!("{:#?}", run.run().await?);

@@ -25,8 +25,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::check::Checked;
-use super::http::{Answer, CALL_TIME_MAX, Call, Outcome};
 use super::nodes::{LOOK_EVERY, Nodes};
+use crate::http::{Answer, CALL_TIME_MAX, Call, Outcome};
 use crate::model::Operation;
 use crate::register::Register;
 use crate::requests::{HOME, Requests, define};
@@ -296,7 +296,7 @@ impl Load {
                 self.answers.fetch_add(1, Ordering::Relaxed);
                 Ok(Some(answer))
             }
-            Outcome::Unknown => {
+            Outcome::Unknown | Outcome::Unreached => {
                 self.not_answered().await;
                 Ok(None)
             }

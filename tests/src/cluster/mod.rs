@@ -6,7 +6,6 @@
 
 mod check;
 mod faults;
-mod http;
 mod load;
 mod nodes;
 mod writes;

@@ -10,8 +10,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::check::may_fail;
-use super::http::{Answer, Call};
 use super::load::{Load, Traffic, lock, mixed_id, pair_of};
+use crate::http::{Answer, Call};
 use crate::requests::{HOME, NEAR};
 
 const SINGLES: u32 = 6;

@@ -15,6 +15,8 @@ use crate::Server;
 use crate::requests::{Requests, send};
 
 pub(super) const SOURCE: &str = "crash";
+/// How long the end of a server may take that does not answer any more.
+const DYING_MAX: Duration = Duration::from_secs(5);
 /// Ids of the bulk requests: few, so that operations meet each other.
 const IDS: u32 = 400;
 
@@ -30,6 +32,8 @@ pub(super) struct Load {
     shown: HashMap<String, u64>,
     /// How often a task was seen with some of its operations decided and some not.
     pub(super) shown_in_the_middle: u32,
+    /// A request is on its way.
+    uploading: bool,
 }
 
 #[derive(Default)]
@@ -63,11 +67,12 @@ impl Load {
             next_single: 0,
             shown: HashMap::new(),
             shown_in_the_middle: 0,
+            uploading: false,
         }
     }
 
-    /// Sends requests and single writes, and kills the server: either once a task is in its middle, or at some moment
-    /// after the start, whatever it does then.
+    /// Sends requests and single writes until the server dies, or kills it: once a task is in its middle, or at some
+    /// moment after the start, whatever it does then.
     pub(super) async fn until_killed(
         &mut self,
         server: &mut Server,
@@ -75,49 +80,65 @@ impl Load {
         moment: Duration,
     ) -> Result<Moment> {
         let source = server.client()?.source(SOURCE);
-        if inside_a_task {
-            for _ in 0..self.rng.random_range(1..4) {
-                let sent = self.next_request();
-                let task = send(&source, &self.requests.sent[sent].request)
-                    .await
-                    .context("nothing was in its way")?;
-                self.requests.sent[sent].task = Some(task);
-            }
-            // Reads all the while, so that much was shown when the server dies.
-            let deadline = tokio::time::Instant::now() + moment;
-            while tokio::time::Instant::now() < deadline {
-                self.look(&source).await?;
-            }
-            server.kill().await?;
-            return Ok(Moment {
-                killed_at: now(),
-                last_task: self.last_task(),
-                inside_an_upload: false,
-            });
-        }
-        // Whatever is on its way when the time is over is cut off with the server.
+        self.uploading = false;
         let deadline = tokio::time::Instant::now() + moment;
-        let mut uploading = false;
-        while tokio::time::Instant::now() < deadline {
-            uploading = self.rng.random_bool(0.5);
-            if uploading {
-                let sent = self.next_request();
-                let sending = send(&source, &self.requests.sent[sent].request);
-                match tokio::time::timeout_at(deadline, sending).await {
-                    Ok(task) => self.requests.sent[sent].task = Some(task?),
-                    Err(_) => break,
-                }
-            } else if !self.write_single(&source, deadline).await? {
-                break;
-            }
-            uploading = false;
+        let worked = tokio::select! {
+            biased;
+            ended = server.ended() => ended.map(|_| ()),
+            worked = self.work(&source, inside_a_task, deadline) => worked,
+        };
+        if let Err(failure) = worked {
+            // What it was asked last may fail before its end is noticed.
+            let ended = tokio::time::timeout(DYING_MAX, server.ended()).await;
+            ended.map_err(|_| failure.context("nothing was in its way"))??;
         }
         server.kill().await?;
         Ok(Moment {
             killed_at: now(),
             last_task: self.last_task(),
-            inside_an_upload: uploading,
+            inside_an_upload: self.uploading,
         })
+    }
+
+    async fn work(
+        &mut self,
+        source: &SourceClient,
+        inside_a_task: bool,
+        deadline: tokio::time::Instant,
+    ) -> Result<()> {
+        if inside_a_task {
+            for _ in 0..self.rng.random_range(1..4) {
+                self.upload(source).await?;
+            }
+            // Reads all the while, so that much was shown when the server dies.
+            while tokio::time::Instant::now() < deadline {
+                self.look(source).await?;
+            }
+            return Ok(());
+        }
+        // Whatever is on its way when the time is over is cut off with the server.
+        while tokio::time::Instant::now() < deadline {
+            let called = async {
+                match self.rng.random_bool(0.5) {
+                    true => self.upload(source).await,
+                    false => self.write_single(source).await,
+                }
+            };
+            match tokio::time::timeout_at(deadline, called).await {
+                Ok(answered) => answered?,
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    async fn upload(&mut self, source: &SourceClient) -> Result<()> {
+        let sent = self.next_request();
+        self.uploading = true;
+        let task = send(source, &self.requests.sent[sent].request).await?;
+        self.uploading = false;
+        self.requests.sent[sent].task = Some(task);
+        Ok(())
     }
 
     /// Looks how far the last tasks are.
@@ -168,8 +189,8 @@ impl Load {
         Ok(())
     }
 
-    /// Writes one single record; false when the time was over before the answer came.
-    async fn write_single(&mut self, source: &SourceClient, deadline: tokio::time::Instant) -> Result<bool> {
+    /// Writes one single record.
+    async fn write_single(&mut self, source: &SourceClient) -> Result<()> {
         let id = format!("single-{}", self.rng.random_range(0..20));
         let value = self.next_single;
         self.next_single += 1;
@@ -182,15 +203,10 @@ impl Load {
             contained: None,
             meta: None,
         };
-        match tokio::time::timeout_at(deadline, source.put_resource("place", &id, &write)).await {
-            Ok(answer) => {
-                answer?;
-                single.acknowledged = Some(value);
-                single.on_their_way.clear();
-                Ok(true)
-            }
-            Err(_) => Ok(false),
-        }
+        source.put_resource("place", &id, &write).await?;
+        single.acknowledged = Some(value);
+        single.on_their_way.clear();
+        Ok(())
     }
 
     /// Makes the next request and returns its place among those sent.

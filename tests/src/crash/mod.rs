@@ -4,10 +4,15 @@
 //! ids of its own. The server is killed at random moments and in the middle of tasks, and started again on the same
 //! folder. What had been shown before a death must still hold after it. At the end a model, which knows nothing of the
 //! server's code, replays the accepted requests in order, and every receipt and every record must be equal to it.
+//!
+//! Where it is asked for, the server dies before a call of the system, such as the third fsync of a thread.
 
 mod load;
+mod points;
 mod verify;
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -16,8 +21,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::requests::define;
-use crate::{Place, Server, on_postgres};
+use crate::{Place, Server, Start, on_postgres};
 use load::Load;
+use points::Point;
 
 /// How a crash run goes.
 #[derive(Clone, Debug)]
@@ -32,6 +38,8 @@ pub struct CrashRun {
     pub operations: usize,
     /// Where the store is.
     pub store: CrashStore,
+    /// The server dies before a call of the system that is chosen by chance, where it comes to it; see `points.rs`.
+    pub before_calls: bool,
 }
 
 /// Where the store of a crash run is.
@@ -68,6 +76,10 @@ pub struct Summary {
     pub shown_in_the_middle: u32,
     /// Deaths while a request was on its way.
     pub deaths_inside_an_upload: u32,
+    /// Deaths in a start, before the server served.
+    pub deaths_inside_a_start: u32,
+    /// How often the server died before which call of the system, and on which part of the folder.
+    pub deaths_before: BTreeMap<String, u32>,
     /// Bulk requests that were accepted.
     pub accepted: usize,
     /// Operations of these.
@@ -106,6 +118,7 @@ impl CrashRun {
         let mut server = Server::start_at(place, environment).await?;
         define(&server.client()?, load::SOURCE).await?;
         let mut deaths = Vec::new();
+        let traces = tempfile::tempdir()?;
         let started = std::time::Instant::now();
         while summary.deaths < self.deaths || started.elapsed() < self.at_least {
             let inside_a_task = rng.random_bool(0.7);
@@ -114,17 +127,21 @@ impl CrashRun {
             summary.deaths += 1;
             summary.deaths_inside_an_upload += u32::from(seen.inside_an_upload);
             deaths.push(seen);
-            let starting = std::time::Instant::now();
-            server = server
-                .restart()
+            let traces = traces.path();
+            server = self
+                .start_again(server.into_start(), traces, &mut rng, &mut summary)
                 .await
                 .context("it does not start again after a death")?;
-            summary.slowest_start = summary.slowest_start.max(starting.elapsed());
             let client = server.client()?;
             let after = format!("after death {}", summary.deaths);
             load.nothing_shown_is_taken_back(&client).await.context(after)?;
         }
         summary.shown_in_the_middle = load.shown_in_the_middle;
+        let mut server = Server::spawn(Start {
+            before: Vec::new(),
+            ..server.into_start()
+        })
+        .await?;
         let client = server.client()?;
         verify::everything(&client, &load, &mut summary).await?;
         for death in deaths {
@@ -138,5 +155,43 @@ impl CrashRun {
         let server = server.restart().await?;
         verify::everything(&server.client()?, &load, &mut summary).await?;
         Ok(summary)
+    }
+
+    /// Starts the server again, and where it dies while it starts, once more.
+    async fn start_again(
+        &self,
+        start: Start,
+        traces: &Path,
+        rng: &mut StdRng,
+        summary: &mut Summary,
+    ) -> Result<Server> {
+        let trace = traces.join("last");
+        // What it died before in its last life.
+        if let Some(call) = points::died_before(&trace, &start.place).await? {
+            *summary.deaths_before.entry(call).or_default() += 1;
+        }
+        loop {
+            let mut start = start.clone();
+            // Of its last life, not of one before.
+            let _ = std::fs::remove_file(&trace);
+            if self.before_calls {
+                start.before = Point::choose(rng).words(&trace);
+            }
+            let starting = std::time::Instant::now();
+            match Server::spawn(start.clone()).await {
+                Ok(server) => {
+                    summary.slowest_start = summary.slowest_start.max(starting.elapsed());
+                    return Ok(server);
+                }
+                Err(failure) => match points::died_before(&trace, &start.place).await? {
+                    None => return Err(failure),
+                    Some(call) => {
+                        summary.deaths += 1;
+                        summary.deaths_inside_a_start += 1;
+                        *summary.deaths_before.entry(call).or_default() += 1;
+                    }
+                },
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@
 
 mod disk;
 mod load;
-mod points;
+pub(crate) mod points;
 mod record;
 mod trace;
 mod verify;

@@ -116,7 +116,7 @@ pub(super) fn parts(events: &[Recorded]) -> Vec<(Part, Phase)> {
     events.iter().map(&mut part_of).collect()
 }
 
-fn part(path: &str, is_moved: impl Fn(&str) -> bool) -> Part {
+pub(crate) fn part(path: &str, is_moved: impl Fn(&str) -> bool) -> Part {
     let parts: Vec<&str> = path.split('/').collect();
     match parts.as_slice() {
         [DATA, "segments"] => Part::SegmentsFolder,

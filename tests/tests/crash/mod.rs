@@ -13,6 +13,7 @@ async fn killed_at_random_moments_it_ends_as_if_it_never_had_been() {
         seed: 20_261,
         operations: 20_000,
         store: CrashStore::of_tests().unwrap(),
+        before_calls: false,
     };
     let summary = run
         .run()
@@ -24,6 +25,37 @@ async fn killed_at_random_moments_it_ends_as_if_it_never_had_been() {
         summary.deaths_with_work_left >= 5,
         "too few deaths in the middle of a task: {summary:?}"
     );
+}
+
+/// Of a server on a folder: what one on PostgreSQL asks of the system is said to the database.
+#[tokio::test]
+async fn killed_before_calls_of_the_system_it_ends_as_if_it_never_had_been_in_a_folder() {
+    let run = CrashRun {
+        deaths: 160,
+        at_least: Duration::ZERO,
+        seed: 20_262,
+        operations: 6_000,
+        store: CrashStore::Folder,
+        before_calls: true,
+    };
+    let summary = run
+        .run()
+        .await
+        .unwrap_or_else(|error| panic!("seed {}: {error:?}", run.seed));
+    eprintln!("{summary:#?}");
+    let at_calls: u32 = summary.deaths_before.values().sum();
+    assert!(at_calls >= 60, "too few deaths before a call: {summary:?}");
+    for call in [
+        "fsync of journal",
+        "fsync of segment",
+        "fsync of redo file",
+        "write to journal",
+    ] {
+        assert!(
+            summary.deaths_before.contains_key(call),
+            "none before {call}: {summary:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -17,6 +17,8 @@ pub(crate) enum Outcome {
     Answered(Answer),
     /// There was no answer, or one that says to try again: it took effect or it did not, or it may still.
     Unknown,
+    /// Nobody was there: it took no effect.
+    Unreached,
 }
 
 #[derive(Debug)]
@@ -62,8 +64,10 @@ impl Call<'_> {
         if let Some(body) = &self.body {
             request = request.json(body);
         }
-        let Ok(response) = request.send().await else {
-            return Ok(Outcome::Unknown);
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_connect() => return Ok(Outcome::Unreached),
+            Err(_) => return Ok(Outcome::Unknown),
         };
         let status = response.status().as_u16();
         let etag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
