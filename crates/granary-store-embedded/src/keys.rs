@@ -48,6 +48,13 @@ impl TaskPlace {
     }
 }
 
+/// The parts of a task in `spool`: what of it never changes,
+pub(crate) const SPEC_PART: u64 = 0;
+/// the operations of a small request with their bodies,
+pub(crate) const INLINE_PART: u64 = 1;
+/// and where it is a retry, of which task.
+pub(crate) const LINEAGE_PART: u64 = 2;
+
 /// `task_ids`: source, id.
 pub(crate) fn task_id(source: u32, id: Ksuid) -> Vec<u8> {
     let mut key = source.to_be_bytes().to_vec();

@@ -128,6 +128,7 @@ struct MemoryUpload {
     types: Arc<[TypeRef]>,
     batch: CheckedBatch,
     idempotent: Option<Idempotent>,
+    retry_of: Option<TaskId>,
 }
 
 impl Drop for MemoryUpload {
@@ -151,6 +152,10 @@ impl Upload for MemoryUpload {
         self.idempotent = Some(request);
     }
 
+    fn set_retry_of(&mut self, parent: TaskId) {
+        self.retry_of = Some(parent);
+    }
+
     async fn accept(mut self: Box<Self>, definitions_revision: u64, now: Timestamp) -> Result<StoredTask> {
         let shared = Arc::clone(&self.state);
         let mut state = lock(&shared);
@@ -172,6 +177,7 @@ impl Upload for MemoryUpload {
             batch,
             now,
         );
+        task.retry_of = self.retry_of;
         let stored = task.stored();
         source.keep_answer(self.idempotent.as_ref(), self.task_id, now);
         source.queue.push_back(stored.sequence);
@@ -370,6 +376,7 @@ impl Store for MemoryStore {
             types,
             batch: CheckedBatch::default(),
             idempotent: None,
+            retry_of: None,
         }))
     }
 

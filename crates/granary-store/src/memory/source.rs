@@ -41,6 +41,8 @@ pub(super) struct TaskState {
     pub(super) batch: CheckedBatch,
     /// What became of the operations before the cursor, and when.
     pub(super) decided: Vec<(Verdict, Timestamp)>,
+    /// The task that it is a retry of.
+    pub(super) retry_of: Option<TaskId>,
 }
 
 /// A stored record.
@@ -312,6 +314,7 @@ impl SourceState {
             types,
             batch,
             decided: Vec::new(),
+            retry_of: None,
         });
         let last = self.tasks.len() - 1;
         &mut self.tasks[last]
@@ -321,7 +324,8 @@ impl SourceState {
 impl TaskState {
     pub(super) fn stored(&self) -> StoredTask {
         let types = Arc::clone(&self.types);
-        self.progress.stored(self.source, self.sequence, types)
+        let stored = self.progress.stored(self.source, self.sequence, types);
+        stored.retrying(self.retry_of)
     }
 
     /// Moves the cursor over operations that were decided at `now`.

@@ -273,7 +273,8 @@ macro_rules! behaviours {
                 tasks_are_listed_newest_first_with_every_page_size,
                 tasks_are_filtered,
                 a_task_is_found_by_its_id_in_its_source_alone,
-                tasks_stay_over_a_reopen;
+                tasks_stay_over_a_reopen,
+                a_retry_names_its_parent_wherever_it_is_read;
             operations:
                 operations_are_read_back_as_they_were_accepted,
                 what_failed_or_was_cancelled_is_kept_with_its_body,
@@ -329,6 +330,7 @@ pub fn see_that_all_are_listed(listed: &[(&str, &[&str])]) {
         ("idempotency", include_str!("idempotency.rs")),
         ("lanes", include_str!("lanes.rs")),
         ("meta", include_str!("meta.rs")),
+        ("operations", include_str!("operations.rs")),
         ("purges", include_str!("purges.rs")),
         ("receipts", include_str!("receipts.rs")),
         ("records", include_str!("records.rs")),
