@@ -62,6 +62,31 @@ pub(crate) fn task_id(source: u32, id: Ksuid) -> Vec<u8> {
     key
 }
 
+/// What `removed` has of a source: tasks of the lane that were removed, in the order of their ids,
+const REMOVED: u8 = 0;
+/// and those of which something is still to go.
+const HALF_REMOVED: u8 = 1;
+
+/// `removed`: the tasks of a source that were removed.
+pub(crate) fn all_removed(source: u32) -> Vec<u8> {
+    [source.to_be_bytes().as_slice(), &[REMOVED]].concat()
+}
+
+/// One of them.
+pub(crate) fn removed(source: u32, id: Ksuid) -> Vec<u8> {
+    [all_removed(source).as_slice(), id.as_bytes()].concat()
+}
+
+/// `removed`: the tasks of the lane of a source of which something is still to go.
+pub(crate) fn all_half_removed(source: u32) -> Vec<u8> {
+    [source.to_be_bytes().as_slice(), &[HALF_REMOVED]].concat()
+}
+
+/// One of them.
+pub(crate) fn half_removed(source: u32, sequence: u64) -> Vec<u8> {
+    [all_half_removed(source).as_slice(), &sequence.to_be_bytes()].concat()
+}
+
 /// The last number of a key of `tasks`, `receipts` or `spool`.
 pub(crate) fn last_number(key: &[u8]) -> Option<u64> {
     key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))

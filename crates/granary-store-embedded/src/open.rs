@@ -78,6 +78,7 @@ impl Inner {
             blocks: BlockCache::new(),
             spooled: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            retiring: Mutex::default(),
             dead: Mutex::new(space::dead_sources(&keyspaces).map_err(words)?),
             collection: collect::State::new(collection),
             db,
@@ -196,6 +197,7 @@ impl Keyspaces {
             vocabularies: db.keyspace("vocabularies", plain)?,
             concepts: db.keyspace("concepts", plain)?,
             keys: db.keyspace("keys", plain)?,
+            removed: db.keyspace("removed", plain)?,
         })
     }
 }

@@ -343,6 +343,14 @@ impl Inner {
         )
     }
 
+    /// Fails where a task was removed since it was read. What it holds is there for as long as the snapshot is held.
+    pub(crate) fn see_task(&self, now: &Snapshot, place: &TaskPlace, task: &StoredTask) -> Result<()> {
+        match now.get(&self.keyspaces.tasks, place.key()).map_err(engine)? {
+            Some(_) => Ok(()),
+            None => Err(StoreError::task_gone(task.task.id)),
+        }
+    }
+
     pub(crate) fn spec(&self, now: &Snapshot, place: &TaskPlace) -> Result<SpecRow> {
         let row = now
             .get(&self.keyspaces.spool, place.part(SPEC_PART))
@@ -453,6 +461,7 @@ impl Inner {
             class: class_of(task.task.id.kind),
             sequence: task.sequence,
         };
+        self.see_task(&now, &place, task)?;
         if task.task.deleted.is_some() {
             return Ok(Vec::new());
         }

@@ -255,6 +255,13 @@ pub(crate) struct LineageRow {
     pub(crate) retry_of: TaskId,
 }
 
+/// A task of the lane that was removed, in `removed`.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RemovedRow {
+    pub(crate) id: TaskId,
+    pub(crate) at: i64,
+}
+
 /// A segment that a task has been accepted with, or that bodies were moved to.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct SegmentRow {

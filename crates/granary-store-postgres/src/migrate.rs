@@ -44,6 +44,12 @@ const MIGRATIONS: &[Migration] = &[
         works_from: 3,
         sql: include_str!("../migrations/0004.sql"),
     },
+    Migration {
+        version: 5,
+        // Nodes of before find no task that was removed, and say that there is none.
+        works_from: 3,
+        sql: include_str!("../migrations/0005.sql"),
+    },
 ];
 
 /// How long a migration may take, and be waited for: one that makes an index reads a whole table.

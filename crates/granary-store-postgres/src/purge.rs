@@ -241,7 +241,11 @@ impl Inner {
             " FROM granary.task WHERE bucket = $1 AND source = $2 AND NOT at_once AND sequence = $3"
         );
         let of = params![bucket_of(source), int4(source), int8(sequence)];
-        let mut task = task_row(&session.query_one(sql, of).await?)?;
+        let Some(row) = session.query_opt(sql, of).await? else {
+            // It was cancelled, and is kept no longer.
+            return Ok(());
+        };
+        let mut task = task_row(&row)?;
         if task.progress.kind == TaskKind::Purge
             && let Some(purge) = &mut task.progress.purge
         {

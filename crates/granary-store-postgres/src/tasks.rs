@@ -16,6 +16,7 @@ use tokio_postgres::Row;
 use crate::catalog::see_source;
 use crate::failure::Attempt;
 use crate::packed::{decode, encode};
+use crate::retention::TASK_IS_THERE;
 use crate::session::{Session, params};
 use crate::{Inner, bucket_of, damaged, int4, int8, uint8};
 
@@ -78,8 +79,13 @@ fn target_number(target: TargetType) -> i16 {
     }
 }
 
+/// The kind with this number.
+pub(crate) fn kind_of(number: i16) -> Attempt<TaskKind> {
+    let kind = usize::try_from(number).ok().and_then(|number| KINDS.get(number));
+    Ok(*kind.ok_or_else(|| damaged("the kind of a task"))?)
+}
+
 pub(crate) fn task_row(row: &Row) -> Attempt<TaskRow> {
-    let kind = KINDS.get(row.get::<_, i16>(2) as usize);
     let target_type = match row.get::<_, Option<i16>>(3) {
         None => None,
         Some(0) => Some(TargetType::Resource),
@@ -97,7 +103,7 @@ pub(crate) fn task_row(row: &Row) -> Attempt<TaskRow> {
     Ok(TaskRow {
         sequence: uint8(row.get(0)),
         progress: TaskProgress {
-            kind: *kind.ok_or_else(|| damaged("the kind of a task"))?,
+            kind: kind_of(row.get(2))?,
             ksuid: *ksuid_of(row.get(1))?.as_bytes(),
             target_type,
             total: uint8(row.get(4)),
@@ -300,12 +306,11 @@ impl Inner {
                            AND ksuid = $3 AND first + count > $4 AND first < $5 ORDER BY number";
             let decided = "SELECT first, body FROM granary.receipts WHERE bucket = $1 AND source = $2 \
                            AND ksuid = $3 AND first + count > $4 AND first < $5 ORDER BY first";
-            let alive = "SELECT 1 FROM granary.source WHERE bucket = $1 AND source = $2 AND NOT dead";
-            // The source is looked for last: what was read before it was gone is whole.
+            let there = params![bucket, source, id.as_bytes().to_vec()];
             let (segments, chunks, alive) = futures::try_join!(
                 session.query(spooled, range()),
                 session.query(decided, range()),
-                session.query_opt(alive, params![bucket, source]),
+                session.query_opt(TASK_IS_THERE, there),
             )?;
             if alive.is_none() {
                 return Err(gone().into());

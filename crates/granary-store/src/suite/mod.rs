@@ -34,6 +34,8 @@ pub mod records;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod relationships;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
+pub mod retention;
+#[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod sources;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod store;
@@ -291,6 +293,14 @@ macro_rules! behaviours {
                 receipts_of_writes_applied_at_once,
                 receipts_over_many_chunks_and_blocks,
                 receipts_of_a_source_that_is_gone_are_not_found;
+            retention:
+                tasks_that_ended_before_go_and_all_others_stay,
+                single_writes_and_bundles_go_whole_and_leave_nothing,
+                the_oldest_go_where_tasks_take_too_many_bytes,
+                that_a_task_was_removed_is_forgotten_in_time,
+                removing_a_task_goes_on_after_a_reopen,
+                edges_of_a_purge_that_was_removed_go_all_the_same,
+                a_source_takes_its_removed_tasks_along;
             terminology:
                 a_vocabulary_is_stored_replaced_and_deleted,
                 changes_of_vocabularies_are_judged_in_order_each_on_its_own,
@@ -335,6 +345,7 @@ pub fn see_that_all_are_listed(listed: &[(&str, &[&str])]) {
         ("receipts", include_str!("receipts.rs")),
         ("records", include_str!("records.rs")),
         ("relationships", include_str!("relationships.rs")),
+        ("retention", include_str!("retention.rs")),
         ("sources", include_str!("sources.rs")),
         ("store", include_str!("store.rs")),
         ("tasks", include_str!("tasks.rs")),
