@@ -19,6 +19,7 @@ mod part;
 mod purge;
 mod random;
 mod rejection;
+mod retention;
 mod retry;
 mod schemas;
 mod scratch;

@@ -7,6 +7,7 @@ mod faulty_store;
 mod intake;
 mod lanes;
 mod races;
+mod retention;
 mod retry;
 mod single;
 mod split;
