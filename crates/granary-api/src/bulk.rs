@@ -29,6 +29,15 @@ pub struct BulkQuery {
     pub separator: Option<String>,
 }
 
+/// The query of `POST …/tasks/{taskId}/retry`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryQuery {
+    /// Which receipts a rejection answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipts: Option<ReceiptsShown>,
+}
+
 /// Which receipts a rejection answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

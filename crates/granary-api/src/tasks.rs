@@ -35,6 +35,9 @@ pub struct Task {
     /// Edges that went with the resources that a purge has deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_relationship_count: Option<u64>,
+    /// The task whose failed and cancelled operations it tries again, for a retry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<TaskId>,
     /// What became of its operations so far.
     pub counts: Counts,
     /// When it was accepted.
@@ -73,6 +76,7 @@ impl Task {
             collection_key: collection_key.filter(|_| task.deleted.is_some()).cloned(),
             deleted_count: task.deleted.map(|deleted| deleted.records),
             deleted_relationship_count: task.deleted.map(|deleted| deleted.relationships),
+            retry_of: task.retry_of,
             counts: task.counts,
             created_at: task.created_at,
             started_at: task.started_at,
@@ -162,6 +166,7 @@ mod tests {
             started_at: Some(Timestamp::from_millis(1)),
             completed_at: Some(Timestamp::from_millis(2)),
             deleted: None,
+            retry_of: None,
         };
         let wire = serde_json::to_value(Task::new(task.clone(), None)).unwrap();
         assert_eq!(wire["bulkId"], wire["taskId"]);

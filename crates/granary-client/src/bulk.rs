@@ -6,7 +6,7 @@ use std::io::{self, BufReader};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
-use granary_api::bulk::{BulkAccepted, BulkQuery, BulkValid, ReceiptsShown, RejectedReceipt};
+use granary_api::bulk::{BulkAccepted, BulkQuery, BulkValid, ReceiptsShown, RejectedReceipt, RetryQuery};
 use granary_api::{CSV, JSON, NDJSON};
 use granary_core::error::ErrorObject;
 use granary_core::operation::TargetType;
@@ -122,15 +122,32 @@ impl SourceClient {
         }
         let response = self.client.send(request.body(body.body)).await?;
         match response.status() {
-            StatusCode::BAD_REQUEST => self.rejection(query, response).await,
+            StatusCode::BAD_REQUEST => self.rejection(query.receipts, response).await,
             status if !status.is_success() => Err(self.client.refused(response).await),
             _ if query.validate_only => Ok(BulkReply::Valid(self.client.parse(response).await?)),
             _ => Ok(BulkReply::Accepted(self.client.parse(response).await?)),
         }
     }
 
+    /// Makes a new task of the operations of a bulk task that failed or were cancelled. It is checked and answered as a
+    /// bulk request is; the prefix of the id may be left off.
+    pub async fn retry_task(&self, id: &str, query: &RetryQuery) -> Result<BulkReply, Error> {
+        let request = self.request(Method::POST, &["tasks", id, "retry"])?;
+        let request = request.query(query).header(ACCEPT, JSON);
+        let response = self.client.send(request).await?;
+        match response.status() {
+            StatusCode::BAD_REQUEST => self.rejection(query.receipts, response).await,
+            status if !status.is_success() => Err(self.client.refused(response).await),
+            _ => Ok(BulkReply::Accepted(self.client.parse(response).await?)),
+        }
+    }
+
     /// Tells a rejection from a plain error: both are 400. Only the start is read for it.
-    async fn rejection(&self, query: &BulkQuery, mut response: Response) -> Result<BulkReply, Error> {
+    async fn rejection(
+        &self,
+        receipts: Option<ReceiptsShown>,
+        mut response: Response,
+    ) -> Result<BulkReply, Error> {
         /// The first member of a rejection is its `status`; an error object has none.
         const START: &[u8] = br#"{"status":"REJECTED""#;
         let mut start = Vec::new();
@@ -146,7 +163,7 @@ impl SourceClient {
             }
         }
         if told.starts_with(START) {
-            let failures_only = query.receipts == Some(ReceiptsShown::Failures);
+            let failures_only = receipts == Some(ReceiptsShown::Failures);
             let (server, response) = (Box::new(self.client.server.clone()), Box::new(response));
             return Ok(BulkReply::Rejected(Rejection {
                 start: start.into(),

@@ -79,6 +79,8 @@ limits! {
     idempotency_key_hours, "idempotencyKeyHours", 24, "How long an idempotency key is kept, in hours.";
     single_task_retention_hours, "singleTaskRetentionHours", 24, "How long tasks of single writes and bundles are kept, in hours.";
     task_retention_days, "taskRetentionDays", 7, "How long finished bulk tasks and purges are kept, in days.";
+    task_retention_bytes, "taskRetentionBytes", 20_000_000_000, "Receipts and kept operations of finished bulk tasks and purges, in bytes, about: past it the oldest go before their time.";
+    removed_task_days, "removedTaskDays", 90, "How long it is told that a task was removed, in days.";
     definition_bytes, "definitionBytes", 1_000_000, "A profile or a relationship definition, in bytes.";
     definition_properties, "definitionProperties", 1_000, "Properties of one definition, nested ones included.";
     definition_depth, "definitionDepth", 16, "Nesting of properties in one definition.";

@@ -147,6 +147,8 @@ pub struct Task {
     pub completed_at: Option<Timestamp>,
     /// What a purge has deleted so far; `None` for a task of another kind.
     pub deleted: Option<Deleted>,
+    /// The task whose failed and cancelled operations it tries again, where it is a retry.
+    pub retry_of: Option<TaskId>,
 }
 
 /// What a purge has deleted.

@@ -16,6 +16,7 @@ use tracing::error;
 use crate::engine::Inner;
 use crate::error::internal;
 use crate::random::random_bytes;
+use crate::retry::KeptHashes;
 use crate::schemas::CompiledSchema;
 use crate::split::{Piece, Run, SplitError};
 
@@ -29,6 +30,8 @@ pub(crate) struct Checks {
     pub(crate) now: Timestamp,
     /// True once bodies need not be kept: nothing of the request will be stored.
     pub(crate) verdicts_only: AtomicBool,
+    /// The hashes that the operations had before, where they are tried again.
+    pub(crate) kept: Option<Arc<KeptHashes>>,
 }
 
 /// What became of a run.
@@ -101,8 +104,12 @@ impl Checks {
                     self.inner.limits.operation_bytes,
                 ))),
             };
+            let kept = self.kept.as_ref().and_then(|kept| kept.take(at));
             match outcome {
-                Ok(operation) if wanted && checked.failures.is_empty() => batch.push(operation),
+                Ok(mut operation) if wanted && checked.failures.is_empty() => {
+                    operation.hash = kept.or(operation.hash);
+                    batch.push(operation);
+                }
                 Ok(_) => batch.bodies.clear(),
                 Err(Rejection::Invalid(error)) => checked.failures.push((at, error)),
                 Err(Rejection::Syntax { offset, message }) => {

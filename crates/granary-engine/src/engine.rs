@@ -179,6 +179,11 @@ impl Engine {
             .inner
             .workers
             .spawn(crate::space::keep_forgetting(inner, stop));
+        let (inner, stop) = (Arc::clone(&engine.inner), engine.inner.stop.clone());
+        engine
+            .inner
+            .workers
+            .spawn(crate::retention::keep_retiring(inner, stop));
         engine
     }
 

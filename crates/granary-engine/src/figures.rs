@@ -21,6 +21,7 @@ pub(crate) struct Counters {
     chunk_microseconds: AtomicU64,
     chunk_failures: AtomicU64,
     lanes_held: AtomicU64,
+    tasks_removed: AtomicU64,
 }
 
 /// What an engine has done since it was started, and what it is at.
@@ -46,6 +47,8 @@ pub struct Figures {
     pub chunk_failures: u64,
     /// Lanes that workers are at.
     pub lanes_held: u64,
+    /// Tasks that were kept no longer and are removed.
+    pub tasks_removed: u64,
     /// Calls that hold a place among the requests in flight.
     pub requests_in_flight: u64,
     /// Bytes of files that hold the failures of rejected requests until they are answered.
@@ -74,6 +77,10 @@ impl Counters {
         add(&self.chunks, 1);
         add(&self.operations_applied, operations);
         add(&self.chunk_microseconds, took.as_micros() as u64);
+    }
+
+    pub(crate) fn tasks_removed(&self, count: u64) {
+        add(&self.tasks_removed, count);
     }
 
     pub(crate) fn chunk_failed(&self) {
@@ -109,6 +116,7 @@ impl Engine {
             chunk_time: Duration::from_micros(read(&counters.chunk_microseconds)),
             chunk_failures: read(&counters.chunk_failures),
             lanes_held: read(&counters.lanes_held),
+            tasks_removed: read(&counters.tasks_removed),
             requests_in_flight: self.requests_in_flight(),
             scratch_bytes: self.scratch_bytes(),
         }

@@ -15,7 +15,7 @@ use granary_core::operation::TargetType;
 use granary_core::task::{TaskId, TaskKind};
 use granary_core::time::Timestamp;
 use granary_core::vocabulary::Vocabularies;
-use granary_store::{StoredTask, Upload};
+use granary_store::{Source, StoredTask, Upload};
 use tokio::task::JoinHandle;
 use tracing::error;
 
@@ -25,6 +25,7 @@ use crate::error::{error_object, internal, unavailable};
 use crate::once::{Known, Once, TakenName, found_answered};
 use crate::random::task_id;
 use crate::rejection::{Failures, ReceiptsShown, Rejection};
+use crate::retry::Origin;
 use crate::schemas::CompiledSchema;
 use crate::split::{CsvSplitter, JsonSplitter, NdjsonSplitter, Run, SplitError, Splitter};
 
@@ -125,34 +126,50 @@ impl Engine {
         let _place = self.admit()?;
         let source = self.source(&request.source).await?;
         let once = request.once.clone().filter(|_| !request.validate_only);
-        let body = pin!(body);
         let name = match &once {
             None => None,
             Some(once) => match self.take_name(&source, once).await? {
                 Known::New(name) => Some(name),
                 Known::Answered(answer) => {
                     let bytes_max = self.inner.limits.bulk_body_bytes;
-                    let answer = once.clone().replayed_after(answer, body, bytes_max).await?;
+                    let answer = once.clone().replayed_after(answer, pin!(body), bytes_max).await?;
                     return Ok(Intake::Replayed(answer.task_id));
                 }
             },
         };
-        let schema = self.schema(&source).await?;
+        self.read_in(&source, request, Origin::Client, body, name).await
+    }
+
+    /// Reads operations, checks and spools them, and makes them a task.
+    pub(crate) async fn read_in(
+        &self,
+        source: &Source,
+        request: BulkRequest,
+        origin: Origin,
+        body: impl Stream<Item = Result<Bytes, BodyError>> + Send,
+        name: Option<TakenName>,
+    ) -> Result<Intake, ErrorObject> {
+        let schema = self.schema(source).await?;
         let vocabularies = self.vocabularies(&schema).await?;
         let now = self.inner.clock.now();
-        let splitter = self.splitter(&request, &schema)?;
+        let splitter = self.splitter(&request, &origin, &schema)?;
         let upload = if request.validate_only {
             None
         } else {
             let id = task_id(TaskKind::Bulk, now);
             let types = Arc::clone(&schema.types);
-            let begun = self.inner.store.begin_upload(&source, id, request.target, types);
-            Some(begun.await.map_err(error_object)?)
+            let begun = self.inner.store.begin_upload(source, id, request.target, types);
+            let mut upload = begun.await.map_err(error_object)?;
+            if let Origin::Task { id, .. } = &origin {
+                upload.set_retry_of(*id);
+            }
+            Some(upload)
         };
         let revision = schema.revision;
-        let mut reading = Reading::new(&self.inner, &request, splitter, schema, vocabularies, upload, now);
-        reading.once = once;
-        reading.read(body).await?;
+        let parts = (splitter, schema, vocabularies, upload);
+        let mut reading = Reading::new(&self.inner, &request, origin, parts, now);
+        reading.once = request.once.filter(|_| !request.validate_only);
+        reading.read(pin!(body)).await?;
         let once = reading.once.take();
         match reading.finish().await? {
             Read::Rejected(rejection) => Ok(Intake::Rejected(Box::new(rejection))),
@@ -163,9 +180,15 @@ impl Engine {
         }
     }
 
-    fn splitter(&self, request: &BulkRequest, schema: &Arc<CompiledSchema>) -> Result<Splitter, ErrorObject> {
+    fn splitter(
+        &self,
+        request: &BulkRequest,
+        origin: &Origin,
+        schema: &Arc<CompiledSchema>,
+    ) -> Result<Splitter, ErrorObject> {
         let limits = &self.inner.limits;
-        let (bytes_max, details_max) = (limits.operation_bytes, limits.details_per_error);
+        let bytes_max = origin.bounded(limits.operation_bytes);
+        let details_max = limits.details_per_error;
         Ok(match &request.format {
             BodyFormat::Json => Splitter::Json(JsonSplitter::new(bytes_max, details_max)),
             BodyFormat::Ndjson => Splitter::Ndjson(NdjsonSplitter::new(bytes_max)),
@@ -214,6 +237,7 @@ impl Engine {
 struct Reading {
     checks: Arc<Checks>,
     splitter: Splitter,
+    origin: Origin,
     /// Runs that are being checked, in their order.
     in_flight: VecDeque<JoinHandle<Result<CheckedRun, ErrorObject>>>,
     spool: Spool,
@@ -261,14 +285,20 @@ enum Read {
     Rejected(Rejection),
 }
 
+/// What a request is read with.
+type Parts = (
+    Splitter,
+    Arc<CompiledSchema>,
+    Arc<Vocabularies>,
+    Option<Box<dyn Upload>>,
+);
+
 impl Reading {
     fn new(
         inner: &Arc<Inner>,
         request: &BulkRequest,
-        splitter: Splitter,
-        schema: Arc<CompiledSchema>,
-        vocabularies: Arc<Vocabularies>,
-        upload: Option<Box<dyn Upload>>,
+        origin: Origin,
+        (splitter, schema, vocabularies, upload): Parts,
         now: Timestamp,
     ) -> Self {
         let limits = &inner.limits;
@@ -284,10 +314,12 @@ impl Reading {
             target: request.target,
             now,
             verdicts_only: AtomicBool::new(upload.is_none()),
+            kept: origin.kept(),
         };
         Self {
             checks: Arc::new(checks),
             splitter,
+            origin,
             in_flight: VecDeque::new(),
             spool: upload.map_or(Spool::Off, Spool::Ready),
             failures,
@@ -303,7 +335,7 @@ impl Reading {
         &mut self,
         mut body: Pin<&mut (impl Stream<Item = Result<Bytes, BodyError>> + Send)>,
     ) -> Result<(), ErrorObject> {
-        let max = self.checks.inner.limits.bulk_body_bytes;
+        let max = self.origin.bounded(self.checks.inner.limits.bulk_body_bytes);
         let mut count = 0;
         while let Some(piece) = body.next().await {
             let piece = match piece {
@@ -327,7 +359,7 @@ impl Reading {
                 let what = "the body of the bulk request";
                 return Err(ErrorObject::over_limit(what, "bulkBodyBytes", max));
             }
-            if let Some(once) = &mut self.once {
+            if let (Some(once), Origin::Client) = (&mut self.once, &self.origin) {
                 once.feed(&piece);
             }
             self.split(&piece).await?;

@@ -142,6 +142,11 @@ async fn of_engine(registry: &mut Registry, app: &App) -> Result<(), crate::repl
         "Chunks that were not applied, and are tried again",
         figures.chunk_failures,
     );
+    counter(
+        "tasks_removed",
+        "Tasks that were kept no longer and are removed",
+        figures.tasks_removed,
+    );
     let chunk_seconds = ConstCounter::new(figures.chunk_time.as_secs_f64());
     registry.register(
         "chunk_seconds",

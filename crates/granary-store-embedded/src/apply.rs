@@ -6,14 +6,15 @@ use fjall::{Keyspace, OwnedWriteBatch};
 use granary_core::decide::{BoundedEnd, Current, Direction, Plan, RecordKey, Verdict};
 use granary_core::error::ErrorObject;
 use granary_core::keys::ResourceId;
+use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{Budget, CheckedBatch, Lane, ReceiptsChunk, Result, Step, StoreError, TaskProgress};
 
 use crate::catalog::{SourceState, Writer};
 use crate::counts::Recounted;
 use crate::effects::{Chunk, Ground, Read};
-use crate::keys::{self, RecordKeys, TaskPlace};
-use crate::rows::{self, HeadRow, InlineRow, LaneRow, SpecRow, Spool};
+use crate::keys::{self, INLINE_PART, LINEAGE_PART, RecordKeys, SPEC_PART, TaskPlace};
+use crate::rows::{self, HeadRow, InlineRow, LaneRow, LineageRow, SpecRow, Spool};
 use crate::runs::{Of, Run};
 use crate::segment::OPERATIONS_PER_BLOCK;
 use crate::writes::Answer;
@@ -245,9 +246,26 @@ impl Inner {
         let id = keys::task_id(place.source, granary_core::ksuid::Ksuid::from_bytes(task.ksuid));
         batch.insert(&self.keyspaces.tasks, place.key(), rows::encode(task));
         batch.insert(&self.keyspaces.task_ids, id, place.key());
-        batch.insert(&self.keyspaces.spool, place.part(0), rows::encode(spec));
+        batch.insert(&self.keyspaces.spool, place.part(SPEC_PART), rows::encode(spec));
         if let Some(operations) = operations {
-            batch.insert(&self.keyspaces.spool, place.part(1), rows::encode(operations));
+            batch.insert(
+                &self.keyspaces.spool,
+                place.part(INLINE_PART),
+                rows::encode(operations),
+            );
+        }
+    }
+
+    /// Says of a new task that it is a retry, where it is one.
+    pub(crate) fn write_lineage(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        place: &TaskPlace,
+        retry_of: Option<TaskId>,
+    ) {
+        if let Some(retry_of) = retry_of {
+            let row = rows::encode(&LineageRow { retry_of });
+            batch.insert(&self.keyspaces.spool, place.part(LINEAGE_PART), row);
         }
     }
 

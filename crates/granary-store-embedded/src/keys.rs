@@ -48,11 +48,43 @@ impl TaskPlace {
     }
 }
 
+/// The parts of a task in `spool`: what of it never changes,
+pub(crate) const SPEC_PART: u64 = 0;
+/// the operations of a small request with their bodies,
+pub(crate) const INLINE_PART: u64 = 1;
+/// and where it is a retry, of which task.
+pub(crate) const LINEAGE_PART: u64 = 2;
+
 /// `task_ids`: source, id.
 pub(crate) fn task_id(source: u32, id: Ksuid) -> Vec<u8> {
     let mut key = source.to_be_bytes().to_vec();
     key.extend(id.as_bytes());
     key
+}
+
+/// What `removed` has of a source: tasks of the lane that were removed, in the order of their ids,
+const REMOVED: u8 = 0;
+/// and those of which something is still to go.
+const HALF_REMOVED: u8 = 1;
+
+/// `removed`: the tasks of a source that were removed.
+pub(crate) fn all_removed(source: u32) -> Vec<u8> {
+    [source.to_be_bytes().as_slice(), &[REMOVED]].concat()
+}
+
+/// One of them.
+pub(crate) fn removed(source: u32, id: Ksuid) -> Vec<u8> {
+    [all_removed(source).as_slice(), id.as_bytes()].concat()
+}
+
+/// `removed`: the tasks of the lane of a source of which something is still to go.
+pub(crate) fn all_half_removed(source: u32) -> Vec<u8> {
+    [source.to_be_bytes().as_slice(), &[HALF_REMOVED]].concat()
+}
+
+/// One of them.
+pub(crate) fn half_removed(source: u32, sequence: u64) -> Vec<u8> {
+    [all_half_removed(source).as_slice(), &sequence.to_be_bytes()].concat()
 }
 
 /// The last number of a key of `tasks`, `receipts` or `spool`.

@@ -32,6 +32,7 @@ mod numbers;
 mod open;
 mod purge;
 mod read;
+mod retention;
 mod rows;
 mod runs;
 mod segment;
@@ -59,9 +60,9 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition}
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RequestName, Result,
-    SentOperation, Source, Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology,
-    Upload, Write, Written,
+    Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RemovedTask,
+    RequestName, Result, Retention, Retired, SentOperation, Source, Step, Store, StoreError, StoreLimits,
+    Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 
 pub use collect::{CollectStep, Collection, CollectionFigures};
@@ -110,6 +111,7 @@ struct Keyspaces {
     concepts: Keyspace,
     keys: Keyspace,
     commits: Keyspace,
+    removed: Keyspace,
 }
 
 struct Inner {
@@ -132,6 +134,7 @@ struct Inner {
     spooled: AtomicU64,
     closed: AtomicBool,
     dead: Mutex<VecDeque<space::DeadSource>>,
+    retiring: Mutex<retention::Retiring>,
     collection: collect::State,
     // Last, so that the folder is free when all else is closed.
     folder: format::Folder,
@@ -357,6 +360,16 @@ impl Store for EmbeddedStore {
     async fn forget_answers(&self, kept_since: Timestamp, limit: usize) -> Result<bool> {
         self.run(move |inner| inner.forget_answers(kept_since, limit))
             .await
+    }
+
+    async fn retire_tasks(&self, kept: &Retention, now: Timestamp, rows: usize) -> Result<Retired> {
+        let kept = *kept;
+        self.run(move |inner| inner.retire_tasks(&kept, now, rows)).await
+    }
+
+    async fn removed_task(&self, source: &Source, id: Ksuid) -> Result<Option<RemovedTask>> {
+        let source = source.clone();
+        self.run(move |inner| inner.removed_task(&source, id)).await
     }
 
     async fn claim_lane(&self) -> Result<Option<Lane>> {

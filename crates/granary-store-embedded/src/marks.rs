@@ -9,7 +9,7 @@ use granary_core::decide::RecordKey;
 use granary_core::keys::ResourceId;
 use granary_core::operation::{EdgeEnds, TypeRef};
 use granary_core::time::Timestamp;
-use granary_store::{Result, Step, StoreError};
+use granary_store::{Result, Step, StoreError, TaskProgress};
 
 use crate::catalog::{SourceState, Writer};
 use crate::counts::Deltas;
@@ -163,7 +163,11 @@ impl Inner {
         for (sequence, removed) in counted {
             // Also of a purge that was cancelled: these edges went with what it had deleted.
             let place = state.lane_task(sequence);
-            let mut task = self.task_row(&latest, &place)?;
+            let Some(row) = latest.get(&self.keyspaces.tasks, place.key()).map_err(engine)? else {
+                // It is kept no longer.
+                continue;
+            };
+            let mut task: TaskProgress = rows::decode(&row, "tasks")?;
             if let Some(purge) = &mut task.purge {
                 purge.deleted.relationships += removed;
                 batch.insert(&self.keyspaces.tasks, place.key(), rows::encode(&task));

@@ -82,6 +82,7 @@ impl Inner {
             blocks: BlockCache::new(),
             spooled: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            retiring: Mutex::default(),
             dead: Mutex::new(space::dead_sources(&keyspaces).map_err(words)?),
             collection: collect::State::new(collection),
             db,
@@ -206,6 +207,7 @@ impl Keyspaces {
             keys: db.keyspace("keys", plain)?,
             // A few kilobytes, written with every commit.
             commits: db.keyspace("commits", || scanned().max_memtable_size(1 << 20))?,
+            removed: db.keyspace("removed", plain)?,
         })
     }
 }

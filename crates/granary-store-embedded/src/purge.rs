@@ -137,6 +137,7 @@ impl Inner {
             .ok_or_else(|| StoreError::no_task(&id))?;
         let mut task = self.task_row(&latest, &place)?;
         let spec = self.spec(&latest, &place)?;
+        let retry_of = self.lineage(&latest, &place)?;
         let TaskPlace { class, sequence, .. } = place;
         if class != TaskClass::Lane || task.ended() {
             let ended = self.sync.last_commit();
@@ -167,6 +168,7 @@ impl Inner {
         let commit = self.sync.committed();
         drop(writer);
         self.sync.wait(commit)?;
-        Ok(task.stored(source.number, sequence, spec.types.into()))
+        let stored = task.stored(source.number, sequence, spec.types.into());
+        Ok(stored.retrying(retry_of))
     }
 }

@@ -12,16 +12,16 @@ use granary_core::ksuid::Ksuid;
 use granary_core::meta::{SentMeta, Triple};
 use granary_core::operation::{Operation, RecordId, TypeNumber, TypeRef};
 use granary_core::receipt::Receipt;
-use granary_core::task::TaskKind;
+use granary_core::task::{TaskId, TaskKind};
 use granary_store::{
     EdgeFilter, ReceiptsChunk, Record, Result, Source, StoreError, StoredTask, TaskFilter, TaskProgress,
     take_page,
 };
 
 use crate::catalog::SourceState;
-use crate::keys::{self, TaskClass, TaskPlace};
+use crate::keys::{self, INLINE_PART, LINEAGE_PART, SPEC_PART, TaskClass, TaskPlace};
 use crate::marks::Marks;
-use crate::rows::{self, HeadRow, IdentifiersRow, InlineRow, Place, SpecRow, Spool};
+use crate::rows::{self, HeadRow, IdentifiersRow, InlineRow, LineageRow, Place, SpecRow, Spool};
 use crate::segment::{OPERATIONS_PER_BLOCK, Segment, body_at};
 use crate::{Inner, engine, lock};
 
@@ -343,8 +343,18 @@ impl Inner {
         )
     }
 
+    /// Fails where a task was removed since it was read. What it holds is there for as long as the snapshot is held.
+    pub(crate) fn see_task(&self, now: &Snapshot, place: &TaskPlace, task: &StoredTask) -> Result<()> {
+        match now.get(&self.keyspaces.tasks, place.key()).map_err(engine)? {
+            Some(_) => Ok(()),
+            None => Err(StoreError::task_gone(task.task.id)),
+        }
+    }
+
     pub(crate) fn spec(&self, now: &Snapshot, place: &TaskPlace) -> Result<SpecRow> {
-        let row = now.get(&self.keyspaces.spool, place.part(0)).map_err(engine)?;
+        let row = now
+            .get(&self.keyspaces.spool, place.part(SPEC_PART))
+            .map_err(engine)?;
         rows::decode(
             &row.ok_or_else(|| StoreError::Damaged("the spool of a task is missing".into()))?,
             "spool",
@@ -352,7 +362,9 @@ impl Inner {
     }
 
     pub(crate) fn inline(&self, now: &Snapshot, place: &TaskPlace) -> Result<InlineRow> {
-        let row = now.get(&self.keyspaces.spool, place.part(1)).map_err(engine)?;
+        let row = now
+            .get(&self.keyspaces.spool, place.part(INLINE_PART))
+            .map_err(engine)?;
         rows::decode(
             &row.ok_or_else(|| StoreError::Damaged("the operations of a task are missing".into()))?,
             "spool",
@@ -362,7 +374,20 @@ impl Inner {
     pub(crate) fn task_at(&self, now: &Snapshot, place: &TaskPlace) -> Result<StoredTask> {
         let row = self.task_row(now, place)?;
         let types = self.spec(now, place)?.types.into();
-        Ok(row.stored(place.source, place.sequence, types))
+        let stored = row.stored(place.source, place.sequence, types);
+        Ok(stored.retrying(self.lineage(now, place)?))
+    }
+
+    /// The task that this one is a retry of.
+    pub(crate) fn lineage(&self, now: &Snapshot, place: &TaskPlace) -> Result<Option<TaskId>> {
+        if place.class != TaskClass::Lane {
+            return Ok(None);
+        }
+        let row = now
+            .get(&self.keyspaces.spool, place.part(LINEAGE_PART))
+            .map_err(engine)?;
+        let row: Option<LineageRow> = row.map(|row| rows::decode(&row, "spool")).transpose()?;
+        Ok(row.map(|row| row.retry_of))
     }
 
     pub(crate) fn task(&self, source: &Source, id: Ksuid) -> Result<Option<StoredTask>> {
@@ -436,6 +461,7 @@ impl Inner {
             class: class_of(task.task.id.kind),
             sequence: task.sequence,
         };
+        self.see_task(&now, &place, task)?;
         if task.task.deleted.is_some() {
             return Ok(Vec::new());
         }

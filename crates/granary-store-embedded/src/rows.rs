@@ -7,6 +7,7 @@ use granary_core::keys::Key;
 use granary_core::meta::Triple;
 use granary_core::operation::{ContentHash, Operation, TypeRef};
 use granary_core::schema::{DefinitionKind, StoredDefinition};
+use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{Result, Source, StoreError};
 use serde::de::DeserializeOwned;
@@ -246,6 +247,19 @@ pub(crate) struct InlineRow {
     pub(crate) operations: Vec<Operation>,
     pub(crate) body_ends: Vec<usize>,
     pub(crate) bodies: Vec<u8>,
+}
+
+/// What a task is a retry of, part 2 of its `spool`; tasks that are none have no such part.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LineageRow {
+    pub(crate) retry_of: TaskId,
+}
+
+/// A task of the lane that was removed, in `removed`.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RemovedRow {
+    pub(crate) id: TaskId,
+    pub(crate) at: i64,
 }
 
 /// A segment that a task has been accepted with, or that bodies were moved to.

@@ -24,10 +24,11 @@ impl Inner {
             class: class_of(task.task.id.kind),
             sequence: task.sequence,
         };
+        let now = self.sync.published();
+        self.see_task(&now, &place, task)?;
         if task.task.deleted.is_some() {
             return Ok(Vec::new());
         }
-        let now = self.sync.published();
         let there = wanted.iter().filter(|index| **index < task.task.counts.total);
         match self.spec(&now, &place)?.spool {
             Spool::Inline => {

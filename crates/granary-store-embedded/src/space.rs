@@ -138,7 +138,7 @@ const COUNTS: usize = 2;
 
 impl Keyspaces {
     /// What a source has rows in: those of `catalog` are its definitions, all others start with its number.
-    fn of_sources(&self) -> [&Keyspace; 15] {
+    fn of_sources(&self) -> [&Keyspace; 16] {
         [
             &self.catalog,
             &self.spool,
@@ -154,6 +154,7 @@ impl Keyspaces {
             &self.task_ids,
             &self.receipts,
             &self.answers,
+            &self.removed,
             &self.lanes,
         ]
     }

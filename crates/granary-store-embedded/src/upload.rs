@@ -47,6 +47,7 @@ struct Work {
     /// What this upload counts for in the spooled bytes of the store.
     spooled: u64,
     idempotent: Option<Idempotent>,
+    retry_of: Option<TaskId>,
 }
 
 impl EmbeddedUpload {
@@ -75,6 +76,7 @@ impl EmbeddedUpload {
             total: 0,
             spooled: 0,
             idempotent: None,
+            retry_of: None,
         };
         Ok(Self { work: Some(work) })
     }
@@ -98,6 +100,12 @@ impl Upload for EmbeddedUpload {
     fn set_idempotent(&mut self, request: Idempotent) {
         if let Some(work) = &mut self.work {
             work.idempotent = Some(request);
+        }
+    }
+
+    fn set_retry_of(&mut self, parent: TaskId) {
+        if let Some(work) = &mut self.work {
+            work.retry_of = Some(parent);
         }
     }
 
@@ -250,6 +258,7 @@ impl Work {
             &spec,
             finished.is_empty().then_some(&inline),
         );
+        inner.write_lineage(&mut batch, &place, self.retry_of);
         inner.keep_answer(
             &mut batch,
             place.source,
@@ -294,6 +303,7 @@ impl Work {
         lock(&inner.lanes).wake(self.source.number);
         drop(writer);
         inner.sync.wait(commit)?;
-        Ok(task.stored(self.source.number, place.sequence, Arc::clone(&self.types)))
+        let stored = task.stored(self.source.number, place.sequence, Arc::clone(&self.types));
+        Ok(stored.retrying(self.retry_of))
     }
 }

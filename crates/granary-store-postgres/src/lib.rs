@@ -21,6 +21,7 @@ mod migrate;
 mod packed;
 mod purge;
 mod records;
+mod retention;
 mod sent;
 mod session;
 mod space;
@@ -48,9 +49,9 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition}
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RequestName, Result,
-    SentOperation, Source, Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology,
-    Upload, Write, Written,
+    Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RemovedTask,
+    RequestName, Result, Retention, Retired, SentOperation, Source, Step, Store, StoreError, StoreLimits,
+    Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 
 pub use migrate::SCHEMA_VERSION;
@@ -125,6 +126,7 @@ pub(crate) struct Inner {
     held: Mutex<HashMap<u32, Held>>,
     /// Bytes that uploads of this node hold and have not written.
     held_bytes: AtomicU64,
+    retiring: retention::Retiring,
     /// Uploads that were dropped and whose rows are still there.
     abandoned: Mutex<Vec<upload::UploadKey>>,
     /// Those that are marked, and still to be removed.
@@ -208,6 +210,7 @@ impl PostgresStore {
             hinting: AtomicBool::new(false),
             held: Mutex::default(),
             held_bytes: AtomicU64::new(0),
+            retiring: retention::Retiring::default(),
             abandoned: Mutex::default(),
             marked: Mutex::default(),
             clearing: tokio::sync::Mutex::default(),
@@ -377,6 +380,14 @@ impl Store for PostgresStore {
 
     async fn forget_answers(&self, kept_since: Timestamp, limit: usize) -> Result<bool> {
         self.inner.forget_answers(kept_since, limit).await
+    }
+
+    async fn retire_tasks(&self, kept: &Retention, now: Timestamp, rows: usize) -> Result<Retired> {
+        self.inner.retire_tasks(kept, now, rows).await
+    }
+
+    async fn removed_task(&self, source: &Source, id: Ksuid) -> Result<Option<RemovedTask>> {
+        self.inner.removed_task(source, id).await
     }
 
     async fn claim_lane(&self) -> Result<Option<Lane>> {

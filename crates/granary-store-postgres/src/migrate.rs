@@ -38,6 +38,18 @@ const MIGRATIONS: &[Migration] = &[
         works_from: 3,
         sql: include_str!("../migrations/0003.sql"),
     },
+    Migration {
+        version: 4,
+        // Nodes of before take a retry for a request like others.
+        works_from: 3,
+        sql: include_str!("../migrations/0004.sql"),
+    },
+    Migration {
+        version: 5,
+        // Nodes of before find no task that was removed, and say that there is none.
+        works_from: 3,
+        sql: include_str!("../migrations/0005.sql"),
+    },
 ];
 
 /// How long a migration may take, and be waited for: one that makes an index reads a whole table.

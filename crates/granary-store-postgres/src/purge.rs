@@ -59,6 +59,7 @@ impl Inner {
                 types,
                 types_used: &[0],
                 bytes: 0,
+                retry_of: None,
             };
             insert_task(&session, &task).await?;
             crate::lanes::wake_lane(&session, source.number).await?;
@@ -164,13 +165,13 @@ impl Inner {
             let row = row.ok_or_else(|| StoreError::no_task(&id))?;
             let mut task = task_row(&row)?;
             if task.progress.completed_at.is_some() {
-                let ended = task.progress.stored(source.number, task.sequence, [].into());
+                let ended = task.stored(source.number, [].into());
                 return Err(StoreError::task_ended(&ended.task).into());
             }
             task.progress.cancel(now);
             update_task(&session, source.number, &task).await?;
             let types = read_types(&session, source.number, task.sequence).await?;
-            Ok(task.progress.stored(source.number, task.sequence, types))
+            Ok(task.stored(source.number, types))
         })
         .await
     }
@@ -240,7 +241,11 @@ impl Inner {
             " FROM granary.task WHERE bucket = $1 AND source = $2 AND NOT at_once AND sequence = $3"
         );
         let of = params![bucket_of(source), int4(source), int8(sequence)];
-        let mut task = task_row(&session.query_one(sql, of).await?)?;
+        let Some(row) = session.query_opt(sql, of).await? else {
+            // It was cancelled, and is kept no longer.
+            return Ok(());
+        };
+        let mut task = task_row(&row)?;
         if task.progress.kind == TaskKind::Purge
             && let Some(purge) = &mut task.progress.purge
         {

@@ -10,6 +10,7 @@ use granary_store::{CheckedBatch, PAGE_BYTES_MAX, Result, SentOperation, StoreEr
 
 use crate::chunk::with_bodies;
 use crate::failure::Attempt;
+use crate::retention::TASK_IS_THERE;
 use crate::session::{Session, params};
 use crate::tasks::read_operations;
 use crate::{Inner, bucket_of, damaged, int4, int8, uint8};
@@ -46,10 +47,12 @@ impl Inner {
                     break;
                 }
             }
-            // The source is looked for last: what was read before it was gone is whole.
-            let alive = "SELECT 1 FROM granary.source WHERE bucket = $1 AND source = $2 AND NOT dead";
-            let of = params![bucket_of(task.source), int4(task.source)];
-            match session.query_opt(alive, of).await? {
+            let of = params![
+                bucket_of(task.source),
+                int4(task.source),
+                task.task.id.ksuid.as_bytes().as_slice()
+            ];
+            match session.query_opt(TASK_IS_THERE, of).await? {
                 None => Err(StoreError::task_gone(task.task.id).into()),
                 Some(_) if missing => Err(damaged("operations of a task are missing").into()),
                 Some(_) => Ok(page),

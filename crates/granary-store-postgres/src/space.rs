@@ -21,7 +21,7 @@ macro_rules! delete_from {
 
 /// Remove everything that belongs to a source, but for its row, which goes last. Uploads go before the segments: without
 /// its row one writes no more of them.
-const DELETES: [&str; 12] = delete_from!(
+const DELETES: [&str; 13] = delete_from!(
     "upload",
     "resource",
     "edge",
@@ -30,6 +30,7 @@ const DELETES: [&str; 12] = delete_from!(
     "segment",
     "receipts",
     "answer",
+    "removed_task",
     "task",
     "definition",
     "lane",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use granary_core::ksuid::Ksuid;
 use granary_core::operation::{Operation, TargetType, TypeRef};
 use granary_core::receipt::Receipt;
-use granary_core::task::TaskKind;
+use granary_core::task::{TaskId, TaskKind};
 use granary_store::{
     Decided, PurgeProgress, ReceiptsChunk, Result, Source, StoreError, StoredTask, TaskFilter, TaskProgress,
     unpack,
@@ -16,6 +16,7 @@ use tokio_postgres::Row;
 use crate::catalog::see_source;
 use crate::failure::Attempt;
 use crate::packed::{decode, encode};
+use crate::retention::TASK_IS_THERE;
 use crate::session::{Session, params};
 use crate::{Inner, bucket_of, damaged, int4, int8, uint8};
 
@@ -26,18 +27,28 @@ const LOOK_AT: i64 = 256;
 pub(crate) struct TaskRow {
     pub(crate) sequence: u64,
     pub(crate) progress: TaskProgress,
+    /// The task that it is a retry of.
+    pub(crate) retry_of: Option<TaskId>,
+}
+
+impl TaskRow {
+    pub(crate) fn stored(&self, source: u32, types: Arc<[TypeRef]>) -> StoredTask {
+        let stored = self.progress.stored(source, self.sequence, types);
+        stored.retrying(self.retry_of)
+    }
 }
 
 /// The columns that [`task_row`] reads, in their order.
 macro_rules! task_columns {
     () => {
-        "sequence, ksuid, kind, target, total, cursor, failures, created_at, started_at, completed_at, cancelled, purge"
+        "sequence, ksuid, kind, target, total, cursor, failures, created_at, started_at, completed_at, cancelled, purge, \
+         retry_of"
     };
 }
 pub(crate) use task_columns;
 
 /// How many columns [`task_row`] reads.
-const TASK_COLUMNS: usize = 12;
+const TASK_COLUMNS: usize = 13;
 
 pub(crate) fn ksuid_of(bytes: &[u8]) -> Attempt<Ksuid> {
     let bytes = <[u8; 20]>::try_from(bytes).map_err(|_| damaged("the id of a task"))?;
@@ -68,18 +79,31 @@ fn target_number(target: TargetType) -> i16 {
     }
 }
 
+/// The kind with this number.
+pub(crate) fn kind_of(number: i16) -> Attempt<TaskKind> {
+    let kind = usize::try_from(number).ok().and_then(|number| KINDS.get(number));
+    Ok(*kind.ok_or_else(|| damaged("the kind of a task"))?)
+}
+
 pub(crate) fn task_row(row: &Row) -> Attempt<TaskRow> {
-    let kind = KINDS.get(row.get::<_, i16>(2) as usize);
     let target_type = match row.get::<_, Option<i16>>(3) {
         None => None,
         Some(0) => Some(TargetType::Resource),
         Some(_) => Some(TargetType::Relationship),
     };
     let purge: Option<&[u8]> = row.get(11);
+    // What is tried again is always a bulk task.
+    let retry_of: Option<&[u8]> = row.get(12);
+    let parent = |id| -> Attempt<TaskId> {
+        Ok(TaskId {
+            kind: TaskKind::Bulk,
+            ksuid: ksuid_of(id)?,
+        })
+    };
     Ok(TaskRow {
         sequence: uint8(row.get(0)),
         progress: TaskProgress {
-            kind: *kind.ok_or_else(|| damaged("the kind of a task"))?,
+            kind: kind_of(row.get(2))?,
             ksuid: *ksuid_of(row.get(1))?.as_bytes(),
             target_type,
             total: uint8(row.get(4)),
@@ -93,6 +117,7 @@ pub(crate) fn task_row(row: &Row) -> Attempt<TaskRow> {
                 .map(|bytes| decode::<PurgeProgress>(bytes, "a purge"))
                 .transpose()?,
         },
+        retry_of: retry_of.map(parent).transpose()?,
     })
 }
 
@@ -107,6 +132,8 @@ pub(crate) struct NewTask<'a> {
     pub(crate) types_used: &'a [u32],
     /// Bytes that are spooled for it.
     pub(crate) bytes: u64,
+    /// The bulk task that it is a retry of.
+    pub(crate) retry_of: Option<TaskId>,
 }
 
 /// Writes a new task.
@@ -126,8 +153,8 @@ pub(crate) async fn insert_task(session: &Session, task: &NewTask<'_>) -> Attemp
     numbers.sort_unstable();
     numbers.dedup();
     let sql = "INSERT INTO granary.task (bucket, source, at_once, sequence, ksuid, kind, target, total, cursor, \
-               failures, created_at, started_at, completed_at, cancelled, purge, types, type_numbers, bytes) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+               failures, created_at, started_at, completed_at, cancelled, purge, types, type_numbers, bytes, retry_of) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
     let row = params![
         bucket_of(task.source),
         int4(task.source),
@@ -147,6 +174,7 @@ pub(crate) async fn insert_task(session: &Session, task: &NewTask<'_>) -> Attemp
         encode(&task.types),
         numbers,
         int8(task.bytes),
+        task.retry_of.map(|parent| parent.ksuid.as_bytes().to_vec()),
     ];
     session.execute_on(1, sql, row).await
 }
@@ -194,7 +222,7 @@ pub(crate) async fn insert_receipts(
 fn stored(row: &Row, source: u32) -> Attempt<StoredTask> {
     let task = task_row(row)?;
     let types: Vec<TypeRef> = decode(row.get(TASK_COLUMNS), "the types of a task")?;
-    Ok(task.progress.stored(source, task.sequence, types.into()))
+    Ok(task.stored(source, types.into()))
 }
 
 impl Inner {
@@ -278,12 +306,11 @@ impl Inner {
                            AND ksuid = $3 AND first + count > $4 AND first < $5 ORDER BY number";
             let decided = "SELECT first, body FROM granary.receipts WHERE bucket = $1 AND source = $2 \
                            AND ksuid = $3 AND first + count > $4 AND first < $5 ORDER BY first";
-            let alive = "SELECT 1 FROM granary.source WHERE bucket = $1 AND source = $2 AND NOT dead";
-            // The source is looked for last: what was read before it was gone is whole.
+            let there = params![bucket, source, id.as_bytes().to_vec()];
             let (segments, chunks, alive) = futures::try_join!(
                 session.query(spooled, range()),
                 session.query(decided, range()),
-                session.query_opt(alive, params![bucket, source]),
+                session.query_opt(TASK_IS_THERE, there),
             )?;
             if alive.is_none() {
                 return Err(gone().into());

@@ -60,6 +60,7 @@ pub(crate) struct PostgresUpload {
     /// The row is there, and not yet a task.
     is_open: bool,
     idempotent: Option<Idempotent>,
+    retry_of: Option<TaskId>,
     _renewing: DropGuard,
 }
 
@@ -105,6 +106,7 @@ impl PostgresUpload {
             bytes: 0,
             is_open: true,
             idempotent: None,
+            retry_of: None,
             _renewing: keep_renewing(Arc::clone(inner), key).drop_guard(),
         })
     }
@@ -214,6 +216,10 @@ impl Upload for PostgresUpload {
         self.idempotent = Some(request);
     }
 
+    fn set_retry_of(&mut self, parent: TaskId) {
+        self.retry_of = Some(parent);
+    }
+
     async fn accept(mut self: Box<Self>, definitions_revision: u64, now: Timestamp) -> Result<StoredTask> {
         self.inner.check_open()?;
         self.write_segment().await?;
@@ -261,12 +267,14 @@ impl Upload for PostgresUpload {
                 types: &this.types,
                 types_used,
                 bytes: this.bytes,
+                retry_of: this.retry_of,
             };
             insert_task(&session, &task).await?;
             let sql = "DELETE FROM granary.upload WHERE bucket = $1 AND source = $2 AND ksuid = $3";
             session.execute_on(1, sql, of_upload()).await?;
             wake_lane(&session, source.number).await?;
-            Ok(progress.stored(source.number, sequence, Arc::clone(&this.types)))
+            let stored = progress.stored(source.number, sequence, Arc::clone(&this.types));
+            Ok(stored.retrying(this.retry_of))
         };
         let stored = self.inner.transact_once(source.number, id, accept).await?;
         self.is_open = false;

@@ -83,6 +83,7 @@ impl Inner {
             types: &types,
             types_used: &types_used,
             bytes: 0,
+            retry_of: None,
         };
         // What receipts need; the bodies are in the records.
         let operations = pack(&encode(&operations));

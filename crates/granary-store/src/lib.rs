@@ -11,6 +11,7 @@ mod packed;
 mod progress;
 mod receipts;
 mod record;
+mod retention;
 mod sent;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -41,6 +42,7 @@ pub use packed::{pack, unpack};
 pub use progress::{PurgeProgress, TaskProgress};
 pub use receipts::{Decided, ReceiptsChunk};
 pub use record::{PAGE_BYTES_MAX, Record, Weighed, may_go_on, take_page};
+pub use retention::{RemovedTask, Retention, Retired};
 pub use sent::SentOperation;
 pub use task::{StoredTask, TaskFilter};
 pub use terminology::{
@@ -300,6 +302,14 @@ pub trait Store: Send + Sync + 'static {
     /// found any more, forgotten or not.
     async fn forget_answers(&self, kept_since: Timestamp, limit: usize) -> Result<bool>;
 
+    /// Removes tasks that are kept no longer, and forgets those that were removed long ago: some of it, with so many rows
+    /// at the most, or little more. A task is gone in one step, and what it held goes in the steps that follow, over
+    /// restarts. Single writes and bundles leave nothing, bulk tasks and purges that they were there.
+    async fn retire_tasks(&self, kept: &Retention, now: Timestamp, rows: usize) -> Result<Retired>;
+
+    /// The bulk task or purge with this id that was removed, while that is known.
+    async fn removed_task(&self, source: &Source, id: Ksuid) -> Result<Option<RemovedTask>>;
+
     /// Takes a lane that has work and that nobody holds, the one that waits longest.
     async fn claim_lane(&self) -> Result<Option<Lane>>;
 
@@ -384,13 +394,14 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<StoredTask>>;
 
     /// Receipts of a task as it stood when it was read, from the operation `from` on, at most `limit`; `NOT_FOUND`
-    /// once its source is gone.
+    /// once its source is gone, or it was removed.
     async fn receipts(&self, task: &StoredTask, from: u64, limit: usize) -> Result<Vec<Receipt>>;
 
     /// Operations of a task as they were accepted, those with these indices, which ascend: fewer where their bodies reach
     /// [`PAGE_BYTES_MAX`]; see [`may_go_on`]. Indices past the end are passed over, and a purge has none. Bodies of
     /// operations that are pending, and of those that failed or were cancelled, are there for as long as the store
-    /// promises to keep them; all others may be gone. `NOT_FOUND` once its source is gone.
+    /// promises to keep them; all others may be gone. `NOT_FOUND` once its source is gone, or it
+    /// was removed.
     async fn operations(&self, task: &StoredTask, wanted: &[u64]) -> Result<Vec<SentOperation>>;
 
     /// Bytes that are spooled: uploads under way and tasks that have not ended.

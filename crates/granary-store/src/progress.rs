@@ -131,7 +131,7 @@ impl TaskProgress {
         counts
     }
 
-    /// The task as it is shown.
+    /// The task as it is shown; one that is a retry with [`StoredTask::retrying`].
     pub fn stored(&self, source: u32, sequence: u64, types: Arc<[TypeRef]>) -> StoredTask {
         let moment = |millis: Option<i64>| millis.map(Timestamp::from_millis);
         let task = Task {
@@ -147,6 +147,7 @@ impl TaskProgress {
             started_at: moment(self.started_at),
             completed_at: moment(self.completed_at),
             deleted: self.purge.as_ref().map(|purge| purge.deleted),
+            retry_of: None,
         };
         StoredTask {
             task,

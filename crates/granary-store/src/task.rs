@@ -5,7 +5,7 @@ use std::sync::Arc;
 use granary_core::error::ErrorObject;
 use granary_core::operation::{Action, Operation, TargetType, TypeRef};
 use granary_core::receipt::{Receipt, ReceiptStatus};
-use granary_core::task::{Outcome, Task, TaskKind, TaskStatus};
+use granary_core::task::{Outcome, Task, TaskId, TaskKind, TaskStatus};
 use granary_core::time::Timestamp;
 
 /// A task at one moment, with what a store needs to find its receipts.
@@ -24,6 +24,13 @@ pub struct StoredTask {
 }
 
 impl StoredTask {
+    /// The same as a retry of this task, where it is one.
+    #[must_use]
+    pub fn retrying(mut self, parent: Option<TaskId>) -> Self {
+        self.task.retry_of = parent;
+        self
+    }
+
     /// The receipt of an operation that is not decided, and where the task was cancelled never will be.
     pub fn pending_receipt(&self, index: u64, operation: &Operation) -> Receipt {
         Receipt {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use granary_core::operation::Operation;
+use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 
 use crate::{Budget, Idempotent, Result, StoredTask};
@@ -73,6 +74,9 @@ pub trait Upload: Send {
 
     /// Has it accepted once: [`StoreError::Answered`](crate::StoreError::Answered) where a request of its name was.
     fn set_idempotent(&mut self, request: Idempotent);
+
+    /// Has the task say that it is a retry of this bulk task.
+    fn set_retry_of(&mut self, parent: TaskId);
 
     /// Makes the request durable and a task, in one step: once this returns, nothing is lost and the task is found.
     /// `definitions_revision` is the revision that the operations were checked by: where definitions were *deleted*

@@ -212,14 +212,14 @@ pub(crate) async fn open(
     settings: PostgresSettings,
     limits: &Limits,
 ) -> anyhow::Result<Opened> {
-    let tasks_kept_days = u32::try_from(limits.task_retention_days).unwrap_or(u32::MAX);
     let limits = StoreLimits::from(limits);
     match at {
         StoreAt::Folder(folder) => {
             let path = folder.clone();
             let collection = Collection {
                 dead_kept: of_folder.erase_after,
-                failures_kept: DAY.saturating_mul(tasks_kept_days),
+                // As long as their task, which the engine removes.
+                failures_kept: Duration::MAX,
                 ..Collection::default()
             };
             let opening = tokio::task::spawn_blocking(move || {

@@ -1,8 +1,9 @@
 //! *Bulk Task*.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::registry::{Registry, column, create, create_edge, delete, request, upsert};
+use super::registry::{Registry, answer, column, create, create_edge, delete, request, upsert};
 
 #[tokio::test]
 async fn a_task_is_pending_until_it_has_finished_successfully() {
@@ -262,4 +263,58 @@ async fn a_task_that_does_not_exist_is_not_found() {
             assert_eq!(answer.error(), (404, "NOT_FOUND"), "{path}/{id}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_was_not_done_is_tried_again_as_a_task_of_its_own() {
+    let registry = Registry::start().await;
+    let without_id = json!({"action": "CREATE", "create": {"type": "provider", "data": {"name": "Bob"}}});
+    // More than a request that is kept beside its task, so that bodies are spooled, and then copied.
+    let mut operations: Vec<_> = (0..3_000).map(|n| create("ada", &format!("Ada {n}"))).collect();
+    operations.push(without_id);
+    let parent = registry.carried_out(request(&operations)).await;
+    let parent = parent["taskId"].as_str().unwrap().to_owned();
+    registry.carried_out(request(&[delete("ada")])).await;
+    // Operations and their bodies are there after a start anew, too.
+    let registry = registry.restarted().await;
+    let retry = |id: &str| {
+        let path = format!("/sources/clinics/v1/tasks/{id}/retry");
+        let request = registry
+            .request(Method::POST, &path)
+            .header("Idempotency-Key", "again");
+        async move { answer(request).await }
+    };
+    let answer = retry(&parent).await;
+    let id = answer.accepted();
+    assert!(answer.headers["location"].to_str().unwrap().ends_with(&id));
+    let task = registry.ended("resources", &id).await;
+    assert_eq!(
+        (&task["retryOf"], &task["counts"]["total"]),
+        (&json!(parent), &json!(2_999))
+    );
+    assert_eq!(
+        (&task["outcome"], &task["counts"]["success"]),
+        (&json!("PARTIAL"), &json!(1))
+    );
+    let ada = registry.read("resources/provider/ada").await;
+    assert_eq!(ada["data"]["name"], "Ada 1", "the first of those that failed");
+    let replay = retry(&parent).await;
+    assert_eq!(
+        (replay.accepted(), &replay.headers["idempotency-replayed"]),
+        (id.clone(), &"true".parse().unwrap())
+    );
+    // Of the retry, what failed can be tried again; one with other operations is no retry.
+    let again = retry(&id).await.accepted();
+    let again = registry.ended("resources", &again).await;
+    assert_eq!(
+        (&again["retryOf"], &again["outcome"]),
+        (&json!(id), &json!("NONE"))
+    );
+    assert!(
+        registry
+            .read(&format!("tasks/{parent}"))
+            .await
+            .get("retryOf")
+            .is_none()
+    );
 }

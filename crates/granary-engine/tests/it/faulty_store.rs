@@ -16,9 +16,9 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::memory::MemoryStore;
 use granary_store::{
-    Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RequestName, Result,
-    SentOperation, Source, Step, Store, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload,
-    Write, Written,
+    Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RemovedTask,
+    RequestName, Result, Retention, Retired, SentOperation, Source, Step, Store, StoreLimits, Stored,
+    StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 use tokio::sync::Notify;
 
@@ -137,6 +137,14 @@ impl Store for FaultyStore {
         kept_since: Timestamp,
     ) -> Result<Option<FirstAnswer>> {
         self.inner.first_answer(source, name, kept_since).await
+    }
+
+    async fn retire_tasks(&self, kept: &Retention, now: Timestamp, rows: usize) -> Result<Retired> {
+        self.inner.retire_tasks(kept, now, rows).await
+    }
+
+    async fn removed_task(&self, source: &Source, id: Ksuid) -> Result<Option<RemovedTask>> {
+        self.inner.removed_task(source, id).await
     }
 
     async fn forget_answers(&self, kept_since: Timestamp, limit: usize) -> Result<bool> {

@@ -7,6 +7,8 @@ mod faulty_store;
 mod intake;
 mod lanes;
 mod races;
+mod retention;
+mod retry;
 mod single;
 mod split;
 mod validate;

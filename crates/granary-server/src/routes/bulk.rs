@@ -11,6 +11,7 @@ use granary_api::bulk::{BulkAccepted, BulkQuery};
 use granary_api::tasks::TaskQuery;
 use granary_api::{CSV, JSON, NDJSON, bulk};
 use granary_core::error::ErrorObject;
+use granary_core::keys::Key;
 use granary_core::operation::TargetType;
 use granary_core::task::TaskKind;
 use granary_engine::{BodyFormat, BulkRequest, CsvFormat, Intake, ReceiptsShown, Rejection};
@@ -99,10 +100,6 @@ async fn send(
         NDJSON => BodyFormat::Ndjson,
         _ => BodyFormat::Json,
     };
-    let receipts = match query.receipts.unwrap_or_default() {
-        bulk::ReceiptsShown::All => ReceiptsShown::All,
-        bulk::ReceiptsShown::Failures => ReceiptsShown::Failures,
-    };
     let bytes_max = app.engine.limits().bulk_body_bytes;
     let body = body_pieces(request, "bulkBodyBytes", bytes_max)?;
     let bulk = BulkRequest {
@@ -110,10 +107,31 @@ async fn send(
         target,
         format,
         validate_only: query.validate_only,
-        receipts,
+        receipts: shown(query.receipts),
         once: idempotency.once(&app.engine, media_type),
     };
-    let (id, replayed) = match app.engine.bulk(bulk, body).await? {
+    let intake = app.engine.bulk(bulk, body).await?;
+    answer(
+        &app,
+        &source,
+        &format!("{}/bulk", folder_of(target)),
+        intake,
+        &wait,
+    )
+    .await
+}
+
+/// Which receipts a rejection is to show.
+pub(super) fn shown(asked: Option<bulk::ReceiptsShown>) -> ReceiptsShown {
+    match asked.unwrap_or_default() {
+        bulk::ReceiptsShown::All => ReceiptsShown::All,
+        bulk::ReceiptsShown::Failures => ReceiptsShown::Failures,
+    }
+}
+
+/// The answer to operations that were taken in, or not. Their task is read at `place` in its source.
+pub(super) async fn answer(app: &App, source: &Key, place: &str, intake: Intake, wait: &Wait) -> Reply {
+    let (id, replayed) = match intake {
         Intake::Accepted(task) => (task.task.id, false),
         Intake::Replayed(id) => (id, true),
         Intake::Valid { count } => return Ok(valid(count)),
@@ -122,7 +140,7 @@ async fn send(
     let mut accepted = BulkAccepted::new(id);
     if wait.within(app.engine.limits()).is_some() {
         // It is accepted, whatever becomes of the wait.
-        let task = tasks::find_waited(&app, source.as_str(), &id.to_string(), &wait).await;
+        let task = tasks::find_waited(app, source.as_str(), &id.to_string(), wait).await;
         let ended = task.ok().filter(|task| task.task.completed_at.is_some());
         accepted.task = ended.map(|task| Box::new(tasks::shown(&task)));
     }
@@ -130,7 +148,7 @@ async fn send(
         Some(_) => StatusCode::OK,
         None => StatusCode::ACCEPTED,
     };
-    let location = format!("/sources/{source}/v1/{}/bulk/{id}", folder_of(target));
+    let location = format!("/sources/{source}/v1/{place}/{id}");
     let answer = with_header(json(status, &accepted), LOCATION, &location);
     Ok(wait.marked(marked(answer, replayed)))
 }

@@ -11,6 +11,7 @@ mod operations;
 mod purge;
 mod relationships;
 mod resources;
+mod retry;
 mod sources;
 mod tasks;
 mod terminology;
@@ -103,7 +104,7 @@ routes! {
     "/sources/{source}/v1/tasks/{id}/operations" { get operations::list }
     "/sources/{source}/v1/tasks/{id}/events" { get events::show }
     "/sources/{source}/v1/tasks/{id}/cancel" { post tasks::cancel }
-    "/sources/{source}/v1/tasks/{id}/retry" { post not_yet }
+    "/sources/{source}/v1/tasks/{id}/retry" once { post retry::start }
     "/sources/{source}/v1/bundle" once { post bundle::write }
     "/sources/{source}/v1/purge" once { post purge::start }
     "/sources/{source}/v1/purge/{id}" { get purge::show }

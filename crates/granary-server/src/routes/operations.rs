@@ -9,18 +9,16 @@ use axum::http::{HeaderMap, StatusCode};
 use granary_api::NDJSON;
 use granary_api::tasks::ReceiptsQuery;
 use granary_core::error::ErrorObject;
-use granary_core::keys::Key;
-use granary_core::meta::SentMeta;
-use granary_core::operation::{Action, RecordId, TypeRef};
+use granary_core::operation::TypeRef;
 use granary_core::receipt::ReceiptStatus;
-use granary_engine::{Engine, error_object};
-use granary_store::{PAGE_BYTES_MAX, SentOperation, StoreError, StoredTask, Weighed};
+use granary_engine::{Entry, SentOperations, error_object, write_operation};
+use granary_store::{PAGE_BYTES_MAX, StoredTask, Weighed};
 
 use super::next_link;
 use super::tasks::{broken, find, wire};
 use crate::reply::{Reply, raw_json, typed, with_header};
 use crate::request::{Asked, Path, page_limit, stream_limit, wants_ndjson};
-use crate::stream::{PAGE, paged};
+use crate::stream::paged;
 use crate::{App, cursor};
 
 pub(super) async fn list(
@@ -42,11 +40,7 @@ pub(super) async fn list(
             .map_err(|_| cursor::not_of_this_list())?,
         None => query.from.unwrap_or(0),
     };
-    let reading = Reading {
-        engine: app.engine.clone(),
-        task,
-        status: query.status,
-    };
+    let reading = Reading(SentOperations::new(&app.engine, task, query.status));
     if wants_ndjson(&headers) {
         let left = stream_limit(query.limit, app.engine.limits())?;
         return stream(reading, from, left).await;
@@ -59,7 +53,7 @@ pub(super) async fn list(
         if at > 0 {
             out.push(b',');
         }
-        write_entry(&mut out, &reading.task.types, entry);
+        write_entry(&mut out, &reading.task().types, entry);
     }
     out.extend(br#"],"meta":{"#);
     let Some(next) = next.map(|next| cursor::encode(&of, &next.to_string())) else {
@@ -67,7 +61,7 @@ pub(super) async fn list(
         return Ok(raw_json(StatusCode::OK, out));
     };
     out.extend(format!(r#""cursor":"{next}"}}}}"#).bytes());
-    let path = format!("/sources/{source}/v1/tasks/{}/operations", reading.task.task.id);
+    let path = format!("/sources/{source}/v1/tasks/{}/operations", reading.task().task.id);
     let mut kept = vec![("limit", query.limit.map(|n| n.to_string()))];
     kept.extend(filters);
     let link = next_link(&path, &kept, &next);
@@ -75,16 +69,13 @@ pub(super) async fn list(
 }
 
 /// What is read, and which of it is asked for.
-struct Reading {
-    engine: Engine,
-    task: StoredTask,
-    status: Option<ReceiptStatus>,
-}
-
-/// An operation with what became of it.
-type Entry = (ReceiptStatus, SentOperation);
+struct Reading(SentOperations);
 
 impl Reading {
+    fn task(&self) -> &StoredTask {
+        self.0.task()
+    }
+
     /// At most `limit` of the operations that are asked for, from this one on, and fewer where they are large; and the
     /// next that is asked for.
     async fn page(&self, from: u64, limit: usize) -> Result<(Vec<Entry>, Option<u64>), ErrorObject> {
@@ -92,45 +83,16 @@ impl Reading {
         while let Some(from) = next.filter(|_| found.len() < limit && bytes < PAGE_BYTES_MAX) {
             let room = limit - found.len();
             let some;
-            (some, next) = self.some(from, room).await.map_err(error_object)?;
+            (some, next) = self.0.some(from, room).await.map_err(error_object)?;
             bytes += some.iter().map(|(_, sent)| sent.bytes()).sum::<usize>();
             found.extend(some);
         }
         // Whether there is one more tells its receipt.
-        while let Some(from) = next {
-            let receipts = self.engine.store().receipts(&self.task, from, PAGE).await;
-            let receipts = receipts.map_err(error_object)?;
-            if let Some(first) = receipts.iter().find(|receipt| self.admits(receipt.status)) {
-                return Ok((found, Some(first.index)));
-            }
-            next = (!receipts.is_empty()).then(|| from.saturating_add(receipts.len() as u64));
-        }
-        Ok((found, None))
-    }
-
-    /// Those among the next [`PAGE`] operations, at most `limit`; and where to go on, `None` at the end.
-    async fn some(&self, from: u64, limit: usize) -> Result<(Vec<Entry>, Option<u64>), StoreError> {
-        let store = self.engine.store();
-        let receipts = store.receipts(&self.task, from, PAGE).await?;
-        let admitted = receipts.iter().filter(|receipt| self.admits(receipt.status));
-        let (wanted, statuses): (Vec<u64>, Vec<_>) = admitted
-            .take(limit)
-            .map(|receipt| (receipt.index, receipt.status))
-            .unzip();
-        let sent = match wanted.is_empty() {
-            true => Vec::new(),
-            false => store.operations(&self.task, &wanted).await?,
+        let next = match next {
+            None => None,
+            Some(from) => self.0.next_after(from).await.map_err(error_object)?,
         };
-        let after = match wanted.get(sent.len()) {
-            Some(unread) => Some(*unread),
-            None if wanted.len() == limit => wanted.last().map(|last| last + 1),
-            None => (!receipts.is_empty()).then(|| from.saturating_add(receipts.len() as u64)),
-        };
-        Ok((statuses.into_iter().zip(sent).collect(), after))
-    }
-
-    fn admits(&self, status: ReceiptStatus) -> bool {
-        self.status.is_none_or(|wanted| wanted == status)
+        Ok((found, next))
     }
 
     /// Refuses an answer all of which is kept no longer, where nothing of its kind is promised to be: the
@@ -139,10 +101,10 @@ impl Reading {
         let Some((status, _)) = found.first() else {
             return Ok(());
         };
-        let counts = &self.task.task.counts;
+        let counts = &self.task().task.counts;
         let none_promised = counts.failure == 0 && counts.cancelled == 0;
         if found.iter().any(|(_, sent)| sent.body.is_some())
-            || self.task.task.completed_at.is_none()
+            || self.task().task.completed_at.is_none()
             || (*status == ReceiptStatus::Success && !none_promised)
         {
             return Ok(());
@@ -150,7 +112,7 @@ impl Reading {
         let message = format!(
             "the operations of task {} are kept no longer; those that succeeded are in the records that they wrote, \
              and what became of each is in the receipts",
-            self.task.task.id
+            self.task().task.id
         );
         Err(ErrorObject::not_found(message).with_code(410))
     }
@@ -164,7 +126,7 @@ async fn stream(reading: Reading, from: u64, limit: usize) -> Reply {
     };
     reading.see_kept(&first)?;
     let left = limit - first.len();
-    let opening = lines(&reading.task.types, &first);
+    let opening = lines(&reading.task().types, &first);
     let reading = Arc::new(reading);
     let body = paged((next, left, opening), move |(next, left, opening)| {
         let reading = Arc::clone(&reading);
@@ -175,9 +137,12 @@ async fn stream(reading: Reading, from: u64, limit: usize) -> Reply {
             let Some(from) = next.filter(|_| left > 0) else {
                 return Ok((Vec::new(), None));
             };
-            let (found, next) = reading.some(from, left).await.map_err(broken)?;
+            let (found, next) = reading.0.some(from, left).await.map_err(broken)?;
             let left = left - found.len();
-            Ok((lines(&reading.task.types, &found), Some((next, left, Vec::new()))))
+            Ok((
+                lines(&reading.task().types, &found),
+                Some((next, left, Vec::new())),
+            ))
         }
     });
     Ok(typed(StatusCode::OK, NDJSON, body))
@@ -189,7 +154,7 @@ impl Reading {
         let mut next = Some(from);
         while let Some(from) = next {
             let some;
-            (some, next) = self.some(from, limit).await.map_err(error_object)?;
+            (some, next) = self.0.some(from, limit).await.map_err(error_object)?;
             if !some.is_empty() {
                 return Ok((some, next));
             }
@@ -220,41 +185,4 @@ fn write_entry(out: &mut Vec<u8>, types: &[TypeRef], (status, sent): &Entry) {
         }
     }
     out.push(b'}');
-}
-
-/// Appends an operation as a bulk request sends it.
-fn write_operation(out: &mut Vec<u8>, of_type: &TypeRef, sent: &SentOperation, body: &[u8]) {
-    let operation = &sent.operation;
-    let (action, payload) = (operation.action.name(), operation.action.payload());
-    // Ids and keys hold no character that JSON would escape.
-    let (id, key) = (&operation.id, &of_type.key);
-    out.extend(format!(r#"{{"action":"{action}","{payload}":{{"#).bytes());
-    match (&operation.id, &of_type.edge) {
-        (RecordId::Relationship { from, to }, Some(edge)) if operation.action != Action::Delete => {
-            let end =
-                |id: &dyn std::fmt::Display, profile: &Key| format!(r#"{{"id":"{id}","type":"{profile}"}}"#);
-            let (from, to) = (end(from, &edge.from.profile), end(to, &edge.to.profile));
-            out.extend(format!(r#""type":"{key}","from":{from},"to":{to}"#).bytes());
-        }
-        _ => out.extend(format!(r#""id":"{id}","type":"{key}""#).bytes()),
-    }
-    let members = body.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
-    if let Some(members) = members.filter(|members| !members.is_empty()) {
-        out.push(b',');
-        out.extend(members);
-    }
-    if let Some(meta) = &operation.meta {
-        write_meta(out, meta);
-    }
-    out.extend(b"}}");
-}
-
-fn write_meta(out: &mut Vec<u8>, meta: &SentMeta) {
-    let created_at = meta.created_at.map(|at| format!(r#""createdAt":"{at}""#));
-    let updated_at = meta.updated_at.map(|at| format!(r#""updatedAt":"{at}""#));
-    let identifiers = meta.identifiers.as_ref();
-    let identifiers = identifiers.map(|sent| format!(r#""identifier":{}"#, sent.json));
-    let members = [created_at, updated_at, identifiers];
-    let members: Vec<String> = members.into_iter().flatten().collect();
-    out.extend(format!(r#","meta":{{{}}}"#, members.join(",")).bytes());
 }

@@ -11,7 +11,6 @@ use granary_api::page::Page;
 use granary_api::tasks::{ReceiptsQuery, Task, TaskQuery, TasksQuery};
 use granary_core::error::ErrorObject;
 use granary_core::receipt::{Receipt, ReceiptStatus};
-use granary_core::task::TaskId;
 use granary_engine::{Engine, error_object};
 use granary_store::{StoreError, StoredTask, TaskFilter};
 
@@ -21,23 +20,11 @@ use crate::request::{Asked, NoQuery, Path, existing, page_limit, shortened, stre
 use crate::stream::{PAGE, paged};
 use crate::{App, cursor};
 
-/// The task that a path names, as it is at this moment.
+/// The task that a path names, as it is at this moment; 410 where it was removed.
 pub(super) async fn find(app: &App, source: &str, id: &str) -> Result<StoredTask, ErrorObject> {
     let source = app.engine.source(&existing("source", source)?).await?;
-    let found = match TaskId::parse_reference(id) {
-        Some(ksuid) => app
-            .engine
-            .store()
-            .task(&source, ksuid)
-            .await
-            .map_err(error_object)?,
-        None => None,
-    };
-    // An id with the prefix of another kind names no task.
-    let named = |task: &StoredTask| TaskId::parse(id).is_none_or(|id| id == task.task.id);
-    found
-        .filter(named)
-        .ok_or_else(|| ErrorObject::not_found(format!("task '{}' does not exist", shortened(id))))
+    let found = app.engine.task(&source, id).await?;
+    found.ok_or_else(|| ErrorObject::not_found(format!("task '{}' does not exist", shortened(id))))
 }
 
 /// The same, once it has ended or the time to wait is over, where the client would like to wait.

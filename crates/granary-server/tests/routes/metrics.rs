@@ -66,6 +66,7 @@ async fn what_was_done_is_counted() {
         ("granary_operations_accepted_total", 3.0),
         ("granary_operations_applied_total", 3.0),
         ("granary_chunk_failures_total", 0.0),
+        ("granary_tasks_removed_total", 0.0),
         ("granary_ready", 1.0),
         ("granary_spool_bytes", 0.0),
         ("granary_requests_in_flight", 0.0),

@@ -47,7 +47,7 @@ async fn shown(world: &World<EmbeddedStore>) -> Vec<(String, u32, Vec<u8>)> {
 }
 
 /// Sees that the files of a store that is closed are those that its rows name, and no others.
-fn only_named_files(folder: &Path) {
+pub(crate) fn only_named_files(folder: &Path) {
     let db = Database::builder(folder.join("db")).open().unwrap();
     let segments = db.keyspace("segments", KeyspaceCreateOptions::default).unwrap();
     let mut named = BTreeSet::new();

@@ -14,6 +14,7 @@ mod figures;
 mod folder;
 mod format_v1;
 mod marks;
+mod retiring;
 mod runs;
 
 use std::collections::HashMap;

@@ -12,6 +12,7 @@ mod plans;
 mod pooler;
 mod race;
 mod races;
+mod retiring;
 mod sharing;
 mod uploads;
 mod world;

@@ -1,6 +1,7 @@
 //! The reference store: everything in maps behind one lock. It is the oracle of the tests and keeps nothing.
 
 mod access;
+mod retention;
 mod source;
 mod terminology;
 
@@ -22,8 +23,8 @@ use granary_core::time::Timestamp;
 
 use crate::{
     Access, Budget, CheckedBatch, Definitions, EdgeFilter, FirstAnswer, Idempotent, Lane, Purge, Record,
-    RequestName, Result, SentOperation, Source, Step, Store, StoreError, StoreLimits, Stored, StoredTask,
-    TaskFilter, Terminology, Upload, Write, Written, names_known, take_page,
+    RemovedTask, RequestName, Result, Retention, Retired, SentOperation, Source, Step, Store, StoreError,
+    StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written, names_known, take_page,
 };
 
 use source::{SourceState, TaskState};
@@ -128,6 +129,7 @@ struct MemoryUpload {
     types: Arc<[TypeRef]>,
     batch: CheckedBatch,
     idempotent: Option<Idempotent>,
+    retry_of: Option<TaskId>,
 }
 
 impl Drop for MemoryUpload {
@@ -151,6 +153,10 @@ impl Upload for MemoryUpload {
         self.idempotent = Some(request);
     }
 
+    fn set_retry_of(&mut self, parent: TaskId) {
+        self.retry_of = Some(parent);
+    }
+
     async fn accept(mut self: Box<Self>, definitions_revision: u64, now: Timestamp) -> Result<StoredTask> {
         let shared = Arc::clone(&self.state);
         let mut state = lock(&shared);
@@ -172,6 +178,7 @@ impl Upload for MemoryUpload {
             batch,
             now,
         );
+        task.retry_of = self.retry_of;
         let stored = task.stored();
         source.keep_answer(self.idempotent.as_ref(), self.task_id, now);
         source.queue.push_back(stored.sequence);
@@ -237,7 +244,7 @@ impl Store for MemoryStore {
         let waiting = held
             .queue
             .iter()
-            .map(|sequence| held.tasks[*sequence as usize].batch.bodies.len() as u64);
+            .map(|sequence| held.tasks[sequence].batch.bodies.len() as u64);
         let spooled: u64 = waiting.sum();
         let holds = if purge {
             None
@@ -370,6 +377,7 @@ impl Store for MemoryStore {
             types,
             batch: CheckedBatch::default(),
             idempotent: None,
+            retry_of: None,
         }))
     }
 
@@ -400,7 +408,7 @@ impl Store for MemoryStore {
         let of_id = |task: &&mut TaskState| task.progress.id().ksuid == id;
         let task = source
             .tasks
-            .iter_mut()
+            .values_mut()
             .find(of_id)
             .ok_or_else(|| StoreError::no_task(&id))?;
         if task.progress.ended() {
@@ -433,6 +441,16 @@ impl Store for MemoryStore {
             });
         }
         Ok(left == 0)
+    }
+
+    async fn retire_tasks(&self, kept: &Retention, now: Timestamp, rows: usize) -> Result<Retired> {
+        let mut state = self.state();
+        state.check_open()?;
+        Ok(state.retire_tasks(kept, now, rows))
+    }
+
+    async fn removed_task(&self, source: &Source, id: Ksuid) -> Result<Option<RemovedTask>> {
+        Ok(self.state().of(source)?.removed.get(&id).copied())
     }
 
     async fn claim_lane(&self) -> Result<Option<Lane>> {
@@ -558,7 +576,7 @@ impl Store for MemoryStore {
         let mut state = self.state();
         let tasks = &state.of(source)?.tasks;
         Ok(tasks
-            .iter()
+            .values()
             .find(|task| task.progress.id().ksuid == id)
             .map(TaskState::stored))
     }
@@ -571,7 +589,7 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<StoredTask>> {
         let mut state = self.state();
-        let newest_first = state.of(source)?.tasks.iter().rev().map(TaskState::stored);
+        let newest_first = state.of(source)?.tasks.values().rev().map(TaskState::stored);
         let shown = newest_first.filter(|stored| {
             before.is_none_or(|before| stored.sequence < before) && filter.admits(&stored.task)
         });
@@ -583,7 +601,8 @@ impl Store for MemoryStore {
         let Some(source) = state.by_number(task.source) else {
             return Err(StoreError::task_gone(task.task.id));
         };
-        let held = &source.tasks[task.sequence as usize];
+        let held = source.tasks.get(&task.sequence);
+        let held = held.ok_or_else(|| StoreError::task_gone(task.task.id))?;
         let receipt = |(index, operation)| {
             let index = index as u64;
             if index >= task.cursor {
@@ -608,7 +627,8 @@ impl Store for MemoryStore {
         let Some(source) = state.by_number(task.source) else {
             return Err(StoreError::task_gone(task.task.id));
         };
-        let batch = &source.tasks[task.sequence as usize].batch;
+        let held = source.tasks.get(&task.sequence);
+        let batch = &held.ok_or_else(|| StoreError::task_gone(task.task.id))?.batch;
         let at_once = matches!(task.task.id.kind, TaskKind::Single | TaskKind::Bundle);
         let there = wanted.iter().filter_map(|index| {
             let operation = batch.operations.get(usize::try_from(*index).ok()?)?;

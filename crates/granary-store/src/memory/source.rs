@@ -9,14 +9,15 @@ use granary_core::decide::{
 };
 use granary_core::error::ErrorObject;
 use granary_core::keys::ResourceId;
+use granary_core::ksuid::Ksuid;
 use granary_core::meta::Identifiers;
 use granary_core::operation::{Action, EdgeEnds, Operation, RecordId, TargetType, TypeNumber, TypeRef};
 use granary_core::task::{TaskId, TaskKind};
 use granary_core::time::Timestamp;
 
 use crate::{
-    Budget, CheckedBatch, Definitions, FirstAnswer, Idempotent, Record, RequestName, Result, Source,
-    StoreError, StoredTask, TaskProgress, Write, Written,
+    Budget, CheckedBatch, Definitions, FirstAnswer, Idempotent, Record, RemovedTask, RequestName, Result,
+    Source, StoreError, StoredTask, TaskProgress, Write, Written,
 };
 
 pub(super) struct SourceState {
@@ -24,7 +25,11 @@ pub(super) struct SourceState {
     pub(super) definitions: Definitions,
     pub(super) next_number: TypeNumber,
     pub(super) records: BTreeMap<(TypeNumber, RecordId), Held>,
-    pub(super) tasks: Vec<TaskState>,
+    /// By their sequence numbers.
+    pub(super) tasks: BTreeMap<u64, TaskState>,
+    pub(super) task_next: u64,
+    /// Tasks of the lane that were removed.
+    pub(super) removed: BTreeMap<Ksuid, RemovedTask>,
     /// Sequence numbers of the tasks that have not ended, in the order of acceptance.
     pub(super) queue: VecDeque<u64>,
     pub(super) stamp_next: u64,
@@ -41,6 +46,8 @@ pub(super) struct TaskState {
     pub(super) batch: CheckedBatch,
     /// What became of the operations before the cursor, and when.
     pub(super) decided: Vec<(Verdict, Timestamp)>,
+    /// The task that it is a retry of.
+    pub(super) retry_of: Option<TaskId>,
 }
 
 /// A stored record.
@@ -68,7 +75,9 @@ impl SourceState {
             definitions: Definitions::default(),
             next_number: 1,
             records: BTreeMap::new(),
-            tasks: Vec::new(),
+            tasks: BTreeMap::new(),
+            task_next: 0,
+            removed: BTreeMap::new(),
             queue: VecDeque::new(),
             stamp_next: 1,
             held: None,
@@ -189,7 +198,7 @@ impl SourceState {
         if self.records.keys().any(|(of_type, _)| *of_type == number) {
             return Some("records of it exist; delete them first".into());
         }
-        let waiting = self.queue.iter().map(|sequence| &self.tasks[*sequence as usize]);
+        let waiting = self.queue.iter().map(|sequence| &self.tasks[sequence]);
         let names = |task: &TaskState| {
             let is_it = |index: u32| {
                 let of_type = &task.types[index as usize];
@@ -208,7 +217,7 @@ impl SourceState {
     /// The next chunk of the task at the head of the queue; how many operations were applied, and the bytes that no
     /// longer wait.
     pub(super) fn apply(&mut self, sequence: u64, budget: Budget, now: Timestamp) -> (u64, u64) {
-        let task = &self.tasks[sequence as usize];
+        let task = &self.tasks[&sequence];
         let types = Arc::clone(&task.types);
         let (is_purge, chunk) = match task.progress.kind {
             TaskKind::Purge => (true, self.next_purged(task, budget)),
@@ -218,7 +227,9 @@ impl SourceState {
         let plan = Plan::of(&chunk.operations, &types);
         let decision = plan.decide(self.current(&plan), now, self.stamp_next);
         let edges = self.commit(&plan, &types, &decision, &chunk);
-        let task = &mut self.tasks[sequence as usize];
+        let Some(task) = self.tasks.get_mut(&sequence) else {
+            return (0, 0);
+        };
         if is_purge {
             let is_last = chunk.operations.len() < budget.operations.max(1);
             task.progress.purged(count, edges, Vec::new(), is_last, now);
@@ -230,7 +241,9 @@ impl SourceState {
 
     /// Fails the next operation of the task at the head of the queue, untried; returns as [`SourceState::apply`].
     pub(super) fn fail_next(&mut self, sequence: u64, error: ErrorObject, now: Timestamp) -> (u64, u64) {
-        let task = &mut self.tasks[sequence as usize];
+        let Some(task) = self.tasks.get_mut(&sequence) else {
+            return (0, 0);
+        };
         if task.progress.kind == TaskKind::Purge {
             return (0, 0);
         }
@@ -240,7 +253,7 @@ impl SourceState {
 
     /// Takes the task at the head of the queue out of it where it has ended; the bytes that no longer wait.
     fn bytes_of_ended(&mut self, sequence: u64) -> u64 {
-        let task = &self.tasks[sequence as usize];
+        let task = &self.tasks[&sequence];
         if task.progress.ended() {
             self.queue.pop_front();
             return task.batch.bodies.len() as u64;
@@ -305,23 +318,26 @@ impl SourceState {
             (TaskKind::Purge, Some(target)) => TaskProgress::new_purge(id, target, self.stamp_next, now),
             _ => TaskProgress::new(id, target_type, batch.operations.len() as u64, now),
         };
-        self.tasks.push(TaskState {
+        let sequence = self.task_next;
+        self.task_next += 1;
+        let task = TaskState {
             progress,
             source: self.source.number,
-            sequence: self.tasks.len() as u64,
+            sequence,
             types,
             batch,
             decided: Vec::new(),
-        });
-        let last = self.tasks.len() - 1;
-        &mut self.tasks[last]
+            retry_of: None,
+        };
+        self.tasks.entry(sequence).or_insert(task)
     }
 }
 
 impl TaskState {
     pub(super) fn stored(&self) -> StoredTask {
         let types = Arc::clone(&self.types);
-        self.progress.stored(self.source, self.sequence, types)
+        let stored = self.progress.stored(self.source, self.sequence, types);
+        stored.retrying(self.retry_of)
     }
 
     /// Moves the cursor over operations that were decided at `now`.

@@ -34,6 +34,8 @@ pub mod records;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod relationships;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
+pub mod retention;
+#[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod sources;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod store;
@@ -273,7 +275,8 @@ macro_rules! behaviours {
                 tasks_are_listed_newest_first_with_every_page_size,
                 tasks_are_filtered,
                 a_task_is_found_by_its_id_in_its_source_alone,
-                tasks_stay_over_a_reopen;
+                tasks_stay_over_a_reopen,
+                a_retry_names_its_parent_wherever_it_is_read;
             operations:
                 operations_are_read_back_as_they_were_accepted,
                 what_failed_or_was_cancelled_is_kept_with_its_body,
@@ -290,6 +293,14 @@ macro_rules! behaviours {
                 receipts_of_writes_applied_at_once,
                 receipts_over_many_chunks_and_blocks,
                 receipts_of_a_source_that_is_gone_are_not_found;
+            retention:
+                tasks_that_ended_before_go_and_all_others_stay,
+                single_writes_and_bundles_go_whole_and_leave_nothing,
+                the_oldest_go_where_tasks_take_too_many_bytes,
+                that_a_task_was_removed_is_forgotten_in_time,
+                removing_a_task_goes_on_after_a_reopen,
+                edges_of_a_purge_that_was_removed_go_all_the_same,
+                a_source_takes_its_removed_tasks_along;
             terminology:
                 a_vocabulary_is_stored_replaced_and_deleted,
                 changes_of_vocabularies_are_judged_in_order_each_on_its_own,
@@ -329,10 +340,12 @@ pub fn see_that_all_are_listed(listed: &[(&str, &[&str])]) {
         ("idempotency", include_str!("idempotency.rs")),
         ("lanes", include_str!("lanes.rs")),
         ("meta", include_str!("meta.rs")),
+        ("operations", include_str!("operations.rs")),
         ("purges", include_str!("purges.rs")),
         ("receipts", include_str!("receipts.rs")),
         ("records", include_str!("records.rs")),
         ("relationships", include_str!("relationships.rs")),
+        ("retention", include_str!("retention.rs")),
         ("sources", include_str!("sources.rs")),
         ("store", include_str!("store.rs")),
         ("tasks", include_str!("tasks.rs")),

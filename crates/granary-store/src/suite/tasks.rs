@@ -221,3 +221,47 @@ pub async fn tasks_stay_over_a_reopen<F: Fixture>(fixture: &F) {
         "a new one is newer than the old ones"
     );
 }
+
+/// Accepts a request as a retry of a task.
+async fn accept_retry<S: Store>(world: &World<S>, parent: &StoredTask, ops: &[Op]) -> StoredTask {
+    let mut upload = world.upload(ops).await.expect("operations are spooled");
+    upload.set_retry_of(parent.task.id);
+    let accepted = upload.accept(world.revision, world.now()).await;
+    accepted.expect("a retry is accepted")
+}
+
+/// A request of which much is spooled.
+fn large() -> Vec<Op> {
+    let op = |at: u64| create("person", &format!("id-{at}"), 1).with_body(noise(200, at));
+    (0..2_000).map(op).collect()
+}
+
+pub async fn a_retry_names_its_parent_wherever_it_is_read<F: Fixture>(fixture: &F) {
+    let world = World::new(fixture.fresh().await).await;
+    let first = world.bulk(&[delete("person", "ann")]).await;
+    let small = accept_retry(&world, &first, &[delete("person", "ann")]).await;
+    let again = accept_retry(&world, &small, &large()).await;
+    let other = world.accept(&[delete("person", "bob")]).await;
+    let parents = [None, Some(first.task.id), Some(small.task.id), None];
+    let tasks = [&first, &small, &again, &other];
+    for (task, parent) in tasks.iter().zip(parents) {
+        assert_eq!(task.task.retry_of, parent, "as it was accepted");
+        assert_eq!(world.task(task).await.task.retry_of, parent, "while it waits");
+    }
+    let listed = list(&world, &TaskFilter::default(), 3).await;
+    let listed: Vec<_> = listed.iter().rev().map(|task| task.task.retry_of).collect();
+    assert_eq!(listed, parents);
+    world.cancel(&other).await.expect("a task is cancelled");
+    let cancelled = world.cancel(&again).await.expect("a retry is cancelled");
+    assert_eq!(cancelled.task.retry_of, parents[2]);
+    world.apply_all(WHOLE).await;
+    for (task, parent) in tasks.iter().zip(parents) {
+        let ended = world.task(task).await.task;
+        assert!(ended.completed_at.is_some());
+        assert_eq!(ended.retry_of, parent, "once it has ended");
+    }
+    let world = reopen_or_skip!(fixture, world, "retries over a reopen");
+    for (task, parent) in tasks.iter().zip(parents) {
+        assert_eq!(world.task(task).await.task.retry_of, parent, "after a reopen");
+    }
+}

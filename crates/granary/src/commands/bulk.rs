@@ -264,7 +264,7 @@ pub(crate) async fn send(
 }
 
 /// Tells why a request was rejected.
-async fn rejected(output: &mut Output, rejection: Rejection, name: &str) -> anyhow::Result<()> {
+pub(crate) async fn rejected(output: &mut Output, rejection: Rejection, name: &str) -> anyhow::Result<()> {
     let what = format!("{name}; nothing of it is stored");
     if output.json {
         output.status_bad("Rejected", what);

@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand, ValueEnum};
+use granary_client::api::bulk::{ReceiptsShown, RetryQuery};
 use granary_client::api::page::Page;
 use granary_client::api::tasks::{ReceiptsQuery, Task as Shown, TasksQuery};
-use granary_client::{Client, SourceClient};
+use granary_client::{BulkReply, Client, SourceClient};
 use granary_core::receipt::{Receipt, ReceiptStatus};
 use granary_core::task::{Outcome, TaskKind, TaskStatus};
 use granary_core::time::Timestamp;
 
-use super::InSource;
+use super::{InSource, bulk, switch};
 use crate::exit::Ended;
 use crate::output::{
     BAD, FAULTS_SHOWN, GOOD, NAME, Output, WARN, count, counted, elapsed, fault_lines, rate, styled, word,
@@ -36,6 +37,22 @@ pub(crate) enum Task {
         within: InSource,
         /// Its id
         task: String,
+    },
+    /// Try again what failed or was cancelled in a bulk task
+    ///
+    /// A new task carries it out, with the ids that the operations were given when they were accepted. They are checked
+    /// anew, by the definitions in force. Without --wait the id of the new task is the result.
+    #[command(
+        after_help = "Exit codes: 0 all well; 2 with --wait, some operations failed; 3 rejected; 1 anything else."
+    )]
+    Retry {
+        #[command(flatten)]
+        within: InSource,
+        /// The id of the task whose operations are tried again
+        task: String,
+        /// Wait until the new task has ended
+        #[arg(short, long, env = "GRANARY_WAIT", value_parser = switch())]
+        wait: bool,
     },
     /// Wait until a task has ended
     ///
@@ -121,6 +138,9 @@ impl Task {
                 }
                 Ok(Ended::Well)
             }
+            Self::Retry { within, task, wait } => {
+                retry(&client.source(within.source), &task, wait, output).await
+            }
             Self::Watch { within, task } => {
                 let source = client.source(within.source);
                 let ended = watch(&source, &task, &task).await?;
@@ -128,6 +148,32 @@ impl Task {
             }
         }
     }
+}
+
+async fn retry(source: &SourceClient, task: &str, wait: bool, output: &mut Output) -> anyhow::Result<Ended> {
+    let query = RetryQuery {
+        receipts: (!output.json).then_some(ReceiptsShown::Failures),
+    };
+    let name = format!("the retry of {task}");
+    let accepted = match source.retry_task(task, &query).await? {
+        BulkReply::Accepted(accepted) => accepted,
+        BulkReply::Rejected(rejection) => {
+            bulk::rejected(output, rejection, &name).await?;
+            return Ok(Ended::Rejected);
+        }
+        BulkReply::Valid(_) => anyhow::bail!("the server only checked {name}"),
+    };
+    let id = accepted.task_id.to_string();
+    output.status("Accepted", format_args!("{name} as {id}"));
+    if wait {
+        let ended = watch(source, &id, &name).await?;
+        return tell(output, source, &ended, &name).await;
+    }
+    match output.json {
+        true => output.json_line(&accepted)?,
+        false => output.line(&id)?,
+    }
+    Ok(Ended::Well)
 }
 
 impl List {
@@ -214,6 +260,9 @@ fn show(output: &mut Output, task: &Shown) -> anyhow::Result<()> {
     line("status", word(&task.status))?;
     if task.outcome.is_some() {
         line("outcome", coloured_outcome(task))?;
+    }
+    if let Some(parent) = task.retry_of {
+        line("retry of", parent.to_string())?;
     }
     line("operations", format!("{} in all", count(counts.total)))?;
     for (name, number) in [

@@ -133,3 +133,66 @@ fn a_reader_that_has_seen_enough_is_no_error() {
         (Some(0), String::new())
     );
 }
+
+#[test]
+fn what_failed_is_tried_again() {
+    let server = Server::start();
+    let id = task(&server, 3);
+    let retry = |more: &[&str], code: i32| {
+        server
+            .granary(&[&["task", "retry", &id, "--source", "library"][..], more].concat())
+            .ends(code)
+    };
+    // Its id is taken still.
+    let failed = retry(&["--wait"], 2);
+    assert!(
+        failed.stdout.contains("0 of 1 operation succeeded"),
+        "{}",
+        failed.stdout
+    );
+    assert!(
+        failed.stderr.contains("409 record with id 'b-0'"),
+        "{}",
+        failed.stderr
+    );
+    let accepted = retry(&["--json"], 0).json().remove(0);
+    let new = accepted["taskId"].as_str().expect("a task has an id");
+    let watched = server.granary(&["task", "watch", new, "--source", "library", "--json"]);
+    assert_eq!(watched.ends(2).json()[0]["retryOf"], *id);
+    let shown = server
+        .granary(&["task", "show", new, "--source", "library"])
+        .ends(0);
+    assert!(
+        shown.stdout.contains(&format!("retry of    {id}")),
+        "{}",
+        shown.stdout
+    );
+    let delete = r#"{"action":"DELETE","delete":{"type":"book","id":"b-0"}}"#;
+    server
+        .granary_fed(&["bulk", "-", "--source", "library", "--wait"], delete)
+        .ends(0);
+    let well = retry(&["--wait"], 0);
+    assert!(well.stdout.contains("COMPLETE  1 operation"), "{}", well.stdout);
+
+    // What does not conform any more is rejected.
+    let stricter = r#"{"properties":{"title":{"type":"symbol","rules":[{"min":2}]}}}"#;
+    let file = server.file("book.json", stricter);
+    server
+        .granary(&["profile", "apply", "-s", "library", "-f", &file])
+        .ends(0);
+    let rejected = retry(&[], 3);
+    assert!(
+        rejected.stderr.contains("Rejected the retry of"),
+        "{}",
+        rejected.stderr
+    );
+    assert!(
+        rejected.stderr.contains("1 operation is wrong"),
+        "{}",
+        rejected.stderr
+    );
+    assert_eq!(retry(&["--json"], 3).json()[0]["status"], "REJECTED");
+    server
+        .granary(&["task", "retry", new, "--source", "nowhere"])
+        .ends(1);
+}

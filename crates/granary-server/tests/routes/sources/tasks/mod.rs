@@ -1,6 +1,8 @@
 mod cancel;
 mod operations;
 mod receipts;
+mod retention;
+mod retry;
 
 use serde_json::json;
 
