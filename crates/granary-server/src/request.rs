@@ -143,6 +143,11 @@ pub(crate) fn body_type(headers: &HeaderMap, known: &[&'static str]) -> Result<&
         })
 }
 
+/// How long a body is as it is sent, where that is told.
+pub(crate) fn told_length(headers: &HeaderMap) -> Option<u64> {
+    header(headers, &CONTENT_LENGTH)?.parse().ok()
+}
+
 /// How long a body may stand still: it holds a place among the requests in flight meanwhile.
 const BODY_STILL_MAX: Duration = Duration::from_secs(60);
 
@@ -159,8 +164,7 @@ pub(crate) fn body_pieces(
         Some(_) => encoded_bytes_max(bytes_max),
     };
     let over_limit = || ErrorObject::over_limit("the body", limit, bytes_max);
-    let told = header(request.headers(), &CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-    if told.is_some_and(|length| length > sent_max) {
+    if told_length(request.headers()).is_some_and(|length| length > sent_max) {
         return Err(over_limit());
     }
     let sent = sent_pieces(request.into_body()).map_err(BodyError::BrokenOff);

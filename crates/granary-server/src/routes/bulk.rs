@@ -19,7 +19,7 @@ use crate::App;
 use crate::idempotency::{Idempotency, marked};
 use crate::prefer::Wait;
 use crate::reply::{Reply, json, raw_json, valid, with_header};
-use crate::request::{Asked, Path, body_pieces, body_type, existing, shortened};
+use crate::request::{Asked, Path, body_pieces, body_type, existing, shortened, told_length};
 use crate::routes::tasks;
 use crate::stream::paged;
 
@@ -104,6 +104,7 @@ async fn send(
         bulk::ReceiptsShown::Failures => ReceiptsShown::Failures,
     };
     let bytes_max = app.engine.limits().bulk_body_bytes;
+    let body_bytes = told_length(request.headers());
     let body = body_pieces(request, "bulkBodyBytes", bytes_max)?;
     let bulk = BulkRequest {
         source: source.clone(),
@@ -111,6 +112,7 @@ async fn send(
         format,
         validate_only: query.validate_only,
         receipts,
+        body_bytes,
         once: idempotency.once(&app.engine, media_type),
     };
     let (id, replayed) = match app.engine.bulk(bulk, body).await? {

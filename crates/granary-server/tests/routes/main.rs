@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod backpressure;
 mod bodies;
 mod catalog;
 mod codings;
