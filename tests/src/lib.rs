@@ -5,10 +5,12 @@ mod agree;
 pub mod cases;
 pub mod cluster;
 pub mod crash;
+mod http;
 mod model;
 pub mod power;
 mod register;
 mod requests;
 mod server;
 
+pub use http::http;
 pub use server::{Place, Server, Start, binary, on_postgres};

@@ -119,7 +119,7 @@ impl Load {
         }
         Ok(Self {
             nodes,
-            http: reqwest::Client::builder().no_proxy().build()?,
+            http: crate::http().no_proxy().build()?,
             seed,
             moment: AtomicU64::new(1),
             values: AtomicU64::new(1),

@@ -9,6 +9,7 @@ mod bodies;
 mod catalog;
 mod codings;
 mod conditions;
+mod connections;
 mod events;
 mod every_call;
 mod every_route;
