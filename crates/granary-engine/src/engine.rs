@@ -281,6 +281,11 @@ impl Engine {
         }
     }
 
+    /// True while all places among the requests in flight are taken.
+    pub fn is_crowded(&self) -> bool {
+        self.inner.in_flight.available_permits() == 0
+    }
+
     pub(crate) fn requests_in_flight(&self) -> u64 {
         let free = self.inner.in_flight.available_permits() as u64;
         self.inner.limits.requests_in_flight.saturating_sub(free)
