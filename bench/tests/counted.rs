@@ -190,6 +190,7 @@ async fn intake_and_apply(counted: &mut Counted, pieces: Vec<Bytes>) {
         format: BodyFormat::Json,
         validate_only: false,
         receipts: ReceiptsShown::All,
+        body_bytes: None,
         once: None,
     };
     let (region, written) = (Region::new(ALLOCATOR), written_bytes());

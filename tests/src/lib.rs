@@ -2,6 +2,7 @@
 //! power, the histories of clients, disks that fail, and the table of values.
 
 mod agree;
+mod calls;
 pub mod cases;
 pub mod cluster;
 pub mod crash;
@@ -14,4 +15,5 @@ mod register;
 mod requests;
 mod server;
 
+pub use http::http;
 pub use server::{Place, Server, Start, binary, on_postgres};

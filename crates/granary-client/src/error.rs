@@ -26,6 +26,22 @@ pub enum Error {
         /// What happened.
         why: String,
     },
+    /// Who answered is not known to be the server.
+    #[error(
+        "the certificate of {server} is not trusted: {why}; name the file of the one that it was issued by with --ca-file"
+    )]
+    Untrusted {
+        /// The server.
+        server: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The file does not say whom to trust.
+    #[error("{why}; name another file with --ca-file")]
+    BadAuthority {
+        /// What is wrong with it.
+        why: String,
+    },
     /// The connection ended before the answer did.
     #[error("the connection to {server} broke: {why}; what was sent may or may not have been taken")]
     Broken {
@@ -79,6 +95,7 @@ impl Error {
         let (server, why) = (shown(server), root(&error));
         match body_error(&error) {
             Some(error) => Self::Body(error),
+            None if is_untrusted(&error) => Self::Untrusted { server, why },
             None if error.is_connect() || error.is_timeout() => Self::Unreachable { server, why },
             None => Self::Broken { server, why },
         }
@@ -104,6 +121,22 @@ fn body_error(error: &reqwest::Error) -> Option<io::Error> {
         link = error.source();
     }
     None
+}
+
+/// True where the certificate of the server was refused.
+fn is_untrusted(error: &reqwest::Error) -> bool {
+    let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = link {
+        if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+            return true;
+        }
+        // What an error of I/O was made from is not its source.
+        link = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    false
 }
 
 /// An error with all its causes.

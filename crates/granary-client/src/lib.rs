@@ -23,7 +23,9 @@ mod reply;
 mod sources;
 mod tasks;
 mod terminology;
+mod tls;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use granary_core::access::ApiKey;
@@ -46,6 +48,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct ClientOptions {
     /// The key to show. Never printed, also not by `Debug`.
     pub api_key: Option<ApiKey>,
+    /// The file of the certificates, as PEM, that a server's must be issued by; else those that this machine trusts.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// A server to talk to. Cheap to clone; clones share their connections.
@@ -84,10 +88,15 @@ impl Client {
             why,
         };
         let url = Url::parse(server).map_err(|error| bad(error.to_string()))?;
-        if url.scheme() != "http" {
-            return Err(bad(format!("'{}' is not supported, only http is", url.scheme())));
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(bad(format!(
+                "'{}' is not supported, only http and https are",
+                url.scheme()
+            )));
         }
+        let tls = tls::config(url.scheme() == "https", options.ca_file.as_deref());
         let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls.map_err(|why| Error::BadAuthority { why })?)
             .connect_timeout(CONNECT_TIMEOUT)
             .user_agent(concat!("granary/", env!("CARGO_PKG_VERSION")));
         // A proxy named in the environment cannot reach this machine's own addresses.
@@ -223,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_server_that_cannot_be_spoken_to_is_named() {
-        for server in ["127.0.0.1:8080", "https://host", "mailto:a@b", ""] {
+        for server in ["127.0.0.1:8080", "ftp://host", "mailto:a@b", ""] {
             let error = Client::new(server).unwrap_err().to_string();
             assert!(error.contains("http://127.0.0.1:8080"), "{error}");
         }
@@ -235,6 +244,7 @@ mod tests {
         let key = ApiKey::from_parts(key, [7; 32]);
         let options = ClientOptions {
             api_key: Some(key.clone()),
+            ca_file: None,
         };
         let printed = format!("{options:?}");
         let client = Client::with("http://127.0.0.1:1", options).unwrap();

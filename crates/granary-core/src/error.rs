@@ -199,6 +199,10 @@ pub struct ErrorObject {
     /// How many faults there are, where `details` holds fewer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details_total: Option<u64>,
+    /// After how many seconds it may be sent again, where that was measured: the header `Retry-After` tells it, the body
+    /// does not.
+    #[serde(skip)]
+    pub retry_after: Option<u32>,
 }
 
 impl ErrorObject {
@@ -211,6 +215,7 @@ impl ErrorObject {
             message: message.into(),
             details: Vec::new(),
             details_total: None,
+            retry_after: None,
         }
     }
 
@@ -223,6 +228,12 @@ impl ErrorObject {
     /// The same with these faults in it.
     pub fn with_details(mut self, details: Vec<Detail>) -> Self {
         self.details = details;
+        self
+    }
+
+    /// The same, to be sent again after so many seconds.
+    pub fn with_retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
         self
     }
 

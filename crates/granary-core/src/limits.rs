@@ -75,6 +75,7 @@ limits! {
     detailed_failures, "detailedFailures", 100_000, "Failures of a rejected request that carry their details.";
     list_limit, "listLimit", 1_000, "The largest `limit` of a list.";
     wait_seconds, "waitSeconds", 60, "The longest `Prefer: wait`, in seconds.";
+    waits, "waits", 1_024, "Calls that wait for the end of a task at once; more are answered as if they did not ask for it.";
     event_streams, "eventStreams", 1_000, "Streams of events that are open at once.";
     idempotency_key_hours, "idempotencyKeyHours", 24, "How long an idempotency key is kept, in hours.";
     single_task_retention_hours, "singleTaskRetentionHours", 24, "How long tasks of single writes and bundles are kept, in hours.";

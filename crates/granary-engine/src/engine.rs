@@ -1,5 +1,6 @@
 //! The engine: what the parts of it share, and its start and end.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,12 +18,13 @@ use tracing::error;
 
 use crate::clock::Clock;
 use crate::codes::KeptCodes;
+use crate::disk::Disk;
+use crate::drain::Drain;
 use crate::error::{error_object, internal, unavailable};
 use crate::figures::Counters;
 use crate::lanes::Lanes;
 use crate::once::NamesInFlight;
 use crate::schemas::{CompiledSchema, Schemas, compile};
-use crate::wait::WAITS_MAX;
 
 /// How often a write is tried again because the definitions changed under it.
 pub(crate) const CHANGED_TRIES_MAX: u32 = 10;
@@ -47,6 +49,8 @@ pub struct EngineOptions {
     pub poll_every: Duration,
     /// Where the failures of rejected requests go while they are being answered. Nothing is left there.
     pub scratch_dir: PathBuf,
+    /// The disk that requests are spooled to, where it is one of this machine.
+    pub disk: Option<Disk>,
 }
 
 impl Default for EngineOptions {
@@ -60,14 +64,27 @@ impl Default for EngineOptions {
             chunk_time: Duration::from_millis(20),
             poll_every: Duration::from_secs(1),
             scratch_dir: std::env::temp_dir(),
+            disk: None,
         }
     }
 }
 
 /// A place among the requests in flight (limit `requestsInFlight`), given back when it is dropped.
-#[derive(Debug)]
 pub struct InFlight {
+    inner: Arc<Inner>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl fmt::Debug for InFlight {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("InFlight").finish_non_exhaustive()
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.inner.drain.place_freed(self.inner.clock.monotonic());
+    }
 }
 
 /// The engine. Cheap to clone: every clone is the same one.
@@ -88,6 +105,7 @@ pub(crate) struct Inner {
     pub(crate) deleted: Notify,
     pub(crate) names: NamesInFlight,
     pub(crate) counters: Counters,
+    pub(crate) drain: Drain,
     /// Places for those who wait for the end of a task.
     pub(crate) waits: Semaphore,
     /// Places for those who watch tasks.
@@ -126,6 +144,34 @@ impl Inner {
         let spooled = self.store.spooled_bytes().await.map_err(error_object)?;
         Ok(spooled + self.scratch_bytes())
     }
+
+    /// Refuses so many more bytes beside those that are taken, where all together would be over the limit `spoolBytes`,
+    /// or over what the disk has room for. What is told may take less once it is packed, so that one that is alone is
+    /// tried.
+    pub(crate) async fn admit_bytes(&self, wanted: u64) -> Result<(), ErrorObject> {
+        let taken = self.taken_bytes().await?;
+        let limit = self.limits.spool_bytes;
+        let disk = self.options.disk.as_ref();
+        let of_disk = disk
+            .and_then(|disk| disk.bytes_max(taken))
+            .filter(|max| *max < limit);
+        let max = of_disk.unwrap_or(limit);
+        if taken.saturating_add(wanted) <= max || (taken == 0 && max > 0) {
+            return Ok(());
+        }
+        let message = match of_disk {
+            Some(max) => format!(
+                "the disk has room for {max} bytes of spooled requests and answers, which take {taken}; make room on \
+                 it, or send the request again later"
+            ),
+            None => format!(
+                "spooled requests and answers take {taken} bytes, and with this one more than the limit spoolBytes of \
+                 {limit}; send the request again later"
+            ),
+        };
+        let refusal = ErrorObject::new(ErrorType::ResourceExhausted, message);
+        Err(self.until_room(wanted, max, refusal).await)
+    }
 }
 
 impl Engine {
@@ -145,6 +191,7 @@ impl Engine {
             checks: Semaphore::new(options.checks.max(1)),
             scratch_bytes: Arc::default(),
             in_flight: Arc::new(places(limits.requests_in_flight)),
+            waits: places(limits.waits),
             watches: Arc::new(places(limits.event_streams)),
             store,
             clock,
@@ -154,7 +201,7 @@ impl Engine {
             deleted: Notify::new(),
             names: NamesInFlight::default(),
             counters: Counters::default(),
-            waits: Semaphore::new(WAITS_MAX),
+            drain: Drain::default(),
             writes: TaskTracker::new(),
             stop: CancellationToken::new(),
             workers: TaskTracker::new(),
@@ -224,15 +271,24 @@ impl Engine {
             return Err(unavailable("the server was stopping; send the request again"));
         }
         match Arc::clone(&self.inner.in_flight).try_acquire_owned() {
-            Ok(permit) => Ok(InFlight { _permit: permit }),
-            Err(_) => Err(ErrorObject::new(
-                ErrorType::ResourceExhausted,
-                format!(
+            Ok(permit) => Ok(InFlight {
+                inner: Arc::clone(&self.inner),
+                _permit: permit,
+            }),
+            Err(_) => {
+                let message = format!(
                     "{} requests are in flight, which is the limit requestsInFlight; send the request again later",
                     self.inner.limits.requests_in_flight
-                ),
-            )),
+                );
+                let seconds = self.inner.drain.until_place(self.inner.clock.monotonic());
+                Err(ErrorObject::new(ErrorType::ResourceExhausted, message).with_retry_after(seconds))
+            }
         }
+    }
+
+    /// True while all places among the requests in flight are taken.
+    pub fn is_crowded(&self) -> bool {
+        self.inner.in_flight.available_permits() == 0
     }
 
     pub(crate) fn requests_in_flight(&self) -> u64 {

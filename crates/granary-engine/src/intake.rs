@@ -65,6 +65,8 @@ pub struct BulkRequest {
     pub validate_only: bool,
     /// Which receipts the answer shows if it is rejected.
     pub receipts: ReceiptsShown,
+    /// How long its body is as it is sent, where that is told.
+    pub body_bytes: Option<u64>,
     /// Where it is to be carried out once. One that is checked only leaves nothing, and may be sent as often as one likes.
     pub once: Option<Once>,
 }
@@ -156,19 +158,27 @@ impl Engine {
         let upload = if request.validate_only {
             None
         } else {
+            self.inner.admit_bytes(request.body_bytes.unwrap_or(0)).await?;
             let id = task_id(TaskKind::Bulk, now);
             let types = Arc::clone(&schema.types);
             let begun = self.inner.store.begin_upload(source, id, request.target, types);
-            let mut upload = begun.await.map_err(error_object)?;
-            if let Origin::Task { id, .. } = &origin {
-                upload.set_retry_of(*id);
+            match begun.await {
+                Ok(mut upload) => {
+                    if let Origin::Task { id, .. } = &origin {
+                        upload.set_retry_of(*id);
+                    }
+                    Some(upload)
+                }
+                Err(failure) => {
+                    return Err(self.inner.with_time_of_task(source, error_object(failure)).await);
+                }
             }
-            Some(upload)
         };
         let revision = schema.revision;
         let parts = (splitter, schema, vocabularies, upload);
         let mut reading = Reading::new(&self.inner, &request, origin, parts, now);
         reading.once = request.once.filter(|_| !request.validate_only);
+        reading.body_bytes = request.body_bytes;
         reading.read(pin!(body)).await?;
         let once = reading.once.take();
         match reading.finish().await? {
@@ -176,7 +186,7 @@ impl Engine {
             Read::Right { upload: None, count } => Ok(Intake::Valid { count }),
             Read::Right {
                 upload: Some(upload), ..
-            } => self.accept(upload, revision, once, name).await,
+            } => self.accept(source, upload, revision, once, name).await,
         }
     }
 
@@ -210,6 +220,7 @@ impl Engine {
     /// Makes the request a task. Runs to its end even if nobody waits for it.
     async fn accept(
         &self,
+        source: &Source,
         mut upload: Box<dyn Upload>,
         revision: u64,
         once: Option<Once>,
@@ -218,7 +229,7 @@ impl Engine {
         if let Some(once) = &once {
             upload.set_idempotent(once.to_keep(ACCEPTED, self.answers_kept_since()));
         }
-        let inner = Arc::clone(&self.inner);
+        let (inner, source) = (Arc::clone(&self.inner), source.clone());
         self.to_its_end(async move {
             let _name = name;
             match upload.accept(revision, inner.clock.now()).await {
@@ -226,7 +237,10 @@ impl Engine {
                     inner.accepted.notify_waiters();
                     Ok(Intake::Accepted(Box::new(task)))
                 }
-                Err(failure) => Ok(Intake::Replayed(found_answered(failure, once.as_ref())?.task_id)),
+                Err(failure) => match found_answered(failure, once.as_ref()) {
+                    Ok(answer) => Ok(Intake::Replayed(answer.task_id)),
+                    Err(error) => Err(inner.with_time_of_task(&source, error).await),
+                },
             }
         })
         .await
@@ -249,7 +263,16 @@ struct Reading {
     not_json: Option<SplitError>,
     /// Takes in what is read, where it is wanted.
     once: Option<Once>,
+    /// How long the body is as it is sent, where that is told,
+    body_bytes: Option<u64>,
+    /// and how much of it was read, decoded.
+    read_bytes: u64,
+    /// The same when the room on the disk was looked at last.
+    room_at: u64,
 }
+
+/// How often the room on the disk is looked at while a body is read, in bytes of it.
+const ROOM_LOOK_BYTES: u64 = 16_000_000;
 
 /// Where checked runs go.
 enum Spool {
@@ -258,21 +281,6 @@ enum Spool {
     Ready(Box<dyn Upload>),
     /// A run is being written, while the next are read and checked.
     Busy(JoinHandle<(Box<dyn Upload>, granary_store::Result<()>)>),
-}
-
-impl Spool {
-    /// The upload once it has written what it was given; `None` where there is none.
-    async fn ready(self) -> Result<Option<Box<dyn Upload>>, ErrorObject> {
-        match self {
-            Self::Off => Ok(None),
-            Self::Ready(upload) => Ok(Some(upload)),
-            Self::Busy(writing) => {
-                let (upload, outcome) = writing.await.map_err(|_| internal())?;
-                outcome.map_err(error_object)?;
-                Ok(Some(upload))
-            }
-        }
-    }
 }
 
 /// A request that was read whole.
@@ -327,6 +335,9 @@ impl Reading {
             split_error: None,
             not_json: None,
             once: None,
+            body_bytes: None,
+            read_bytes: 0,
+            room_at: 0,
         }
     }
 
@@ -336,7 +347,6 @@ impl Reading {
         mut body: Pin<&mut (impl Stream<Item = Result<Bytes, BodyError>> + Send)>,
     ) -> Result<(), ErrorObject> {
         let max = self.origin.bounded(self.checks.inner.limits.bulk_body_bytes);
-        let mut count = 0;
         while let Some(piece) = body.next().await {
             let piece = match piece {
                 Ok(piece) => piece,
@@ -354,8 +364,8 @@ impl Reading {
                     break;
                 }
             };
-            count += piece.len() as u64;
-            if count > max {
+            self.read_bytes += piece.len() as u64;
+            if self.read_bytes > max {
                 let what = "the body of the bulk request";
                 return Err(ErrorObject::over_limit(what, "bulkBodyBytes", max));
             }
@@ -363,6 +373,10 @@ impl Reading {
                 once.feed(&piece);
             }
             self.split(&piece).await?;
+            if self.read_bytes - self.room_at > ROOM_LOOK_BYTES && !matches!(self.spool, Spool::Off) {
+                self.room_at = self.read_bytes;
+                self.checks.inner.admit_bytes(0).await?;
+            }
             while self.in_flight.front().is_some_and(JoinHandle::is_finished) {
                 self.take_next().await?;
             }
@@ -410,7 +424,7 @@ impl Reading {
         for (index, error) in checked.failures {
             self.fail(index, error).await?;
         }
-        let upload = std::mem::replace(&mut self.spool, Spool::Off).ready().await?;
+        let upload = self.written().await?;
         match (checked.batch, upload) {
             (Some(batch), Some(mut upload)) => {
                 self.spool = Spool::Busy(tokio::spawn(async move {
@@ -436,17 +450,32 @@ impl Reading {
     async fn fail(&mut self, index: u64, error: ErrorObject) -> Result<(), ErrorObject> {
         let inner = &self.checks.inner;
         let to_disk = self.failures.push(index, error).await.map_err(scratch_failed)?;
-        if to_disk && inner.taken_bytes().await? > inner.limits.spool_bytes {
-            return Err(ErrorObject::new(
-                ErrorType::ResourceExhausted,
-                format!(
-                    "spooled requests and answers took more than the limit spoolBytes of {}; send the request \
-                     again later",
-                    inner.limits.spool_bytes
-                ),
-            ));
+        if to_disk {
+            inner.admit_bytes(0).await?;
         }
         Ok(())
+    }
+
+    /// The upload once it has written what it was given; `None` where there is none. Where there was no room for that, the
+    /// refusal tells after which time there is some for all that was told.
+    async fn written(&mut self) -> Result<Option<Box<dyn Upload>>, ErrorObject> {
+        let (upload, outcome) = match std::mem::replace(&mut self.spool, Spool::Off) {
+            Spool::Off => return Ok(None),
+            Spool::Ready(upload) => return Ok(Some(upload)),
+            Spool::Busy(writing) => writing.await.map_err(|_| internal())?,
+        };
+        let Err(failure) = outcome else {
+            return Ok(Some(upload));
+        };
+        let refusal = error_object(failure);
+        if refusal.error_type != ErrorType::ResourceExhausted {
+            return Err(refusal);
+        }
+        let inner = Arc::clone(&self.checks.inner);
+        let rest = self.body_bytes.unwrap_or(0).saturating_sub(self.read_bytes);
+        // It counts as spooled until it is dropped.
+        let _counted = upload;
+        Err(inner.until_room(rest, inner.limits.spool_bytes, refusal).await)
     }
 
     /// The body has ended: checks what is left of it and sums up.
@@ -476,7 +505,7 @@ impl Reading {
             self.splitter.faults()
         };
         if error.is_none() && self.failures.count() == 0 {
-            let upload = self.spool.ready().await?;
+            let upload = self.written().await?;
             return Ok(Read::Right { upload, count });
         }
         let rejection = self.failures.reject(error, count, self.shown);

@@ -194,8 +194,10 @@ impl Lanes {
             let began = clock.monotonic();
             match self.apply(&lane, budget).await {
                 Ok(Step::Applied(count)) => {
-                    let took = clock.monotonic() - began;
+                    let ended = clock.monotonic();
+                    let took = ended - began;
                     self.inner.counters.chunk(count, took);
+                    self.inner.drain.applied(ended, source, count);
                     self.applied(&lane, count);
                     suspected = suspected.saturating_sub(count);
                     let whole = careful == 0 && !one_by_one;

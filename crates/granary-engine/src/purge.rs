@@ -75,11 +75,10 @@ impl Engine {
                     });
                 }
                 Err(StoreError::DefinitionsChanged) => {}
-                Err(failure) => {
-                    return self
-                        .purging(&source, found_answered(failure, once.as_ref())?)
-                        .await;
-                }
+                Err(failure) => match found_answered(failure, once.as_ref()) {
+                    Ok(answer) => return self.purging(&source, answer).await,
+                    Err(error) => return Err(self.inner.with_time_of_task(&source, error).await),
+                },
             }
         }
         Err(error_object(StoreError::DefinitionsChanged))

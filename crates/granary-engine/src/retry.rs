@@ -126,6 +126,7 @@ impl Engine {
             source: request.source,
             target,
             format: BodyFormat::Ndjson,
+            body_bytes: None,
             validate_only: false,
             receipts: request.receipts,
             once: request.once,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use granary_core::check::Rejection as Wrong;
-use granary_core::error::{ErrorObject, ErrorType};
+use granary_core::error::ErrorObject;
 use granary_core::keys::{ConceptCode, Key};
 use granary_core::limits::Limits;
 use granary_core::operation::Action;
@@ -338,13 +338,8 @@ impl<T: Send + 'static> Reading<T> {
 
     async fn fail(&mut self, index: u64, error: ErrorObject) -> Result<(), ErrorObject> {
         let to_disk = self.failures.push(index, error).await.map_err(scratch_failed)?;
-        let limit = self.inner.limits.spool_bytes;
-        if to_disk && self.inner.taken_bytes().await? > limit {
-            let message = format!(
-                "spooled requests and answers took more than the limit spoolBytes of {limit}; send the request \
-                 again later"
-            );
-            return Err(ErrorObject::new(ErrorType::ResourceExhausted, message));
+        if to_disk {
+            self.inner.admit_bytes(0).await?;
         }
         Ok(())
     }

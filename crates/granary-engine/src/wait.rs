@@ -11,8 +11,6 @@ use tokio::time::{Instant, sleep_until};
 use crate::engine::Engine;
 use crate::error::error_object;
 
-/// So many wait for an end at once; more are answered at once, for waiting is a wish.
-pub(crate) const WAITS_MAX: usize = 1_024;
 /// The first look comes after this, each next one after twice as long, to the longest pause.
 const LOOK_FIRST: Duration = Duration::from_millis(5);
 const LOOK_MAX: Duration = Duration::from_millis(250);
@@ -24,7 +22,7 @@ pub struct WatchPlace {
 }
 
 impl Engine {
-    /// A task once it has ended; as it is when the time is over, or too many wait.
+    /// A task once it has ended; as it is when the time is over, or too many wait (limit `waits`), for waiting is a wish.
     pub async fn waited_for(
         &self,
         source: &Source,

@@ -79,6 +79,8 @@ async fn each_call(State(app): State<Arc<App>>, request: Request, next: Next) ->
         (Err(error), _) | (Ok(_), Some(error)) => Failure(error).into_response(),
         (Ok(caller), None) => {
             request.extensions_mut().insert(caller.clone());
+            // Whoever reads its body asks whether others wait.
+            request.extensions_mut().insert(app.engine.clone());
             carried_out(caller, &id, route.as_deref(), request, next).await
         }
     };

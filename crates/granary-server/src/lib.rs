@@ -6,6 +6,7 @@
 mod access;
 mod coding;
 mod conditions;
+mod connections;
 mod cursor;
 mod idempotency;
 mod layers;
@@ -17,6 +18,7 @@ mod reply;
 mod request;
 mod routes;
 mod stream;
+mod tls;
 
 use std::io;
 use std::sync::Arc;
@@ -25,9 +27,9 @@ use std::time::Duration;
 pub use access::AccessOptions;
 use axum::Router;
 pub use axum::http::HeaderValue;
-use axum::serve::ListenerExt;
+pub use connections::Listening;
 use granary_engine::Engine;
-use tokio::net::TcpListener;
+pub use tls::{Tls, TlsError};
 use tokio_util::sync::CancellationToken;
 
 /// What every handler is given.
@@ -79,14 +81,15 @@ const USES_WRITTEN_WITHIN: Duration = Duration::from_secs(2);
 /// Where it listens on this machine alone, and the store has never had an API key, whoever is on this machine is served;
 /// anywhere else nobody without a key.
 pub async fn serve(
-    listener: TcpListener,
+    listening: impl Into<Listening>,
     engine: Engine,
     calls: Calls,
     access: AccessOptions,
     stop: Stop,
 ) -> io::Result<()> {
     let now = stop.now.clone();
-    let this_machine = listener.local_addr()?.ip().is_loopback();
+    let listening = listening.into();
+    let this_machine = listening.local_addr()?.ip().is_loopback();
     let access = Arc::new(access::Access::new(access, this_machine));
     access.look(engine.store().access()).await;
     let app = App {
@@ -96,23 +99,14 @@ pub async fn serve(
         stop,
         metrics: metrics::Metrics::default(),
     };
-    let stopping = now.clone();
-    // An answer of several pieces must not wait for the client to acknowledge the first.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its delay");
-        }
-    });
-    let serving = axum::serve(listener, router(app))
-        .with_graceful_shutdown(async move { stopping.cancelled().await })
-        .into_future();
+    let serving = listening.serve(router(app), now.clone());
     let out_of_time = async move {
         now.cancelled().await;
         tokio::time::sleep(DRAIN_MAX).await;
     };
     let keys = engine.store().access();
     let outcome = tokio::select! {
-        outcome = serving => outcome,
+        () = serving => Ok(()),
         () = out_of_time => {
             tracing::warn!("stopped with calls still under way");
             Ok(())

@@ -21,8 +21,8 @@ impl From<ErrorObject> for Failure {
     }
 }
 
-/// When a client that was sent away may come back, in seconds.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+/// When a client that was sent away may come back, in seconds, where what it waits for is not measured.
+const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// How a client that was not let in is to say who it is.
 const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="granary""#);
@@ -35,7 +35,10 @@ impl IntoResponse for Failure {
             self.0.error_type,
             ErrorType::ResourceExhausted | ErrorType::Unavailable
         ) {
-            response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+            let seconds = self.0.retry_after.unwrap_or(RETRY_AFTER_SECONDS);
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.0.error_type == ErrorType::Unauthenticated {
             response.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);

@@ -3,20 +3,21 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{self, FromRequestParts, Query, Request};
 use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use bytes::{Bytes, BytesMut};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use granary_api::{JSON, NDJSON};
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::json::without_byte_order_mark;
 use granary_core::keys::Key;
 use granary_core::limits::Limits;
-use granary_engine::BodyError;
+use granary_engine::{BodyError, Engine};
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout};
 
 use crate::coding::{coding_of, decoded, encoded_bytes_max};
 use crate::reply::Failure;
@@ -143,6 +144,11 @@ pub(crate) fn body_type(headers: &HeaderMap, known: &[&'static str]) -> Result<&
         })
 }
 
+/// How long a body is as it is sent, where that is told.
+pub(crate) fn told_length(headers: &HeaderMap) -> Option<u64> {
+    header(headers, &CONTENT_LENGTH)?.parse().ok()
+}
+
 /// How long a body may stand still: it holds a place among the requests in flight meanwhile.
 const BODY_STILL_MAX: Duration = Duration::from_secs(60);
 
@@ -159,34 +165,89 @@ pub(crate) fn body_pieces(
         Some(_) => encoded_bytes_max(bytes_max),
     };
     let over_limit = || ErrorObject::over_limit("the body", limit, bytes_max);
-    let told = header(request.headers(), &CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-    if told.is_some_and(|length| length > sent_max) {
+    if told_length(request.headers()).is_some_and(|length| length > sent_max) {
         return Err(over_limit());
     }
-    let sent = sent_pieces(request.into_body()).map_err(BodyError::BrokenOff);
+    let engine = request.extensions().get::<Engine>().cloned();
+    let is_crowded = move || engine.as_ref().is_some_and(Engine::is_crowded);
+    let sent = sent_pieces(request.into_body(), is_crowded);
     Ok(match coding {
         None => sent.left_stream(),
         Some(coding) => decoded(coding, sent, sent_max, over_limit()).right_stream(),
     })
 }
 
-/// The pieces of a body as they come, or why it breaks off, in words that name nothing of the inside.
-fn sent_pieces(body: Body) -> impl Stream<Item = Result<Bytes, String>> + Send + use<> {
-    stream::unfold(Some(body.into_data_stream()), |pieces| async {
-        let mut pieces = pieces?;
-        match tokio::time::timeout(BODY_STILL_MAX, pieces.next()).await {
-            Ok(Some(Ok(piece))) => Some((Ok(piece), Some(pieces))),
-            Ok(Some(Err(error))) => {
-                tracing::debug!(%error, "a body broke off");
-                let why = "the connection ended, or what was sent does not have the length that was told";
-                Some((Err(why.to_owned()), None))
+/// While others wait for a place among the requests in flight, a body must bring so many bytes
+const CROWDED_BYTES_MIN: usize = 5_000;
+/// for each so long that it is waited for: clients that are slow, or mean no good, do not keep the places from all others.
+const CROWDED_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// A body on its way in.
+struct Sent<C> {
+    pieces: BodyDataStream,
+    is_crowded: C,
+    /// How long it was waited for since it was looked at how slow it is,
+    waited: Duration,
+    /// and what came meanwhile.
+    came: usize,
+}
+
+impl<C: Fn() -> bool> Sent<C> {
+    /// The next piece, or why there is none.
+    async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
+        let mut still = Duration::ZERO;
+        loop {
+            let began = Instant::now();
+            let next = timeout(CROWDED_WAIT_MAX.saturating_sub(self.waited), self.pieces.next()).await;
+            let waited = began.elapsed();
+            (self.waited, still) = (self.waited + waited, still + waited);
+            if let Ok(Some(Ok(piece))) = &next {
+                self.came += piece.len();
             }
-            Ok(None) => None,
-            Err(_) => {
-                let why = format!("nothing came for {} s", BODY_STILL_MAX.as_secs());
-                Some((Err(why), None))
+            if self.waited >= CROWDED_WAIT_MAX {
+                if self.came < CROWDED_BYTES_MIN && (self.is_crowded)() {
+                    return Some(Err(BodyError::Refused(ErrorObject::new(
+                        ErrorType::ResourceExhausted,
+                        "the body came so slowly that its place among the requests in flight went to others; send the \
+                         request again later",
+                    ))));
+                }
+                (self.waited, self.came) = (Duration::ZERO, 0);
             }
+            return match next {
+                Ok(Some(Ok(piece))) => Some(Ok(piece)),
+                Ok(Some(Err(error))) => {
+                    tracing::debug!(%error, "a body broke off");
+                    let why = "the connection ended, or what was sent does not have the length that was told";
+                    Some(Err(BodyError::BrokenOff(why.to_owned())))
+                }
+                Ok(None) => None,
+                Err(_) if still < BODY_STILL_MAX => continue,
+                Err(_) => {
+                    let why = format!("nothing came for {} s", BODY_STILL_MAX.as_secs());
+                    Some(Err(BodyError::BrokenOff(why)))
+                }
+            };
         }
+    }
+}
+
+/// The pieces of a body as they come, or why it breaks off, in words that name nothing of the inside.
+fn sent_pieces<C: Fn() -> bool + Send>(
+    body: Body,
+    is_crowded: C,
+) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + use<C> {
+    let sent = Sent {
+        pieces: body.into_data_stream(),
+        is_crowded,
+        waited: Duration::ZERO,
+        came: 0,
+    };
+    stream::unfold(Some(sent), |sent| async {
+        let mut sent = sent?;
+        let piece = sent.next().await?;
+        let goes_on = piece.is_ok();
+        Some((piece, goes_on.then_some(sent)))
     })
 }
 
@@ -241,18 +302,57 @@ mod tests {
             tokio::time::sleep(BODY_STILL_MAX * n / 2).await;
             Some((Ok::<_, io::Error>(Bytes::from_static(b"x")), n + 1))
         });
-        let pieces: Vec<_> = sent_pieces(Body::from_stream(slow)).collect().await;
+        let pieces: Vec<_> = sent_pieces(Body::from_stream(slow), || false).collect().await;
         // It waited for nothing, for half of it, and for all of it or longer.
         let (last, before) = pieces.split_last().unwrap();
         assert!(before.len() >= 2 && before.iter().all(Result::is_ok));
-        assert_eq!(last.as_ref().unwrap_err(), "nothing came for 60 s");
+        assert!(told(last).ends_with("nothing came for 60 s"), "{}", told(last));
+    }
+
+    fn told(piece: &Result<Bytes, BodyError>) -> String {
+        piece.as_ref().unwrap_err().to_string()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_body_gives_its_place_up_only_where_others_wait_for_it() {
+        // A thousand bytes a second, and a little less.
+        for (bytes, crowded, is_cut) in [
+            (1_000, true, false),
+            (990, true, true),
+            (990, false, false),
+            (0, true, true),
+        ] {
+            let trickle = stream::iter(0..30).then(move |_| async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Ok::<_, io::Error>(Bytes::from(vec![b'x'; bytes]))
+            });
+            let began = Instant::now();
+            let sent = sent_pieces(Body::from_stream(trickle), move || crowded);
+            let pieces: Vec<_> = sent.collect().await;
+            let cut = pieces.iter().find(|piece| piece.is_err());
+            assert_eq!(cut.is_some(), is_cut, "{bytes} {crowded}");
+            if let Some(cut) = cut {
+                assert!(matches!(cut, Err(BodyError::Refused(error)) if error.code == 429));
+                assert!(began.elapsed() < CROWDED_WAIT_MAX * 2);
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_is_not_slow_because_its_reader_is() {
+        let quick = stream::iter((0..30).map(|_| Ok::<_, io::Error>(Bytes::from_static(b"x"))));
+        let mut sent = pin!(sent_pieces(Body::from_stream(quick), || true));
+        while let Some(piece) = sent.next().await {
+            piece.unwrap();
+            tokio::time::sleep(CROWDED_WAIT_MAX).await;
+        }
     }
 
     #[tokio::test]
     async fn a_body_that_breaks_off_says_so_without_the_inside() {
         let broken = stream::iter([Ok(Bytes::from_static(b"x")), Err(io::Error::other("the inside"))]);
-        let pieces: Vec<_> = sent_pieces(Body::from_stream(broken)).collect().await;
+        let pieces: Vec<_> = sent_pieces(Body::from_stream(broken), || true).collect().await;
         assert_eq!(pieces.len(), 2);
-        assert!(!pieces[1].as_ref().unwrap_err().contains("inside"));
+        assert!(!told(&pieces[1]).contains("inside"));
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use granary_store::Lane;
+use granary_store::{Lane, Result, Source};
 
+use crate::catalog::SourceState;
 use crate::{Inner, lock};
 
 /// Lanes by the number of their source.
@@ -26,6 +27,30 @@ impl LaneTable {
 }
 
 impl Inner {
+    /// Operations that are not decided: those of the task at the head of a lane, or those of all lanes.
+    pub(crate) fn operations_waiting(&self, next_of: Option<&Source>) -> Result<u64> {
+        if let Some(source) = next_of {
+            return self.undecided(self.state_of(source)?.as_ref(), 1);
+        }
+        let states: Vec<_> = self.sources().values().cloned().collect();
+        let each = states.iter().map(|state| self.undecided(state, usize::MAX));
+        each.sum()
+    }
+
+    /// The same of so many tasks of one lane.
+    fn undecided(&self, state: &SourceState, tasks_max: usize) -> Result<u64> {
+        let (queue, latest) = {
+            let writer = lock(&state.writer);
+            let queue: Vec<u64> = writer.queue.iter().copied().take(tasks_max).collect();
+            (queue, self.db.snapshot())
+        };
+        let each = queue.into_iter().map(|sequence| {
+            let task = self.task_row(&latest, &state.lane_task(sequence))?;
+            Ok(task.undecided())
+        });
+        each.sum()
+    }
+
     pub(crate) fn claim_lane(&self) -> Option<Lane> {
         // Held throughout: a lane that is woken between being taken and being held would be ready and held.
         let mut lanes = lock(&self.lanes);

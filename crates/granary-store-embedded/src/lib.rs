@@ -500,6 +500,12 @@ impl Store for EmbeddedStore {
         Ok(self.inner.spooled.load(Ordering::Relaxed))
     }
 
+    async fn operations_waiting(&self, next_of: Option<&Source>) -> Result<u64> {
+        let next_of = next_of.cloned();
+        self.run(move |inner| inner.operations_waiting(next_of.as_ref()))
+            .await
+    }
+
     fn figures(&self) -> Vec<Figure> {
         self.inner.figures()
     }

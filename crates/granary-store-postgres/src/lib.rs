@@ -484,6 +484,10 @@ impl Store for PostgresStore {
         self.inner.spooled_bytes().await
     }
 
+    async fn operations_waiting(&self, next_of: Option<&Source>) -> Result<u64> {
+        self.inner.operations_waiting(next_of).await
+    }
+
     fn figures(&self) -> Vec<Figure> {
         let pool = self.inner.pool.status();
         let gauge = |name, help, value: usize| Figure::gauge(name, help, value as f64);

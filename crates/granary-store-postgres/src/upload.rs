@@ -376,6 +376,27 @@ impl Inner {
         .await
     }
 
+    pub(crate) async fn operations_waiting(&self, next_of: Option<&Source>) -> Result<u64> {
+        self.transact(Rules::SOON, |session: Arc<Session>| async move {
+            let row = match next_of {
+                Some(source) => {
+                    see_source(&session, source).await?;
+                    let sql = "SELECT total - cursor FROM granary.task WHERE bucket = $1 AND source = $2 \
+                               AND completed_at IS NULL ORDER BY sequence LIMIT 1";
+                    let of = params![bucket_of(source.number), int4(source.number)];
+                    session.query_opt(sql, of).await?
+                }
+                None => {
+                    let sql = "SELECT coalesce(sum(total - cursor), 0)::int8 FROM granary.task \
+                               WHERE completed_at IS NULL";
+                    session.query_opt(sql, params![]).await?
+                }
+            };
+            Ok(row.map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
+        })
+        .await
+    }
+
     /// Marks the uploads that were dropped on this node: from here on they count no more.
     async fn abandon(&self) {
         let _marking = self.clearing.lock().await;

@@ -407,6 +407,10 @@ pub trait Store: Send + Sync + 'static {
     /// Bytes that are spooled: uploads under way and tasks that have not ended.
     async fn spooled_bytes(&self) -> Result<u64>;
 
+    /// Operations that are not decided yet: those of the task of this source that is next, or those of all tasks that
+    /// have not ended. What a purge will delete is not known, and counts as none.
+    async fn operations_waiting(&self, next_of: Option<&Source>) -> Result<u64>;
+
     /// What the store tells of itself to whoever watches it: its own figures, by names of its own.
     fn figures(&self) -> Vec<Figure> {
         Vec::new()

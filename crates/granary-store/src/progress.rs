@@ -90,6 +90,11 @@ impl TaskProgress {
         self.completed_at.is_some()
     }
 
+    /// How many of its operations are not decided.
+    pub fn undecided(&self) -> u64 {
+        self.total - self.cursor
+    }
+
     /// Moves the cursor over operations that were decided at `now`.
     pub fn advance(&mut self, operations: u64, failures: u64, now: Timestamp) {
         self.cursor += operations;

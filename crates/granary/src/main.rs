@@ -80,6 +80,9 @@ struct Global {
     /// The file that holds the API key to show; or the key itself stands in GRANARY_API_KEY
     #[arg(long, global = true, env = "GRANARY_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
+    /// The file of the certificate that the server's must be issued by, as PEM; else those that this machine trusts
+    #[arg(long, global = true, env = "GRANARY_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// Write results as JSON, one value a line
     #[arg(long, global = true, env = "GRANARY_JSON", value_parser = commands::switch())]
     json: bool,
@@ -90,6 +93,7 @@ impl Global {
     fn client(&self) -> anyhow::Result<granary_client::Client> {
         let options = granary_client::ClientOptions {
             api_key: key_given::api_key(self.key_file.as_deref())?,
+            ca_file: self.ca_file.clone(),
         };
         Ok(granary_client::Client::with(&self.server, options)?)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail, ensure};
 use granary_core::limits::Limits;
 use granary_engine::{Engine, SystemClock};
-use granary_server::{AccessOptions, Calls, Stop};
+use granary_server::{AccessOptions, Calls, Listening, Stop, Tls};
 use granary_store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -37,6 +37,8 @@ pub(crate) struct ServerOptions {
     pub(crate) postgres: PostgresSettings,
     /// Where it listens.
     pub(crate) listen: SocketAddr,
+    /// The certificate that it shows; without one it speaks in the clear.
+    pub(crate) tls: Option<Arc<Tls>>,
     /// What it is there for.
     pub(crate) role: Role,
     /// Who may call.
@@ -48,6 +50,7 @@ pub(crate) struct ServerOptions {
 pub(crate) struct Running {
     /// Where it listens.
     pub(crate) addr: SocketAddr,
+    scheme: &'static str,
     stop: Stop,
     /// Ends when it has stopped, asked or not.
     server: JoinHandle<anyhow::Result<()>>,
@@ -56,7 +59,7 @@ pub(crate) struct Running {
 impl Running {
     /// The URL at which it answers.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        format!("{}://{}", self.scheme, self.addr)
     }
 
     /// Waits until it has stopped by itself, which it does only when something is wrong. Can be called again.
@@ -83,6 +86,7 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
         folder,
         postgres,
         listen,
+        tls,
         role,
         access,
     } = options;
@@ -133,7 +137,12 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
         Role::Worker => Calls::Health,
     };
     let stop = Stop::default();
-    let serving = granary_server::serve(listener, engine.clone(), calls, access, stop.clone());
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let listening = match tls {
+        None => Listening::from(listener),
+        Some(tls) => Listening::from(listener).with_tls(tls),
+    };
+    let serving = granary_server::serve(listening, engine.clone(), calls, access, stop.clone());
     let server = tokio::spawn(async move {
         let outcome = serving.await;
         // First the workers give their lanes back, then the store makes all durable: the same order whatever ended it.
@@ -142,7 +151,12 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
         drop(scratch);
         Ok(outcome?)
     });
-    Ok(Running { addr, stop, server })
+    Ok(Running {
+        addr,
+        scheme,
+        stop,
+        server,
+    })
 }
 
 /// Fails where the store has no key: then only this machine may be served.

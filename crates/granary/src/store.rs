@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use granary_core::limits::Limits;
-use granary_engine::EngineOptions;
+use granary_engine::{Disk, EngineOptions};
 use granary_store::{Store, StoreLimits};
 use granary_store_embedded::{Collection, EmbeddedStore, Runs};
 use granary_store_postgres::{PostgresOptions, PostgresStore};
@@ -229,6 +229,7 @@ pub(crate) async fn open(
                 store: Arc::new(opening.await??),
                 engine: EngineOptions {
                     scratch_dir: folder.clone(),
+                    disk: Disk::of(folder.clone()),
                     ..EngineOptions::default()
                 },
                 scratch: None,

@@ -26,7 +26,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::check::Checked;
 use super::nodes::{LOOK_EVERY, Nodes};
-use crate::http::{Answer, CALL_TIME_MAX, Call, Outcome};
+use crate::calls::{Answer, CALL_TIME_MAX, Call, Outcome};
 use crate::model::Operation;
 use crate::register::Register;
 use crate::requests::{HOME, Requests, define};
@@ -119,7 +119,7 @@ impl Load {
         }
         Ok(Self {
             nodes,
-            http: reqwest::Client::builder().no_proxy().build()?,
+            http: crate::http().no_proxy().build()?,
             seed,
             moment: AtomicU64::new(1),
             values: AtomicU64::new(1),

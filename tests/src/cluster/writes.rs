@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::check::may_fail;
 use super::load::{Load, Traffic, lock, mixed_id, pair_of};
-use crate::http::{Answer, Call};
+use crate::calls::{Answer, Call};
 use crate::requests::{HOME, NEAR};
 
 const SINGLES: u32 = 6;

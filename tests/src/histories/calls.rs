@@ -20,7 +20,7 @@ use super::SOURCE;
 use super::checker::Timed;
 use super::record::{Answered, Asked, Held, OnRecord};
 use crate::agree::{code, receipts};
-use crate::http::{Answer, Call, Outcome};
+use crate::calls::{Answer, Call, Outcome};
 use crate::server::PATIENCE;
 use crate::{Server, model};
 

@@ -50,7 +50,10 @@ impl Logged {
 
     async fn send_as(&self, method: &str, path: &str, body: Value, key: &str) -> (u16, String) {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let request = reqwest::Client::new().request(method, format!("{}{path}", self.server.url));
+        let request = granary_tests::http()
+            .build()
+            .unwrap()
+            .request(method, format!("{}{path}", self.server.url));
         let request = match body {
             Value::Null => request,
             Value::String(lines) => request.header(CONTENT_TYPE, "application/x-ndjson").body(lines),

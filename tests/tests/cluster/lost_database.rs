@@ -96,7 +96,7 @@ async fn a_lost_database_is_said_and_all_goes_on_when_it_is_back() {
 
 async fn status(node: &Node, path: &str) -> u16 {
     let client = node.client().unwrap();
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = granary_tests::http().no_proxy().build().unwrap();
     http.get(format!("{}{path}", client.server()))
         .send()
         .await
@@ -114,7 +114,7 @@ async fn is_unready(nodes: &Nodes, node: &Node) {
 
 /// A call is refused with 503 and the seconds after which to come back.
 async fn is_sent_away(client: &Client, method: Method, path: &str, body: Option<Value>) {
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = granary_tests::http().no_proxy().build().unwrap();
     let mut call = http.request(
         method.clone(),
         format!("{}sources/lost/v1/{path}", client.server()),

@@ -43,7 +43,7 @@ async fn a_rolling_restart_fails_no_request() {
     let mut callers = JoinSet::new();
     for number in 0..4 {
         // Half of them keep their connections, the others make one for each call.
-        let mut builder = reqwest::Client::builder().no_proxy();
+        let mut builder = granary_tests::http().no_proxy();
         if number % 2 == 0 {
             builder = builder.pool_max_idle_per_host(0);
         }

@@ -285,7 +285,7 @@ async fn a_body_past_its_limit_is_refused_with_and_without_its_length() {
 
 /// Sends bytes over a connection of its own and answers all that comes back. With `end` the connection is closed for
 /// writing first.
-async fn raw(registry: &Registry, bytes: &[u8], end: bool) -> String {
+pub(super) async fn raw(registry: &Registry, bytes: &[u8], end: bool) -> String {
     let address: SocketAddr = registry
         .server
         .url

@@ -22,6 +22,7 @@ mod bad_values;
 mod bundle;
 mod cases;
 mod deleting;
+mod hostile;
 mod registry;
 mod server;
 mod single_writes;

@@ -39,7 +39,7 @@ impl Registry {
         let server = Server::start_with(data.path(), environment).await.unwrap();
         let registry = Self {
             server,
-            client: Client::new(),
+            client: granary_tests::http().build().unwrap(),
             data,
         };
         let refers_to = json!({

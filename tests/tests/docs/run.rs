@@ -125,7 +125,9 @@ async fn send(url: &str, written: &Message<'_>, learned: &mut Learned) -> Result
     if !body.is_empty() && !headers.contains_key(CONTENT_TYPE) {
         headers.insert(CONTENT_TYPE, "application/json".try_into()?);
     }
-    let request = reqwest::Client::new()
+    let request = granary_tests::http()
+        .build()
+        .unwrap()
         .request(Method::try_from(method)?, format!("{url}{path}"))
         .headers(headers)
         .body(body);
@@ -219,7 +221,7 @@ const BUSY_WITH: usize = 300_000;
 /// Gives the source of a request a task that what is sent next waits behind.
 async fn keep_busy(server: &Server, next: &Message<'_>) -> Result<()> {
     let source = source(next).context("the request is not for a source")?;
-    let client = reqwest::Client::new();
+    let client = granary_tests::http().build().unwrap();
     let url = format!("{}/sources/{source}/v1", server.url);
     let profile = client.put(format!("{url}/profiles/filler"));
     let profile = profile.body(r#"{"properties": {}}"#).send().await?;

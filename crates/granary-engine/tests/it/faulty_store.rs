@@ -254,6 +254,10 @@ impl Store for FaultyStore {
         self.inner.spooled_bytes().await
     }
 
+    async fn operations_waiting(&self, next_of: Option<&Source>) -> Result<u64> {
+        self.inner.operations_waiting(next_of).await
+    }
+
     fn figures(&self) -> Vec<Figure> {
         self.inner.figures()
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod backpressure;
 mod definitions;
 mod faulty_store;
 mod intake;

@@ -220,6 +220,7 @@ pub(crate) fn request(source: &str) -> BulkRequest {
         format: BodyFormat::Json,
         validate_only: false,
         receipts: ReceiptsShown::All,
+        body_bytes: None,
         once: None,
     }
 }

@@ -20,7 +20,7 @@ use crate::App;
 use crate::idempotency::{Idempotency, marked};
 use crate::prefer::Wait;
 use crate::reply::{Reply, json, raw_json, valid, with_header};
-use crate::request::{Asked, Path, body_pieces, body_type, existing, shortened};
+use crate::request::{Asked, Path, body_pieces, body_type, existing, shortened, told_length};
 use crate::routes::tasks;
 use crate::stream::paged;
 
@@ -101,6 +101,7 @@ async fn send(
         _ => BodyFormat::Json,
     };
     let bytes_max = app.engine.limits().bulk_body_bytes;
+    let body_bytes = told_length(request.headers());
     let body = body_pieces(request, "bulkBodyBytes", bytes_max)?;
     let bulk = BulkRequest {
         source: source.clone(),
@@ -108,6 +109,7 @@ async fn send(
         format,
         validate_only: query.validate_only,
         receipts: shown(query.receipts),
+        body_bytes,
         once: idempotency.once(&app.engine, media_type),
     };
     let intake = app.engine.bulk(bulk, body).await?;

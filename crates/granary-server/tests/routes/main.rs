@@ -4,10 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod backpressure;
 mod bodies;
 mod catalog;
 mod codings;
 mod conditions;
+mod connections;
 mod events;
 mod every_call;
 mod every_route;

@@ -16,7 +16,7 @@ use granary_test_postgres::Cluster;
 use reqwest::header::{
     ACCEPT, ALLOW, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LINK, LOCATION, RETRY_AFTER,
 };
-use reqwest::{Client, Method, RequestBuilder};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -67,6 +67,13 @@ async fn in_postgres(limits: StoreLimits) -> PostgresStore {
         limits,
     };
     PostgresStore::open(options).await.unwrap()
+}
+
+/// A client that could speak TLS, for others of the same build do.
+pub(crate) fn http() -> ClientBuilder {
+    // Whoever is second finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
 }
 
 impl World {
@@ -123,7 +130,7 @@ impl World {
     /// Sends this key from now on.
     pub(crate) fn always_sends(&mut self, key: &str) {
         let headers = HeaderMap::from_iter([(HeaderName::from_static("x-api-key"), key.parse().unwrap())]);
-        self.client = Client::builder().default_headers(headers).build().unwrap();
+        self.client = http().default_headers(headers).build().unwrap();
     }
 
     async fn that_answers(calls: Calls, limits: Limits, workers: usize) -> Self {
@@ -155,7 +162,7 @@ impl World {
             access,
             stop.clone(),
         ));
-        let client = Client::new();
+        let client = http().build().unwrap();
         Self {
             url,
             client,

@@ -649,6 +649,14 @@ impl Store for MemoryStore {
         Ok(self.state().spooled)
     }
 
+    async fn operations_waiting(&self, next_of: Option<&Source>) -> Result<u64> {
+        let mut state = self.state();
+        match next_of {
+            Some(source) => Ok(state.of(source)?.waiting().next().unwrap_or(0)),
+            None => Ok(state.sources.values().flat_map(SourceState::waiting).sum()),
+        }
+    }
+
     async fn check_writable(&self) -> Result<()> {
         match self.state().closed {
             true => Err(StoreError::Unavailable("it is closed".into())),

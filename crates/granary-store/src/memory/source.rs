@@ -194,6 +194,12 @@ impl SourceState {
         types.iter().filter_map(ends).collect()
     }
 
+    /// For each task that has not ended, in their order, the operations that are not decided.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = u64> {
+        let waiting = self.queue.iter().map(|sequence| &self.tasks[sequence]);
+        waiting.map(|task| task.progress.undecided())
+    }
+
     pub(super) fn in_use(&self, number: TypeNumber) -> Option<String> {
         if self.records.keys().any(|(of_type, _)| *of_type == number) {
             return Some("records of it exist; delete them first".into());

@@ -183,6 +183,7 @@ macro_rules! behaviours {
                 a_request_that_shrinks_when_it_is_packed_comes_back,
                 a_request_without_bodies_is_applied,
                 spooled_bytes_are_given_back_at_the_end_of_the_task,
+                operations_wait_until_they_are_decided,
                 an_accepted_request_stays_over_a_reopen;
             lanes:
                 without_work_there_is_no_lane,

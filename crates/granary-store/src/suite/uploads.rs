@@ -374,6 +374,29 @@ pub async fn spooled_bytes_are_given_back_at_the_end_of_the_task<F: Fixture>(fix
     }
 }
 
+pub async fn operations_wait_until_they_are_decided<F: Fixture>(fixture: &F) {
+    let world = World::new(fixture.fresh().await).await;
+    assert_eq!(world.waiting().await, (0, 0));
+    let of = |count: u64, size| -> Vec<Op> {
+        (0..count)
+            .map(|at| upsert("person", "ann", 1).with_body(noise(size, at)))
+            .collect()
+    };
+    world.accept(&of(3, 100)).await;
+    world.accept(&of(5, INLINE_BOUND)).await;
+    assert_eq!(world.waiting().await, (3, 8));
+    let lane = world.claim().await.expect("the lane has work");
+    world.step(&lane, operations(2)).await;
+    world.settle().await;
+    assert_eq!(world.waiting().await, (1, 6));
+    world.step(&lane, operations(2)).await;
+    world.settle().await;
+    assert_eq!(world.waiting().await, (5, 5));
+    world.store.release_lane(lane).await;
+    world.apply_all(WHOLE).await;
+    assert_eq!(world.waiting().await, (0, 0));
+}
+
 pub async fn an_accepted_request_stays_over_a_reopen<F: Fixture>(fixture: &F) {
     let world = World::new(fixture.fresh().await).await;
     let small = world.accept(&[create("person", "ann", 1)]).await;

@@ -372,6 +372,14 @@ impl<S: Store> World<S> {
         spooled.expect("spooled bytes are counted")
     }
 
+    /// The operations that wait: those of the task that is next, and all.
+    pub async fn waiting(&self) -> (u64, u64) {
+        let next = self.store.operations_waiting(Some(&self.source)).await;
+        let all = self.store.operations_waiting(None).await;
+        let counted = "waiting operations are counted";
+        (next.expect(counted), all.expect(counted))
+    }
+
     /// A single write, or a bundle where there are several operations.
     pub async fn try_write(&self, ops: &[Op]) -> Result<Written> {
         self.try_guarded(ops, None).await

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use granary_server::{AccessOptions, HeaderValue};
+use granary_server::{AccessOptions, HeaderValue, Tls};
 
 use crate::exit::Ended;
 use crate::output::Output;
@@ -44,6 +45,14 @@ pub(crate) struct Serve {
         default_value = "127.0.0.1:8080"
     )]
     listen: SocketAddr,
+    /// The certificate to show, as PEM, with those that it was issued by behind it: the server then speaks TLS
+    ///
+    /// On SIGHUP it is read again with its key: replace both files, then send the signal.
+    #[arg(long, env = "GRANARY_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key of the certificate, as PEM
+    #[arg(long, env = "GRANARY_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// What this server is there for, where several share a store
     #[arg(long, env = "GRANARY_ROLE", value_enum, default_value = "all")]
     role: Role,
@@ -147,7 +156,14 @@ impl Serve {
             }
         };
         let drain = self.drain.unwrap_or(usual_drain);
+        let tls = match (self.tls_cert, self.tls_key) {
+            (Some(certificate), Some(key)) => Some(Arc::new(Tls::read(certificate, key)?)),
+            _ => None,
+        };
         start_log();
+        if let Some(tls) = &tls {
+            read_again_on_signal(Arc::clone(tls))?;
+        }
         // Asked for before the server starts, so that a signal during the start is not lost.
         let stop = stop_signal()?;
         let options = ServerOptions {
@@ -157,6 +173,7 @@ impl Serve {
                 .map_or_else(FolderSettings::default, FolderSettings::erasing_after),
             postgres: self.postgres.settings(),
             listen: self.listen,
+            tls,
             role: self.role,
             access: AccessOptions {
                 origins: self.cors_origin,
@@ -201,6 +218,23 @@ impl Serve {
         output.status("Stopped", "");
         Ok(Ended::Well)
     }
+}
+
+/// Has a certificate read again at each SIGHUP, for as long as the process runs.
+fn read_again_on_signal(tls: Arc<Tls>) -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut hangup = signal(SignalKind::hangup())?;
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                tls.read_again();
+            }
+        });
+    }
+    #[cfg(not(unix))]
+    drop(tls);
+    Ok(())
 }
 
 fn stopped_by_itself(ended: anyhow::Result<()>) -> anyhow::Result<Ended> {

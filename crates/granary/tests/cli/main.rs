@@ -10,6 +10,7 @@ mod postgres;
 mod schema;
 mod serve;
 mod tasks;
+mod tls;
 mod vocabulary;
 
 use std::io::{BufRead, BufReader, Write};

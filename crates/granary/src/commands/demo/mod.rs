@@ -88,6 +88,7 @@ impl Demo {
             folder: FolderSettings::default(),
             postgres: PostgresSettings::default(),
             listen: self.listen,
+            tls: None,
             role: Role::All,
             access: AccessOptions::default(),
         };

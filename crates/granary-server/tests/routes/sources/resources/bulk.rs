@@ -211,7 +211,7 @@ async fn too_many_tasks_waiting_is_refused_for_now() {
     world.accepted(BULK, json!([create("ada", "Ada")])).await;
     insta::assert_snapshot!(world.post(BULK, &bulk(json!([create("bob", "Bob")]))).await, @r#"
     429
-    retry-after: 1
+    retry-after: 5
     {"code":429,"type":"RESOURCE_EXHAUSTED","message":"the source has 1 tasks waiting, which is the limit tasksWaitingPerSource"}
     "#);
 }
