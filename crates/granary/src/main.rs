@@ -13,7 +13,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use commands::{bulk, definition, demo, get, key, receipts, serve, source, task, vocabulary};
+use commands::{
+    bulk, definition, demo, export, get, import, key, receipts, serve, source, task, vocabulary,
+};
 use exit::Ended;
 use output::Output;
 
@@ -62,6 +64,7 @@ Examples:
   granary source apply library
   granary profile apply --source library -f book.json
   granary bulk books.ndjson --source library --type book --wait
+  granary export --source library -o library.ndjson
   granary receipts --source library bk_2eVocVVgjAWYJ74DifXluwVtSYs --failures";
 
 /// What every subcommand takes.
@@ -104,6 +107,8 @@ enum Command {
     Task(task::Task),
     Receipts(receipts::Receipts),
     Get(get::Get),
+    Export(export::Export),
+    Import(import::Import),
     #[command(subcommand)]
     Source(source::Source),
     /// Profiles: what a resource of a type looks like
@@ -146,6 +151,8 @@ async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ended> {
         Command::Task(command) => command.run(&client()?, output).await,
         Command::Receipts(command) => command.run(&client()?, output).await,
         Command::Get(command) => command.run(&client()?, output).await,
+        Command::Export(command) => command.run(&client()?, output).await,
+        Command::Import(command) => command.run(&client()?, output).await,
         Command::Source(command) => command.run(&client()?, output).await,
         Command::Profile(command) => command.run(Profile, &client()?, output).await,
         Command::RelationshipDefinition(command) => {

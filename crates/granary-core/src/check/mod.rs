@@ -11,6 +11,7 @@
 mod contained;
 mod content;
 mod envelope;
+mod kept;
 mod members;
 mod meta;
 mod reference;
@@ -32,6 +33,7 @@ use crate::schema::{ResourceShape, Schema};
 use crate::time::Timestamp;
 use crate::vocabulary::Vocabularies;
 
+pub use kept::KeptRecord;
 pub use tokens::Tokens;
 
 /// The deepest nesting that is checked, whatever `jsonDepth` says: the check recurses into what the profiles name.
