@@ -18,6 +18,7 @@ mod appliers;
 mod apply;
 mod bodies;
 mod catalog;
+mod check;
 mod collect;
 mod counts;
 mod effects;

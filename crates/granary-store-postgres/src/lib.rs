@@ -10,6 +10,7 @@ mod access;
 mod answers;
 mod cascade;
 mod catalog;
+mod check;
 mod chunk;
 mod connect;
 mod current;

@@ -4,6 +4,7 @@
 //! and its writes; no store has rules of its own.
 
 mod access;
+mod check;
 mod error;
 mod idempotency;
 pub mod memory;
@@ -37,6 +38,7 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 
 pub use access::{Access, StoredKeys};
+pub use check::{CheckReport, CheckRules, Finding};
 pub use error::{Result, StoreError};
 pub use idempotency::{FirstAnswer, Idempotent, RequestName};
 pub use packed::{pack, unpack};

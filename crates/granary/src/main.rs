@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use commands::{
-    bulk, definition, demo, export, get, import, key, receipts, serve, source, task, vocabulary,
+    bulk, check, definition, demo, export, get, import, key, receipts, serve, source, task, vocabulary,
 };
 use exit::Ended;
 use output::Output;
@@ -44,7 +44,7 @@ const AFTER_HELP: &str = "\
 Exit codes:
   0  all that was asked for was done
   1  anything not named here: no server, a refused call, a wrong command line
-  2  some operations of a task failed or were cancelled
+  2  some operations of a task failed or were cancelled; `check` could not look
   3  a bulk request was rejected; nothing of it was stored
 
 Output:
@@ -109,6 +109,7 @@ enum Command {
     Get(get::Get),
     Export(export::Export),
     Import(import::Import),
+    Check(check::Check),
     #[command(subcommand)]
     Source(source::Source),
     /// Profiles: what a resource of a type looks like
@@ -153,6 +154,7 @@ async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ended> {
         Command::Get(command) => command.run(&client()?, output).await,
         Command::Export(command) => command.run(&client()?, output).await,
         Command::Import(command) => command.run(&client()?, output).await,
+        Command::Check(command) => command.run(output).await,
         Command::Source(command) => command.run(&client()?, output).await,
         Command::Profile(command) => command.run(Profile, &client()?, output).await,
         Command::RelationshipDefinition(command) => {

@@ -21,6 +21,7 @@ mod tokens;
 mod value;
 mod when;
 
+pub use content::body_fits;
 pub(crate) use content::content_hash;
 
 use crate::error::{ErrorObject, ErrorType};

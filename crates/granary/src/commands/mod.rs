@@ -1,6 +1,7 @@
 //! The subcommands, one a file.
 
 pub(crate) mod bulk;
+pub(crate) mod check;
 mod csv;
 pub(crate) mod definition;
 pub(crate) mod demo;

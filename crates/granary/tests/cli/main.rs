@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bulk;
+mod check;
 mod demo;
 mod export;
 mod help;
