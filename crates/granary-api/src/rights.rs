@@ -133,6 +133,13 @@ pub const CALLS: &[Call] = &[
         "cancel task",
     ),
     call("POST", "/sources/{source}/v1/tasks/{id}/retry", OfSource(Writer)),
+    call("GET", "/sources/{source}/v1/export", OfSource(Reader)),
+    audited(
+        "POST",
+        "/sources/{source}/v1/import",
+        OfSource(Admin),
+        "import source",
+    ),
     call("POST", "/sources/{source}/v1/bundle", OfSource(Writer)),
     audited("POST", "/sources/{source}/v1/purge", OfSource(Writer), "purge"),
     call("GET", "/sources/{source}/v1/purge/{id}", OfSource(Reader)),

@@ -16,6 +16,7 @@
 mod bulk;
 mod definitions;
 mod error;
+mod export;
 mod health;
 mod keys;
 mod records;

@@ -22,7 +22,7 @@ impl Client {
     }
 
     /// Sends a request; an answer that says no is an error.
-    async fn succeed(&self, request: RequestBuilder) -> Result<Response, Error> {
+    pub(crate) async fn succeed(&self, request: RequestBuilder) -> Result<Response, Error> {
         let response = self.send(request).await?;
         if response.status().is_success() {
             Ok(response)

@@ -217,6 +217,7 @@ pub struct Plan<'a> {
     bounds: Vec<(BoundedEnd<'a>, usize)>,
     at_once: bool,
     guard: Option<&'a Guard>,
+    versions: Option<&'a [u32]>,
 }
 
 impl<'a> Plan<'a> {
@@ -233,6 +234,7 @@ impl<'a> Plan<'a> {
             bounds: Vec::new(),
             at_once: false,
             guard: None,
+            versions: None,
         };
         let mut record_places = HashMap::with_capacity(operations.len());
         let mut bound_places = HashMap::new();
@@ -298,6 +300,14 @@ impl<'a> Plan<'a> {
         self
     }
 
+    /// The same, where what the operations write has these versions, one for each: records are put back that were there
+    /// before, or elsewhere.
+    #[must_use]
+    pub fn with_versions(mut self, versions: Option<&'a [u32]>) -> Self {
+        self.versions = versions;
+        self
+    }
+
     /// The records whose heads must be read; all that the chunk can change is among them, but for cascades.
     pub fn records(&self) -> &[RecordKey<'a>] {
         &self.records
@@ -317,7 +327,7 @@ impl<'a> Plan<'a> {
     /// stamp that was never used in this source.
     ///
     /// # Panics
-    /// Where `current` does not answer this plan.
+    /// Where `current` does not answer this plan, or it has other versions than operations.
     pub fn decide(&self, current: Current, now: Timestamp, stamp_next: u64) -> Decision {
         assert_eq!(
             current.heads.len(),
@@ -433,7 +443,10 @@ impl<'p, 'a> Overlay<'p, 'a> {
             .map_or(now, |head| now.max(head.updated_at))
             .max(created_at);
         let head = Head {
-            version: current.map_or(1, |head| head.version + 1),
+            version: match self.plan.versions {
+                Some(versions) => versions[index],
+                None => current.map_or(1, |head| head.version + 1),
+            },
             stamp: self.stamp_next,
             created_at,
             updated_at: updated_at.unwrap_or(written_at),

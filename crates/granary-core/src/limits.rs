@@ -77,6 +77,10 @@ limits! {
     wait_seconds, "waitSeconds", 60, "The longest `Prefer: wait`, in seconds.";
     waits, "waits", 1_024, "Calls that wait for the end of a task at once; more are answered as if they did not ask for it.";
     event_streams, "eventStreams", 1_000, "Streams of events that are open at once.";
+    exports, "exports", 4, "Exports of sources that are open at once.";
+    export_seconds, "exportSeconds", 3_600, "How long one export may take, in seconds: it holds what was there when it began.";
+    import_bytes, "importBytes", 1_000_000_000_000, "The body of an import, decoded, in bytes.";
+    import_line_bytes, "importLineBytes", 20_000_000, "One line of an import, in bytes.";
     idempotency_key_hours, "idempotencyKeyHours", 24, "How long an idempotency key is kept, in hours.";
     single_task_retention_hours, "singleTaskRetentionHours", 24, "How long tasks of single writes and bundles are kept, in hours.";
     task_retention_days, "taskRetentionDays", 7, "How long finished bulk tasks and purges are kept, in days.";

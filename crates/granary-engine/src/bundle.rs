@@ -158,6 +158,7 @@ impl Engine {
                 batch: checked.batch.clone(),
                 definitions_revision: schema.revision,
                 guard: None,
+                versions: None,
                 idempotent: to_keep.clone(),
             };
             match self.inner.store.write(write, now).await {

@@ -110,6 +110,8 @@ pub(crate) struct Inner {
     pub(crate) waits: Semaphore,
     /// Places for those who watch tasks.
     pub(crate) watches: Arc<Semaphore>,
+    /// Places for exports that are open.
+    pub(crate) exports: Arc<Semaphore>,
     /// Acceptances and writes that have begun, waited for or not.
     pub(crate) writes: TaskTracker,
     pub(crate) hash_key: [u8; 16],
@@ -193,6 +195,7 @@ impl Engine {
             in_flight: Arc::new(places(limits.requests_in_flight)),
             waits: places(limits.waits),
             watches: Arc::new(places(limits.event_streams)),
+            exports: Arc::new(places(limits.exports)),
             store,
             clock,
             limits,

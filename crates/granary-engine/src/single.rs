@@ -213,6 +213,7 @@ impl Single {
                 batch,
                 definitions_revision: schema.revision,
                 guard,
+                versions: None,
                 idempotent: to_keep.clone().map(|to_keep| Idempotent {
                     part: part.as_ref().map(|(id, _)| id.clone()),
                     ..to_keep

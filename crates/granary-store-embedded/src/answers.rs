@@ -17,7 +17,7 @@ pub(crate) struct AnswerRow {
     fingerprint: [u8; 16],
     status: u16,
     part: Option<ResourceId>,
-    at: i64,
+    pub(crate) at: i64,
 }
 
 impl From<FirstAnswer> for AnswerRow {
@@ -45,7 +45,7 @@ impl From<AnswerRow> for FirstAnswer {
 }
 
 /// `answers_by_time`: when, then the key in `answers`.
-fn time_key(at: Timestamp, key: &[u8]) -> Vec<u8> {
+pub(crate) fn time_key(at: Timestamp, key: &[u8]) -> Vec<u8> {
     // So that it sorts as it counts, before the epoch too.
     let at = at.millis().cast_unsigned() ^ (1 << 63);
     [at.to_be_bytes().as_slice(), key].concat()

@@ -8,7 +8,7 @@ use granary_core::keys::Key;
 use granary_core::operation::{TypeNumber, TypeRef};
 use granary_core::schema::{AcceptedDefinition, DefinitionKind, Schema, StoredDefinition};
 use granary_core::time::Timestamp;
-use granary_store::{Definitions, Result, Source, StoreError, Stored, names_known};
+use granary_store::{Definitions, KeptDefinition, Result, Source, StoreError, Stored, names_known};
 
 use crate::counts::Counts;
 use crate::keys::{self, TaskClass, TaskPlace};
@@ -25,7 +25,7 @@ const DEFINITION_KIND: u8 = 2;
 /// The number of a source that was deleted and whose space is not free yet.
 pub(crate) const DEAD_KIND: u8 = 3;
 
-fn source_key(source: u32) -> Vec<u8> {
+pub(crate) fn source_key(source: u32) -> Vec<u8> {
     let mut key = vec![SOURCE_KIND];
     key.extend(source.to_be_bytes());
     key
@@ -166,7 +166,7 @@ impl SourceState {
     }
 }
 
-fn edge_types(definitions: &Definitions) -> Result<Arc<[TypeRef]>> {
+pub(crate) fn edge_types(definitions: &Definitions) -> Result<Arc<[TypeRef]>> {
     let schema =
         Schema::compile(&definitions.list).map_err(|error| StoreError::Damaged(error.to_string()))?;
     Ok(schema
@@ -224,7 +224,7 @@ pub(crate) fn load(keyspaces: &Keyspaces) -> Result<BTreeMap<Key, Arc<SourceStat
     Ok(sources)
 }
 
-fn sort(definitions: &mut [StoredDefinition]) {
+pub(crate) fn sort(definitions: &mut [StoredDefinition]) {
     definitions.sort_by(|a, b| (a.kind, &a.key).cmp(&(b.kind, &b.key)));
 }
 
@@ -298,19 +298,7 @@ impl Inner {
     pub(crate) fn delete_source(&self, source: &Source, purge: bool) -> Result<()> {
         let state = self.state_of(source)?;
         let mut writer = self.writer_of(&state)?;
-        let prefix = source.number.to_be_bytes();
-        let any = |keyspace: &fjall::Keyspace| keyspace.prefix(prefix).next().is_some();
-        let holds = if purge {
-            None
-        } else if !writer.queue.is_empty() {
-            Some("tasks that have not ended")
-        } else if any(&self.keyspaces.heads) || (any(&self.keyspaces.edges) && writer.marks.is_empty()) {
-            Some("records")
-        } else if !state.definitions().list.is_empty() {
-            Some("definitions")
-        } else {
-            None
-        };
+        let holds = self.held_by(&state, &writer).filter(|_| !purge);
         if let Some(holds) = holds {
             return self.refused(writer, StoreError::source_holds(&source.key, holds));
         }
@@ -335,6 +323,49 @@ impl Inner {
         drop(writer);
         lock(&self.dead).push_back(DeadSource::new(source.number));
         Ok(())
+    }
+
+    /// What a source holds, if anything.
+    fn held_by(&self, state: &SourceState, writer: &Writer) -> Option<&'static str> {
+        let prefix = state.source.number.to_be_bytes();
+        let any = |keyspace: &fjall::Keyspace| keyspace.prefix(prefix).next().is_some();
+        if !writer.queue.is_empty() {
+            Some("tasks that have not ended")
+        } else if any(&self.keyspaces.heads) || (any(&self.keyspaces.edges) && writer.marks.is_empty()) {
+            Some("records")
+        } else if !state.definitions().list.is_empty() {
+            Some("definitions")
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn restore_definitions(&self, source: &Source, kept: &[KeptDefinition]) -> Result<()> {
+        let state = self.state_of(source)?;
+        let mut writer = self.writer_of(&state)?;
+        let holds = self.held_by(&state, &writer);
+        if let Some(holds) = holds {
+            return self.refused(writer, StoreError::source_must_be_empty(&source.key, holds));
+        }
+        // From here until they are shown no vocabulary that they name goes.
+        let _held = self.terminology.hold();
+        let (mut row, mut batch) = (writer.row.clone(), self.db.batch());
+        let mut definitions = state.definitions().as_ref().clone();
+        for kept in kept {
+            names_known(&kept.accepted, &self.terminology.heads())?;
+            self.limits.admit_definition(definitions.list.len())?;
+            let stored = kept.numbered(row.next_number);
+            let key = definition_key(source.number, stored.number);
+            batch.insert(
+                &self.keyspaces.catalog,
+                key,
+                rows::encode(&DefinitionRow::from(&stored)),
+            );
+            row.next_number += 1;
+            definitions.list.push(stored);
+        }
+        sort(&mut definitions.list);
+        self.commit_definitions(batch, &state, &mut writer, row, definitions)
     }
 
     pub(crate) fn put_definition(

@@ -17,7 +17,7 @@ use crate::numbered;
 
 /// The format that this version writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
-const FORMAT_FILE: &str = "FORMAT";
+pub(crate) const FORMAT_FILE: &str = "FORMAT";
 const FORMAT_WORDS: &str = "granary embedded store, format ";
 
 /// Why a folder cannot be opened. Each message says what to do.
@@ -42,6 +42,11 @@ pub enum OpenError {
         /// Its format.
         found: u32,
     },
+    /// A process that ended has left something that only a start settles.
+    #[error(
+        "the data folder {0} was left half way by a process that ended; start granary on it, stop it, and check again"
+    )]
+    Unsettled(PathBuf),
     /// It is a store, but not as it was written.
     #[error(
         "the data folder {folder} is damaged: {what}; restore it from a backup, or start with an empty folder"

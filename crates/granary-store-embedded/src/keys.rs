@@ -40,6 +40,20 @@ impl TaskPlace {
         key
     }
 
+    /// The task of a key of `receipts` or `spool`.
+    pub(crate) fn of_part(key: &[u8]) -> Option<Self> {
+        let (source, rest) = key.split_first_chunk::<4>()?;
+        let (class, rest) = rest.split_first()?;
+        let class = [TaskClass::Lane, TaskClass::AtOnce]
+            .into_iter()
+            .find(|known| *known as u8 == *class)?;
+        Some(Self {
+            source: u32::from_be_bytes(*source),
+            class,
+            sequence: u64::from_be_bytes(*rest.first_chunk::<8>()?),
+        })
+    }
+
     /// `receipts`: the task, then the first operation of the chunk. `spool`: the task, then the number of the part.
     pub(crate) fn part(&self, number: u64) -> Vec<u8> {
         let mut key = self.key();

@@ -18,6 +18,7 @@ mod appliers;
 mod apply;
 mod bodies;
 mod catalog;
+mod check;
 mod collect;
 mod counts;
 mod effects;
@@ -37,6 +38,7 @@ mod rows;
 mod runs;
 mod segment;
 mod sent;
+mod snapshot;
 mod space;
 mod sync;
 mod terminology;
@@ -47,6 +49,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fjall::{Database, Keyspace};
@@ -60,9 +63,9 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition}
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RemovedTask,
-    RequestName, Result, Retention, Retired, SentOperation, Source, Step, Store, StoreError, StoreLimits,
-    Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
+    Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, KeptDefinition, Lane, Purge, Record,
+    RemovedTask, RequestName, Result, Retention, Retired, SentOperation, Source, SourceSnapshot, Step, Store,
+    StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 
 pub use collect::{CollectStep, Collection, CollectionFigures};
@@ -319,6 +322,21 @@ impl Store for EmbeddedStore {
     ) -> Result<()> {
         let (source, key) = (source.clone(), key.clone());
         self.run(move |inner| inner.delete_definition(&source, kind, &key, seen))
+            .await
+    }
+
+    async fn snapshot(&self, source: &Source, _held_max: Duration) -> Result<Box<dyn SourceSnapshot>> {
+        let (inner, source) = (Arc::clone(&self.inner), source.clone());
+        run_blocking(move || {
+            let snapshot = snapshot::EmbeddedSnapshot::of(&inner, &source)?;
+            Ok(Box::new(snapshot) as Box<dyn SourceSnapshot>)
+        })
+        .await
+    }
+
+    async fn restore_definitions(&self, source: &Source, definitions: &[KeptDefinition]) -> Result<()> {
+        let (source, definitions) = (source.clone(), definitions.to_vec());
+        self.run(move |inner| inner.restore_definitions(&source, &definitions))
             .await
     }
 

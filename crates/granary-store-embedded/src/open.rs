@@ -143,7 +143,7 @@ fn remove_half_made(folder: &Folder) -> std::io::Result<()> {
     }
 }
 
-fn open_database(folder: &Folder) -> std::result::Result<Database, OpenError> {
+pub(crate) fn open_database(folder: &Folder) -> std::result::Result<Database, OpenError> {
     let open = || {
         Database::builder(folder.path.join("db"))
             .cache_size(CACHE_BYTES)
@@ -168,7 +168,7 @@ fn open_database(folder: &Folder) -> std::result::Result<Database, OpenError> {
 }
 
 impl Keyspaces {
-    fn open(db: &Database) -> fjall::Result<Self> {
+    pub(crate) fn open(db: &Database) -> fjall::Result<Self> {
         let plain = || {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(MEMTABLE_BYTES)

@@ -247,10 +247,21 @@ impl Inner {
         limit: usize,
     ) -> Result<Vec<Record>> {
         self.state_of(source)?;
-        let now = self.sync.published();
-        let prefix = keys::of_type(source.number, number);
+        self.resources_at(&self.sync.published(), source.number, number, after, limit)
+    }
+
+    /// The same of a moment.
+    pub(crate) fn resources_at(
+        &self,
+        now: &Snapshot,
+        source: u32,
+        number: TypeNumber,
+        after: Option<&ResourceId>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        let prefix = keys::of_type(source, number);
         let start = after.map_or(prefix.clone(), |id| {
-            keys::after(keys::resource(source.number, number, id))
+            keys::after(keys::resource(source, number, id))
         });
         let rows = now
             .range(&self.keyspaces.heads, start..)
@@ -259,7 +270,7 @@ impl Inner {
         let records = of_type.map(|row| {
             let (key, value) = row?;
             let id = keys::resource_id(&key).ok_or_else(|| StoreError::Damaged("a key of heads".into()))?;
-            self.with_body(&now, &key, id, &rows::decode(&value, "heads")?)
+            self.with_body(now, &key, id, &rows::decode(&value, "heads")?)
         });
         take_page(records, limit)
     }
@@ -275,7 +286,20 @@ impl Inner {
         let state = self.state_of(source)?;
         let now = self.sync.published();
         let shown = Shown::of(self, &state, &now)?;
-        let source = source.number;
+        self.relationships_at(&now, &shown, number, filter, after, limit)
+    }
+
+    /// The same of a moment.
+    pub(crate) fn relationships_at(
+        &self,
+        now: &Snapshot,
+        shown: &Shown,
+        number: TypeNumber,
+        filter: &EdgeFilter,
+        after: Option<(ResourceId, ResourceId)>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        let source = shown.source;
         // With `to` alone the edges are found by their other end; their order by `from` is the same.
         let inward = filter.from.is_none() && filter.to.is_some();
         let keyspace = if inward {
@@ -328,7 +352,7 @@ impl Inner {
                 if shown.hides(&RecordKey::of(number, &id), row.stamp) {
                     return Ok(None);
                 }
-                self.with_body(&now, &key, id, &row).map(Some)
+                self.with_body(now, &key, id, &row).map(Some)
             });
             found.transpose()
         });
@@ -543,10 +567,10 @@ impl Inner {
 }
 
 /// Which edges of a source exist for readers of a snapshot.
-struct Shown {
-    source: u32,
-    edge_types: Arc<[TypeRef]>,
-    marks: Marks,
+pub(crate) struct Shown {
+    pub(crate) source: u32,
+    pub(crate) edge_types: Arc<[TypeRef]>,
+    pub(crate) marks: Marks,
 }
 
 impl Shown {

@@ -348,7 +348,7 @@ impl Inner {
 }
 
 /// The redo file of a run of a source. Its name says what it holds: no other run of the lane has ever stood there.
-fn path(folder: &Folder, source: u32, of: Of, checksum: u64) -> PathBuf {
+pub(crate) fn path(folder: &Folder, source: u32, of: Of, checksum: u64) -> PathBuf {
     let kind = match of {
         Of::Heads => "redo",
         Of::Edges => "edges",

@@ -25,7 +25,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bodies::{self, BodiesWriter};
 use crate::counts::CountRow;
-use crate::rows::{OperationRow, Place};
+use crate::rows::{OperationRow, Place, SegmentRow};
 
 pub(crate) const BODIES_MAGIC: &[u8; 8] = b"granbody";
 const OPERATIONS_MAGIC: &[u8; 8] = b"granoper";
@@ -313,6 +313,50 @@ impl Segment {
         }
         lz4_flex::block::decompress(&stored, full_length)
             .map_err(|error| self.damaged(&format!("a block of bodies: {error}")))
+    }
+
+    /// Reads all of its bodies and operations: how many blocks there are, or what is wrong with which file.
+    pub(crate) fn check(&self, row: &SegmentRow) -> std::result::Result<u64, Vec<StoreError>> {
+        let (mut blocks, mut wrong) = (0, Vec::new());
+        if row.bodies_bytes > 0 {
+            let mut offset = FILE_HEADER as u64;
+            while offset < row.bodies_bytes {
+                let read = u32::try_from(offset).map_err(|_| self.damaged("it is too long"));
+                let read = read.and_then(|at| Ok((self.bodies(at)?, self.stored_length(offset)?)));
+                match read {
+                    Ok((_, length)) => offset += BLOCK_HEADER as u64 + length,
+                    // Where the next one starts is not known for sure.
+                    Err(error) => {
+                        wrong.push(error);
+                        break;
+                    }
+                }
+                blocks += 1;
+            }
+        }
+        if row.operations_bytes > 0 {
+            match self.opened() {
+                Ok(opened) => {
+                    for block in 0..opened.offsets.len() as u64 {
+                        blocks += 1;
+                        wrong.extend(self.operations(block).err());
+                    }
+                }
+                Err(error) => wrong.push(error),
+            }
+        }
+        match wrong.is_empty() {
+            true => Ok(blocks),
+            false => Err(wrong),
+        }
+    }
+
+    fn stored_length(&self, offset: u64) -> Result<u64> {
+        let bodies = self.bodies.as_ref().map_err(|why| self.damaged(&why.words))?;
+        let mut length = [0; 4];
+        let read = bodies.read_exact_at(&mut length, offset);
+        read.map_err(|_| self.damaged(&format!("the block at {offset} is cut off")))?;
+        Ok(u64::from(u32::from_le_bytes(length)))
     }
 
     fn block(&self, file: &File, offset: u64) -> Result<(Vec<u8>, usize)> {

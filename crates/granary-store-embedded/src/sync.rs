@@ -28,6 +28,7 @@ use crate::numbered::CommitNumbers;
 const SYNC_AFTER: Duration = Duration::from_millis(200);
 
 /// A snapshot that was published, held for a read. Others may hold the same.
+#[derive(Clone)]
 pub(crate) struct View(Arc<Published>);
 
 impl std::ops::Deref for View {

@@ -142,6 +142,7 @@ impl Inner {
         }
         let chunk = Chunk::Held(write.batch);
         let plan = Plan::of(chunk.operations(), &write.types).at_once(write.guard.as_ref());
+        let plan = plan.with_versions(write.versions.as_deref());
         let edge_types = state.edge_types();
         let ground = Ground {
             source,

@@ -10,7 +10,7 @@ use granary_core::operation::TypeNumber;
 use granary_core::schema::{AcceptedDefinition, DefinitionKind, Schema, StoredDefinition};
 use granary_core::task::{TaskId, TaskKind};
 use granary_core::time::Timestamp;
-use granary_store::{Definitions, Result, Source, StoreError, Stored};
+use granary_store::{Definitions, KeptDefinition, Result, Source, StoreError, Stored};
 use tokio_postgres::Row;
 use tracing::debug;
 
@@ -39,7 +39,7 @@ pub(crate) fn parsed_key(raw: &str) -> Attempt<Key> {
     Ok(Key::parse(raw).map_err(|_| damaged("a key"))?)
 }
 
-fn source_of(row: &Row) -> Attempt<Source> {
+pub(crate) fn source_of(row: &Row) -> Attempt<Source> {
     Ok(Source {
         number: uint4(row.get(0)),
         key: parsed_key(row.get(1))?,
@@ -218,18 +218,8 @@ impl Inner {
             let sql = "UPDATE granary.lane SET runnable = false, fence = fence + 1, owner = NULL, \
                        lease_until = '-infinity' WHERE bucket = $1 AND source = $2";
             session.execute_on(1, sql, here()).await?;
-            if !purge {
-                let sql = "SELECT EXISTS (SELECT FROM granary.task WHERE bucket = $1 AND source = $2 \
-                                          AND completed_at IS NULL), \
-                           EXISTS (SELECT FROM granary.resource WHERE bucket = $1 AND source = $2) \
-                           OR EXISTS (SELECT FROM granary.edge WHERE bucket = $1 AND source = $2) \
-                           AND NOT EXISTS (SELECT FROM granary.mark WHERE bucket = $1 AND source = $2), \
-                           EXISTS (SELECT FROM granary.definition WHERE bucket = $1 AND source = $2)";
-                let row = session.query_one(sql, here()).await?;
-                let holds = ["tasks that have not ended", "records", "definitions"];
-                if let Some((_, what)) = (0..3).zip(holds).find(|(at, _)| row.get::<_, bool>(*at)) {
-                    return Err(StoreError::source_holds(&source.key, what).into());
-                }
+            if !purge && let Some(what) = held_by(&session, source).await? {
+                return Err(StoreError::source_holds(&source.key, what).into());
             }
             let sql = "UPDATE granary.task SET bytes = 0 WHERE bucket = $1 AND source = $2 AND completed_at IS NULL";
             session.execute(sql, here()).await?;
@@ -310,31 +300,35 @@ impl Inner {
                     Stored::Replaced
                 }
             };
-            let ends = ends_of(&definitions, stored.number)?;
-            let vocabularies: Vec<&str> = definition.vocabularies().iter().map(Key::as_str).collect();
-            let sql = "INSERT INTO granary.definition (bucket, source, kind, key, number, from_number, to_number, \
-                       revision, json, vocabularies, created_at, updated_at) \
-                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
-                       ON CONFLICT (bucket, source, kind, key) DO UPDATE SET from_number = excluded.from_number, \
-                       to_number = excluded.to_number, revision = excluded.revision, json = excluded.json, \
-                       vocabularies = excluded.vocabularies, updated_at = excluded.updated_at";
-            let of = params![
-                bucket_of(source.number),
-                int4(source.number),
-                kind_number(stored.kind),
-                stored.key.as_str(),
-                int4(stored.number),
-                ends.map(|ends| ends[0]),
-                ends.map(|ends| ends[1]),
-                int8(stored.revision),
-                &*stored.json,
-                vocabularies,
-                stored.created_at.millis(),
-                stored.updated_at.millis(),
-            ];
-            session.execute_on(1, sql, of).await?;
+            insert_definition(&session, source, &stored, definition, &definitions).await?;
             move_revision(&session, source).await?;
             Ok((stored, did))
+        })
+        .await
+    }
+
+    pub(crate) async fn restore_definitions(&self, source: &Source, kept: &[KeptDefinition]) -> Result<()> {
+        self.check_open()?;
+        self.transact_alone(source, |session: Arc<Session>| async move {
+            take_source(&session, source).await?;
+            if let Some(what) = held_by(&session, source).await? {
+                return Err(StoreError::source_must_be_empty(&source.key, what).into());
+            }
+            let sql = "UPDATE granary.source SET next_number = next_number + $3 \
+                       WHERE bucket = $1 AND source = $2 RETURNING next_number - $3";
+            let count = int4(kept.len() as u32);
+            let here = params![bucket_of(source.number), int4(source.number), count];
+            let first = uint4(session.query_one(sql, here).await?.get(0));
+            let mut definitions = Definitions::default();
+            for (number, kept) in (first..).zip(kept) {
+                self.see_vocabularies(&session, &kept.accepted).await?;
+                self.limits.admit_definition(definitions.list.len())?;
+                definitions.list.push(kept.numbered(number));
+            }
+            for (stored, kept) in definitions.list.iter().zip(kept) {
+                insert_definition(&session, source, stored, &kept.accepted, &definitions).await?;
+            }
+            move_revision(&session, source).await
         })
         .await
     }
@@ -370,6 +364,54 @@ impl Inner {
         })
         .await
     }
+}
+
+/// What a source holds, if anything; to be asked with its lock.
+async fn held_by(session: &Session, source: &Source) -> Attempt<Option<&'static str>> {
+    let sql = "SELECT EXISTS (SELECT FROM granary.task WHERE bucket = $1 AND source = $2 \
+                              AND completed_at IS NULL), \
+               EXISTS (SELECT FROM granary.resource WHERE bucket = $1 AND source = $2) \
+               OR EXISTS (SELECT FROM granary.edge WHERE bucket = $1 AND source = $2) \
+               AND NOT EXISTS (SELECT FROM granary.mark WHERE bucket = $1 AND source = $2), \
+               EXISTS (SELECT FROM granary.definition WHERE bucket = $1 AND source = $2)";
+    let here = params![bucket_of(source.number), int4(source.number)];
+    let row = session.query_one(sql, here).await?;
+    let holds = ["tasks that have not ended", "records", "definitions"];
+    let found = (0..3).zip(holds).find(|(at, _)| row.get::<_, bool>(*at));
+    Ok(found.map(|(_, what)| what))
+}
+
+/// Writes a definition, which is among `definitions`.
+async fn insert_definition(
+    session: &Session,
+    source: &Source,
+    stored: &StoredDefinition,
+    accepted: &AcceptedDefinition,
+    definitions: &Definitions,
+) -> Attempt<()> {
+    let ends = ends_of(definitions, stored.number)?;
+    let vocabularies: Vec<&str> = accepted.vocabularies().iter().map(Key::as_str).collect();
+    let sql = "INSERT INTO granary.definition (bucket, source, kind, key, number, from_number, to_number, \
+               revision, json, vocabularies, created_at, updated_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+               ON CONFLICT (bucket, source, kind, key) DO UPDATE SET from_number = excluded.from_number, \
+               to_number = excluded.to_number, revision = excluded.revision, json = excluded.json, \
+               vocabularies = excluded.vocabularies, updated_at = excluded.updated_at";
+    let of = params![
+        bucket_of(source.number),
+        int4(source.number),
+        kind_number(stored.kind),
+        stored.key.as_str(),
+        int4(stored.number),
+        ends.map(|ends| ends[0]),
+        ends.map(|ends| ends[1]),
+        int8(stored.revision),
+        &*stored.json,
+        vocabularies,
+        stored.created_at.millis(),
+        stored.updated_at.millis(),
+    ];
+    session.execute_on(1, sql, of).await
 }
 
 async fn find_source(session: &Session, key: &Key) -> Attempt<Option<Source>> {

@@ -10,6 +10,7 @@ mod access;
 mod answers;
 mod cascade;
 mod catalog;
+mod check;
 mod chunk;
 mod connect;
 mod current;
@@ -24,6 +25,7 @@ mod records;
 mod retention;
 mod sent;
 mod session;
+mod snapshot;
 mod space;
 mod tasks;
 mod terminology;
@@ -49,9 +51,9 @@ use granary_core::schema::{AcceptedDefinition, DefinitionKind, StoredDefinition}
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{
-    Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RemovedTask,
-    RequestName, Result, Retention, Retired, SentOperation, Source, Step, Store, StoreError, StoreLimits,
-    Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
+    Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, KeptDefinition, Lane, Purge, Record,
+    RemovedTask, RequestName, Result, Retention, Retired, SentOperation, Source, SourceSnapshot, Step, Store,
+    StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 
 pub use migrate::SCHEMA_VERSION;
@@ -195,8 +197,25 @@ impl Inner {
 impl PostgresStore {
     /// Connects, brings the schema up to date, and reads what the store is.
     pub async fn open(options: PostgresOptions) -> Result<Self> {
+        let mut inner = Inner::of(options)?;
+        inner.check_database().await?;
+        inner.migrate().await?;
+        inner.hash_key = inner.settle_hash_key().await?;
+        info!(
+            owner = inner.owner,
+            "this node is told from others by its owner in granary.lane"
+        );
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+}
+
+impl Inner {
+    /// A node that has not connected yet.
+    fn of(options: PostgresOptions) -> Result<Self> {
         let (config, tls) = connect::way(&options)?;
-        let mut inner = Inner {
+        Ok(Self {
             pool: connect::pool(config.clone(), tls.clone(), options.connections)?,
             config,
             tls,
@@ -214,16 +233,6 @@ impl PostgresStore {
             abandoned: Mutex::default(),
             marked: Mutex::default(),
             clearing: tokio::sync::Mutex::default(),
-        };
-        inner.check_database().await?;
-        inner.migrate().await?;
-        inner.hash_key = inner.settle_hash_key().await?;
-        info!(
-            owner = inner.owner,
-            "this node is told from others by its owner in granary.lane"
-        );
-        Ok(Self {
-            inner: Arc::new(inner),
         })
     }
 }
@@ -346,6 +355,15 @@ impl Store for PostgresStore {
         seen: u64,
     ) -> Result<()> {
         self.inner.delete_definition(source, kind, key, seen).await
+    }
+
+    async fn snapshot(&self, source: &Source, held_max: Duration) -> Result<Box<dyn SourceSnapshot>> {
+        let snapshot = snapshot::PostgresSnapshot::of(&self.inner, source, held_max).await?;
+        Ok(Box::new(snapshot))
+    }
+
+    async fn restore_definitions(&self, source: &Source, definitions: &[KeptDefinition]) -> Result<()> {
+        self.inner.restore_definitions(source, definitions).await
     }
 
     async fn begin_upload(

@@ -188,6 +188,51 @@ macro_rules! edges {
     };
 }
 
+const ALL_EDGES: &str = edges!("(e.from_id, e.to_id) > ($5, $7)");
+
+/// A page of resources.
+pub(crate) async fn read_resources(
+    session: &Session,
+    source: u32,
+    number: TypeNumber,
+    after: Option<&ResourceId>,
+    limit: usize,
+) -> Attempt<Vec<Record>> {
+    let of = params![
+        bucket_of(source),
+        int4(source),
+        int4(number),
+        PAGE_BYTES_MAX as i64,
+        after.map_or("", ResourceId::as_str),
+        int8(limit as u64)
+    ];
+    let rows = session.query(RESOURCES, of).await?;
+    let resource = |row: &Row| record_of(row, RecordId::Resource(parsed_id(row.get(0))?), 1);
+    Ok(rows.iter().map(resource).collect::<Result<_>>()?)
+}
+
+/// A page of all edges of a type.
+pub(crate) async fn read_edges(
+    session: &Session,
+    source: u32,
+    number: TypeNumber,
+    after: Option<(&ResourceId, &ResourceId)>,
+    limit: usize,
+) -> Attempt<Vec<Record>> {
+    let (after_from, after_to) = after.map_or(("", ""), |(from, to)| (from.as_str(), to.as_str()));
+    let of = params![
+        bucket_of(source),
+        int4(source),
+        int4(number),
+        PAGE_BYTES_MAX as i64,
+        after_from,
+        int8(limit as u64),
+        after_to
+    ];
+    let rows = session.query(ALL_EDGES, of).await?;
+    Ok(rows.iter().map(edge_of).collect::<Result<_>>()?)
+}
+
 impl Inner {
     pub(crate) async fn records(
         &self,
@@ -215,18 +260,12 @@ impl Inner {
         after: Option<&ResourceId>,
         limit: usize,
     ) -> Result<Vec<Record>> {
-        let of = params![
-            bucket_of(source.number),
-            int4(source.number),
-            int4(number),
-            PAGE_BYTES_MAX as i64,
-            after.map_or("", ResourceId::as_str),
-            int8(limit as u64)
-        ];
         self.read(|session: Arc<Session>| async move {
-            let (rows, ()) = futures::try_join!(session.query(RESOURCES, of), see_source(&session, source))?;
-            let resource = |row: &Row| record_of(row, RecordId::Resource(parsed_id(row.get(0))?), 1);
-            Ok(rows.iter().map(resource).collect::<Result<_>>()?)
+            let (page, ()) = futures::try_join!(
+                read_resources(&session, source.number, number, after, limit),
+                see_source(&session, source)
+            )?;
+            Ok(page)
         })
         .await
     }
@@ -265,7 +304,6 @@ impl Inner {
         after: Option<(&ResourceId, &ResourceId)>,
         limit: usize,
     ) -> Result<Vec<Record>> {
-        const ALL: &str = edges!("(e.from_id, e.to_id) > ($5, $7)");
         const OF_FROM: &str = edges!("e.from_id = $8 AND (e.from_id, e.to_id) > ($5, $7)");
         const OF_TO: &str = edges!("e.to_id = $8 AND e.from_id >= $5 AND (e.from_id, e.to_id) > ($5, $7)");
         const OF_BOTH: &str = edges!("e.from_id = $8 AND e.to_id = $9 AND (e.from_id, e.to_id) > ($5, $7)");
@@ -282,7 +320,7 @@ impl Inner {
         let ends = [&filter.from, &filter.to].into_iter().flatten();
         of.extend(ends.map(|end| param(end.as_str())));
         let sql = match (&filter.from, &filter.to) {
-            (None, None) => ALL,
+            (None, None) => ALL_EDGES,
             (Some(_), None) => OF_FROM,
             (None, Some(_)) => OF_TO,
             (Some(_), Some(_)) => OF_BOTH,

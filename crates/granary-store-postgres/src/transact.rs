@@ -237,7 +237,7 @@ impl Inner {
     }
 }
 
-fn too_long() -> StoreError {
+pub(crate) fn too_long() -> StoreError {
     StoreError::Unavailable(format!(
         "PostgreSQL did not answer within {} s",
         CALL_TIME_MAX.as_secs()

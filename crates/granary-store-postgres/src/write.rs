@@ -37,6 +37,7 @@ impl Inner {
         let source = write.source.number;
         let batch = &write.batch;
         let plan = Plan::of(&batch.operations, &write.types).at_once(write.guard.as_ref());
+        let plan = plan.with_versions(write.versions.as_deref());
         let (revision, ground) = futures::try_join!(
             share_source(session, &write.source),
             lock_ground(session, source, &plan, &batch.operations, &write.types),

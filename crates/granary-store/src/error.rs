@@ -58,6 +58,14 @@ impl StoreError {
         ))
     }
 
+    /// Something is put back only into a source that holds nothing, and this one holds these.
+    pub fn source_must_be_empty(key: &Key, what: &str) -> Self {
+        Self::precondition(format!(
+            "source '{key}' holds {what}, and an import is put into one that holds nothing; name another source, or \
+             delete this one with all it holds first (?purge=true)"
+        ))
+    }
+
     /// What is stored does not allow it.
     pub fn precondition(message: impl Into<String>) -> Self {
         Self::Refused(ErrorObject::failed_precondition(message))

@@ -4,6 +4,7 @@
 //! and its writes; no store has rules of its own.
 
 mod access;
+mod check;
 mod error;
 mod idempotency;
 pub mod memory;
@@ -13,6 +14,7 @@ mod receipts;
 mod record;
 mod retention;
 mod sent;
+mod snapshot;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod task;
@@ -21,6 +23,7 @@ mod upload;
 mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use granary_core::decide::{Guard, Verdict};
@@ -36,6 +39,7 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 
 pub use access::{Access, StoredKeys};
+pub use check::{CheckReport, CheckRules, Finding};
 pub use error::{Result, StoreError};
 pub use idempotency::{FirstAnswer, Idempotent, RequestName};
 pub use packed::{pack, unpack};
@@ -44,6 +48,7 @@ pub use receipts::{Decided, ReceiptsChunk};
 pub use record::{PAGE_BYTES_MAX, Record, Weighed, may_go_on, take_page};
 pub use retention::{RemovedTask, Retention, Retired};
 pub use sent::SentOperation;
+pub use snapshot::{KeptDefinition, SourceSnapshot};
 pub use task::{StoredTask, TaskFilter};
 pub use terminology::{
     StoredConcept, StoredVocabulary, Terminology, VocabularyHead, VocabularyHeads, bound_to, names_known,
@@ -168,6 +173,8 @@ pub struct Write {
     pub guard: Option<Guard>,
     /// Where it is to be carried out once: [`StoreError::Answered`] where it was.
     pub idempotent: Option<Idempotent>,
+    /// Where it puts records back: the version that each operation gives its record.
+    pub versions: Option<Vec<u32>>,
 }
 
 /// The deletion of every record of a type.
@@ -272,6 +279,14 @@ pub trait Store: Send + Sync + 'static {
         key: &Key,
         seen: u64,
     ) -> Result<()>;
+
+    /// The source as it is at this moment, for as long as it is held, and no longer than `held_max`, when a store may take
+    /// it away. Writes go on beside it.
+    async fn snapshot(&self, source: &Source, held_max: Duration) -> Result<Box<dyn SourceSnapshot>>;
+
+    /// Puts definitions back that were accepted beside each other, all in one step, into a source that holds nothing: no
+    /// definitions, no records, no task that has not ended. `FAILED_PRECONDITION` where it does.
+    async fn restore_definitions(&self, source: &Source, definitions: &[KeptDefinition]) -> Result<()>;
 
     /// Starts to spool a bulk request. Dropping the upload leaves nothing behind.
     async fn begin_upload(

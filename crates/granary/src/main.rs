@@ -13,7 +13,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use commands::{bulk, definition, demo, get, key, receipts, serve, source, task, vocabulary};
+use commands::{
+    bulk, check, definition, demo, export, get, import, key, receipts, serve, source, task, vocabulary,
+};
 use exit::Ended;
 use output::Output;
 
@@ -42,7 +44,7 @@ const AFTER_HELP: &str = "\
 Exit codes:
   0  all that was asked for was done
   1  anything not named here: no server, a refused call, a wrong command line
-  2  some operations of a task failed or were cancelled
+  2  some operations of a task failed or were cancelled; `check` could not look
   3  a bulk request was rejected; nothing of it was stored
 
 Output:
@@ -62,6 +64,7 @@ Examples:
   granary source apply library
   granary profile apply --source library -f book.json
   granary bulk books.ndjson --source library --type book --wait
+  granary export --source library -o library.ndjson
   granary receipts --source library bk_2eVocVVgjAWYJ74DifXluwVtSYs --failures";
 
 /// What every subcommand takes.
@@ -108,6 +111,9 @@ enum Command {
     Task(task::Task),
     Receipts(receipts::Receipts),
     Get(get::Get),
+    Export(export::Export),
+    Import(import::Import),
+    Check(check::Check),
     #[command(subcommand)]
     Source(source::Source),
     /// Profiles: what a resource of a type looks like
@@ -150,6 +156,9 @@ async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ended> {
         Command::Task(command) => command.run(&client()?, output).await,
         Command::Receipts(command) => command.run(&client()?, output).await,
         Command::Get(command) => command.run(&client()?, output).await,
+        Command::Export(command) => command.run(&client()?, output).await,
+        Command::Import(command) => command.run(&client()?, output).await,
+        Command::Check(command) => command.run(output).await,
         Command::Source(command) => command.run(&client()?, output).await,
         Command::Profile(command) => command.run(Profile, &client()?, output).await,
         Command::RelationshipDefinition(command) => {

@@ -25,6 +25,11 @@ impl Bar {
         }
     }
 
+    /// A spinner over the bytes that come.
+    pub(crate) fn download(name: &str) -> Self {
+        Self::new(ProgressBar::no_length(), BYTES_UNBOUNDED, "Exporting", name)
+    }
+
     /// A bar over the operations of a task.
     pub(crate) fn task(name: &str, total: u64) -> Self {
         Self::new(ProgressBar::new(total), OPERATIONS, "Applying", name)

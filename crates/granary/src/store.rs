@@ -31,6 +31,13 @@ pub(crate) struct PostgresUrl {
     database: String,
 }
 
+impl PostgresUrl {
+    /// All of it, the password too.
+    pub(crate) fn raw(&self) -> &str {
+        &self.raw
+    }
+}
+
 /// The database of a URL that names none.
 const DATABASE: &str = "granary";
 

@@ -20,7 +20,7 @@ pub use syncs::failing_syncs;
 use crate::agree::all_agrees;
 use crate::requests::{Requests, define, send};
 use crate::server::Start;
-use crate::{Place, Server};
+use crate::{Place, Server, http};
 
 const SOURCE: &str = "faults";
 /// Ids of the bulk requests.
@@ -141,7 +141,11 @@ async fn start_fresh(data: &Path) -> Result<Server> {
 
 /// The status of `/readyz`, and what it says.
 async fn readiness(server: &Server) -> Result<(u16, serde_json::Value)> {
-    let response = reqwest::get(format!("{}/readyz", server.url)).await?;
+    let response = http()
+        .build()?
+        .get(format!("{}/readyz", server.url))
+        .send()
+        .await?;
     let status = response.status().as_u16();
     Ok((status, serde_json::from_slice(&response.bytes().await?)?))
 }

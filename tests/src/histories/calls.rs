@@ -22,7 +22,7 @@ use super::record::{Answered, Asked, Held, OnRecord};
 use crate::agree::{code, receipts};
 use crate::calls::{Answer, Call, Outcome};
 use crate::server::PATIENCE;
-use crate::{Server, model};
+use crate::{Server, http, model};
 
 /// How long a client waits that got no answer.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
@@ -50,7 +50,7 @@ impl Shared {
     pub(super) fn new(servers: &[Server], records: u32) -> Result<Self> {
         let nodes = servers.iter().map(Server::client).collect::<Result<Vec<_>>>()?;
         Ok(Self {
-            http: reqwest::Client::new(),
+            http: http().build()?,
             nodes: Mutex::new(nodes),
             records,
             moment: AtomicU64::new(0),

@@ -60,13 +60,14 @@ fn the_options_and_variables_of_the_page_are_ones_of_a_node() {
         .filter(|word| word.starts_with("GRANARY_") || word.starts_with("--") && word.len() > 3)
         .filter(|word| *word != OF_THE_BENCH && !word.trim_matches('-').is_empty())
         .collect();
-    // `createuser`, `createdb` and `key create` have options too, and the log has its variable.
+    // `createuser`, `createdb`, `key create` and `source delete` have options too, and the log has its variable.
     let of_others = [
         "--pwprompt",
         "--owner",
         "--encoding",
         "--name",
         "--source",
+        "--purge",
         "GRANARY_LOG",
     ];
     let unknown: Vec<&&str> = named

@@ -258,9 +258,10 @@ async fn wait_until_ended(server: &Server, sent: &Message<'_>, answer: &Answer) 
         return Ok(());
     };
     let url = format!("{}/sources/{source}/v1/tasks/{task}", server.url);
+    let http = granary_tests::http().build()?;
     let ended = async {
         loop {
-            let task: serde_json::Value = reqwest::get(&url).await?.json().await?;
+            let task: serde_json::Value = http.get(&url).send().await?.json().await?;
             match task["status"].as_str() {
                 Some("PENDING") => tokio::time::sleep(Duration::from_millis(5)).await,
                 Some(_) => return Ok(()),

@@ -25,6 +25,15 @@ const RESERVED_SYSTEM: &str = "mdm";
 impl<'a> Run<'_, 'a, '_> {
     /// Takes the `meta` that is next; `None` if it says nothing.
     pub(super) fn meta(&mut self, path: &Path<'_>) -> Result<Option<Box<SentMeta>>, Halt> {
+        self.meta_beside(path, |_, _, _| Ok(false))
+    }
+
+    /// The same, where `beside` may take other members: true where it took one.
+    pub(super) fn meta_beside(
+        &mut self,
+        path: &Path<'_>,
+        mut beside: impl FnMut(&mut Self, &str, &Path<'_>) -> Result<bool, Halt>,
+    ) -> Result<Option<Box<SentMeta>>, Halt> {
         if !self.enter_object(path, "an object")? {
             return Ok(None);
         }
@@ -37,7 +46,9 @@ impl<'a> Run<'_, 'a, '_> {
             let name = name.decode();
             let here = path.name(&name);
             let Some(member) = MEMBERS.iter().position(|member| *member == name) else {
-                self.unknown_meta(&here, &name)?;
+                if !beside(self, &name, &here)? {
+                    self.unknown_meta(&here, &name)?;
+                }
                 continue;
             };
             if !seen.mark(member) {

@@ -11,6 +11,7 @@
 mod contained;
 mod content;
 mod envelope;
+mod kept;
 mod members;
 mod meta;
 mod reference;
@@ -20,6 +21,7 @@ mod tokens;
 mod value;
 mod when;
 
+pub use content::body_fits;
 pub(crate) use content::content_hash;
 
 use crate::error::{ErrorObject, ErrorType};
@@ -32,6 +34,7 @@ use crate::schema::{ResourceShape, Schema};
 use crate::time::Timestamp;
 use crate::vocabulary::Vocabularies;
 
+pub use kept::KeptRecord;
 pub use tokens::Tokens;
 
 /// The deepest nesting that is checked, whatever `jsonDepth` says: the check recurses into what the profiles name.

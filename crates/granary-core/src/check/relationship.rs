@@ -15,9 +15,9 @@ const MEMBERS: [Known; 6] = members!["type", "id", "from", "to", "data", "meta"]
 
 /// One end as it was given. What was wrong with it is a fault already.
 #[derive(Default)]
-struct GivenEnd {
-    given: bool,
-    id: Option<ResourceId>,
+pub(super) struct GivenEnd {
+    pub(super) given: bool,
+    pub(super) id: Option<ResourceId>,
     type_key: Option<String>,
     /// True where the type is that of the definition, so that nothing is kept of it.
     type_fits: bool,
@@ -151,7 +151,7 @@ impl Run<'_, '_, '_> {
         Ok(())
     }
 
-    fn edge_id(&mut self, path: &Path<'_>) -> Result<Option<RelationshipId>, Halt> {
+    pub(super) fn edge_id(&mut self, path: &Path<'_>) -> Result<Option<RelationshipId>, Halt> {
         let Some(text) = self.text(path)? else {
             return Ok(None);
         };
@@ -165,7 +165,7 @@ impl Run<'_, '_, '_> {
     }
 
     /// The id of an edge is made of its ends, so that it cannot differ from them.
-    fn id_agrees(&mut self, id: &RelationshipId, from: &GivenEnd, to: &GivenEnd, path: &Path<'_>) {
+    pub(super) fn id_agrees(&mut self, id: &RelationshipId, from: &GivenEnd, to: &GivenEnd, path: &Path<'_>) {
         let agrees = |part: &ResourceId, end: &GivenEnd| end.id.as_ref().is_none_or(|id| id == part);
         if !agrees(&id.from, from) || !agrees(&id.to, to) {
             self.faults.add(path, "id", || {
@@ -177,7 +177,11 @@ impl Run<'_, '_, '_> {
     }
 
     /// Takes the `{id, type}` of one end.
-    fn edge_end(&mut self, definition: Option<&EdgeEnd>, path: &Path<'_>) -> Result<GivenEnd, Halt> {
+    pub(super) fn edge_end(
+        &mut self,
+        definition: Option<&EdgeEnd>,
+        path: &Path<'_>,
+    ) -> Result<GivenEnd, Halt> {
         const END_MEMBERS: [Known; 2] = members!["id", "type"];
         let mut end = GivenEnd {
             given: true,
@@ -243,7 +247,7 @@ impl Run<'_, '_, '_> {
     }
 
     /// The type of an end must be the profile of the definition.
-    fn end_fits(&mut self, end: &GivenEnd, definition: &EdgeEnd, path: &Path<'_>) {
+    pub(super) fn end_fits(&mut self, end: &GivenEnd, definition: &EdgeEnd, path: &Path<'_>) {
         let Some(found) = &end.type_key else { return };
         let wanted = definition.profile.as_str();
         if found != wanted {

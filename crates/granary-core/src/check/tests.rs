@@ -2,6 +2,7 @@ mod bodies;
 mod edges;
 mod faults;
 mod helpers;
+mod kept;
 mod meta;
 mod random;
 mod references;

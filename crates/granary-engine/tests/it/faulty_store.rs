@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use granary_core::error::ErrorObject;
@@ -16,9 +17,9 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::memory::MemoryStore;
 use granary_store::{
-    Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, Lane, Purge, Record, RemovedTask,
-    RequestName, Result, Retention, Retired, SentOperation, Source, Step, Store, StoreLimits, Stored,
-    StoredTask, TaskFilter, Terminology, Upload, Write, Written,
+    Access, Budget, Definitions, EdgeFilter, Figure, FirstAnswer, KeptDefinition, Lane, Purge, Record,
+    RemovedTask, RequestName, Result, Retention, Retired, SentOperation, Source, SourceSnapshot, Step, Store,
+    StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written,
 };
 use tokio::sync::Notify;
 
@@ -110,6 +111,14 @@ impl Store for FaultyStore {
         seen: u64,
     ) -> Result<()> {
         self.inner.delete_definition(source, kind, key, seen).await
+    }
+
+    async fn snapshot(&self, source: &Source, held_max: Duration) -> Result<Box<dyn SourceSnapshot>> {
+        self.inner.snapshot(source, held_max).await
+    }
+
+    async fn restore_definitions(&self, source: &Source, definitions: &[KeptDefinition]) -> Result<()> {
+        self.inner.restore_definitions(source, definitions).await
     }
 
     async fn begin_upload(

@@ -29,9 +29,11 @@ pub(crate) async fn followed(
     };
     let following = tokio::spawn(async move {
         let response = carried_out.await;
-        // A replay has done nothing. Where the answer is a fault of ours, the change may have been made.
+        // A replay has done nothing. Where the answer is a fault of ours, the change may have been made; and a part of it
+        // was where an answer that says no tells of it.
         let replayed = response.headers().contains_key(IDEMPOTENCY_REPLAYED);
-        if !replayed && !response.status().is_client_error() {
+        let told = response.extensions().get::<Audited>().is_some();
+        if !replayed && (told || !response.status().is_client_error()) {
             line(action, &path, &caller, &request_id, &response);
         }
         response

@@ -90,7 +90,7 @@ pub(super) fn status_of(stored: Stored) -> StatusCode {
     }
 }
 
-fn shown(stored: &StoredDefinition) -> Result<Definition, ErrorObject> {
+pub(super) fn shown(stored: &StoredDefinition) -> Result<Definition, ErrorObject> {
     let members: Members = serde_json::from_str(&stored.json).map_err(|error| {
         tracing::error!(%error, definition = %stored.key, "a stored definition is not JSON");
         ErrorObject::new(ErrorType::Internal, "something went wrong inside the server")

@@ -5,7 +5,9 @@ mod bundle;
 mod contained;
 mod definitions;
 mod events;
+mod export;
 mod health;
+mod import;
 mod keys;
 mod operations;
 mod purge;
@@ -105,6 +107,8 @@ routes! {
     "/sources/{source}/v1/tasks/{id}/events" { get events::show }
     "/sources/{source}/v1/tasks/{id}/cancel" { post tasks::cancel }
     "/sources/{source}/v1/tasks/{id}/retry" once { post retry::start }
+    "/sources/{source}/v1/export" { get export::show }
+    "/sources/{source}/v1/import" { post import::take }
     "/sources/{source}/v1/bundle" once { post bundle::write }
     "/sources/{source}/v1/purge" once { post purge::start }
     "/sources/{source}/v1/purge/{id}" { get purge::show }

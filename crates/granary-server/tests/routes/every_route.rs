@@ -86,6 +86,7 @@ async fn prepared() -> (World, BTreeMap<&'static str, String>) {
         bundle_bytes: LARGE as u64 - 1,
         single_body_bytes: LARGE as u64 - 1,
         definition_bytes: LARGE as u64 - 1,
+        import_bytes: LARGE as u64 - 1,
         ..Limits::default()
     };
     let world = World::at_rest_with(limits).await;
@@ -99,6 +100,10 @@ async fn prepared() -> (World, BTreeMap<&'static str, String>) {
     let item = |id: &str| json!([{"id": id, "type": "line", "data": {}}]);
     let mut single = Value::Null;
     for (path, body) in [
+        (
+            "/catalog/v1/sources/spare".to_owned(),
+            json!({"type": "registry"}),
+        ),
         (format!("{v1}/profiles/line"), bare),
         (format!("{v1}/profiles/order"), order),
         (format!("{v1}/profiles/spare"), json!({"properties": {}})),
@@ -284,6 +289,7 @@ async fn every_route_is_called_with_what_it_takes_and_what_it_refuses() {
     GET /limits: 200
     GET /metrics: 200
     GET /readyz: 200
+    GET /sources/{source}/v1/export: 200, 400 INVALID_ARGUMENT, 404 NOT_FOUND
     GET /sources/{source}/v1/profiles: 200, 400 INVALID_ARGUMENT, 400 OUT_OF_RANGE, 404 NOT_FOUND
     GET /sources/{source}/v1/profiles/{key}: 200, 304, 400 INVALID_ARGUMENT, 404 NOT_FOUND, 412 FAILED_PRECONDITION
     GET /sources/{source}/v1/purge/{id}: 200, 404 NOT_FOUND
@@ -309,6 +315,7 @@ async fn every_route_is_called_with_what_it_takes_and_what_it_refuses() {
     PATCH /sources/{source}/v1/relationships/{type}/{id}: 200, 400 FAILED_PRECONDITION, 400 INVALID_ARGUMENT, 404 NOT_FOUND, 412 FAILED_PRECONDITION, 413 CONTENT_TOO_LARGE, 415 UNSUPPORTED_MEDIA_TYPE
     POST /access/v1/keys: 201, 400 INVALID_ARGUMENT, 413 CONTENT_TOO_LARGE, 415 UNSUPPORTED_MEDIA_TYPE
     POST /sources/{source}/v1/bundle: 200, 400 INVALID_ARGUMENT, 400 REJECTED, 404 NOT_FOUND, 404 REJECTED, 409 REJECTED, 413 CONTENT_TOO_LARGE, 415 UNSUPPORTED_MEDIA_TYPE, 501 UNIMPLEMENTED
+    POST /sources/{source}/v1/import: 200, 400 FAILED_PRECONDITION, 400 INVALID_ARGUMENT, 404 NOT_FOUND, 413 CONTENT_TOO_LARGE, 415 UNSUPPORTED_MEDIA_TYPE
     POST /sources/{source}/v1/purge: 202, 400 INVALID_ARGUMENT, 404 NOT_FOUND, 413 CONTENT_TOO_LARGE, 415 UNSUPPORTED_MEDIA_TYPE, 501 UNIMPLEMENTED
     POST /sources/{source}/v1/relationships/bulk: 200, 202, 400 REJECTED, 404 NOT_FOUND, 413 CONTENT_TOO_LARGE, 415 UNSUPPORTED_MEDIA_TYPE, 501 UNIMPLEMENTED
     POST /sources/{source}/v1/relationships/{type}: 200, 201, 400 INVALID_ARGUMENT, 404 NOT_FOUND, 409 ALREADY_EXISTS, 412 FAILED_PRECONDITION, 413 CONTENT_TOO_LARGE, 415 UNSUPPORTED_MEDIA_TYPE

@@ -48,7 +48,7 @@ async fn every_limit_is_shown_by_its_name() {
     let world = World::empty().await;
     insta::assert_snapshot!(world.get("/limits").await, @r#"
     200
-    {"apiKeys":1000,"bulkBodyBytes":5000000000,"bundleBytes":500000,"conceptCodeBytes":128000000,"conceptsPerVocabulary":1000000,"definitionBytes":1000000,"definitionDepth":16,"definitionProperties":1000,"definitionsPerSource":1000,"detailedFailures":100000,"detailsPerError":100,"eventStreams":1000,"idempotencyKeyHours":24,"identifiersPerRecord":100,"jsonDepth":64,"listLimit":1000,"operationBytes":10000000,"patchOperations":1000,"removedTaskDays":90,"requestsInFlight":64,"singleBodyBytes":10000000,"singleTaskRetentionHours":24,"sourcesPerKey":100,"spoolBytes":50000000000,"taskRetentionBytes":20000000000,"taskRetentionDays":7,"tasksWaitingPerSource":10000,"vocabularies":1000,"waitSeconds":60,"waits":1024}
+    {"apiKeys":1000,"bulkBodyBytes":5000000000,"bundleBytes":500000,"conceptCodeBytes":128000000,"conceptsPerVocabulary":1000000,"definitionBytes":1000000,"definitionDepth":16,"definitionProperties":1000,"definitionsPerSource":1000,"detailedFailures":100000,"detailsPerError":100,"eventStreams":1000,"exportSeconds":3600,"exports":4,"idempotencyKeyHours":24,"identifiersPerRecord":100,"importBytes":1000000000000,"importLineBytes":20000000,"jsonDepth":64,"listLimit":1000,"operationBytes":10000000,"patchOperations":1000,"removedTaskDays":90,"requestsInFlight":64,"singleBodyBytes":10000000,"singleTaskRetentionHours":24,"sourcesPerKey":100,"spoolBytes":50000000000,"taskRetentionBytes":20000000000,"taskRetentionDays":7,"tasksWaitingPerSource":10000,"vocabularies":1000,"waitSeconds":60,"waits":1024}
     "#);
 }
 

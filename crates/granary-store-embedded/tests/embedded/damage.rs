@@ -14,7 +14,7 @@ use crate::crash::copy_folder;
 use crate::folder::segment_file;
 use crate::{OnDisk, limits};
 
-fn flip(path: &Path, at: u64) {
+pub(crate) fn flip(path: &Path, at: u64) {
     let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, at).unwrap();

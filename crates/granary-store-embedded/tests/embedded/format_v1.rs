@@ -19,7 +19,7 @@ use granary_store_embedded::EmbeddedStore;
 
 use crate::{OnDisk, limits};
 
-fn kept() -> PathBuf {
+pub(crate) fn kept() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/format_v1")
 }
 
@@ -51,7 +51,7 @@ fn gather(root: &Path, folder: &Path, packed: &mut Packed) {
     }
 }
 
-fn unpack(packed: &[u8], root: &Path) {
+pub(crate) fn unpack(packed: &[u8], root: &Path) {
     let packed = lz4_flex::decompress_size_prepended(packed).unwrap();
     let packed: Packed = postcard::from_bytes(&packed).unwrap();
     for (name, bytes) in packed {

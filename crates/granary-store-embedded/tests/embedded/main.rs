@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without")]
 
 mod beside;
+mod check;
 mod collect;
 mod collect_crash;
 mod counts;

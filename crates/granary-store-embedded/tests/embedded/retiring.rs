@@ -10,6 +10,7 @@ use granary_store::suite::world::*;
 use granary_store::{Record, Retention, Store as _, StoreError, StoredTask};
 use granary_store_embedded::{EmbeddedStore, Runs};
 
+use crate::check::checked;
 use crate::collect::everything;
 use crate::collect_crash::only_named_files;
 use crate::runs::copy_while_open;
@@ -169,6 +170,7 @@ async fn a_kill_at_any_step_leaves_each_task_whole_or_gone_and_its_removal_goes_
         for file in with_files.difference(&files(folder.path())) {
             fs::write(copy.path().join("segments").join(file), b"what was there").unwrap();
         }
+        assert_eq!(checked(copy.path()).findings, [], "at step {steps}");
         let after = World::found(open(copy.path())).await;
         assert_eq!(shown(&after).await, expected, "at step {steps}");
         let mut gone = 0;

@@ -122,6 +122,13 @@ pub(crate) struct InPostgres {
     stores: Mutex<HashMap<[u8; 16], (String, StoreLimits)>>,
 }
 
+impl InPostgres {
+    /// The URL of the database of a store.
+    pub(crate) fn url(&self, store: &PostgresStore) -> String {
+        self.stores.lock().unwrap()[&store.hash_key()].0.clone()
+    }
+}
+
 impl Fixture for InPostgres {
     type Store = PostgresStore;
 

@@ -2,11 +2,13 @@
 
 mod access;
 mod retention;
+mod snapshot;
 mod source;
 mod terminology;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,9 +24,10 @@ use granary_core::task::{TaskId, TaskKind};
 use granary_core::time::Timestamp;
 
 use crate::{
-    Access, Budget, CheckedBatch, Definitions, EdgeFilter, FirstAnswer, Idempotent, Lane, Purge, Record,
-    RemovedTask, RequestName, Result, Retention, Retired, SentOperation, Source, Step, Store, StoreError,
-    StoreLimits, Stored, StoredTask, TaskFilter, Terminology, Upload, Write, Written, names_known, take_page,
+    Access, Budget, CheckedBatch, Definitions, EdgeFilter, FirstAnswer, Idempotent, KeptDefinition, Lane,
+    Purge, Record, RemovedTask, RequestName, Result, Retention, Retired, SentOperation, Source,
+    SourceSnapshot, Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology,
+    Upload, Write, Written, names_known, take_page,
 };
 
 use source::{SourceState, TaskState};
@@ -246,17 +249,7 @@ impl Store for MemoryStore {
             .iter()
             .map(|sequence| held.tasks[sequence].batch.bodies.len() as u64);
         let spooled: u64 = waiting.sum();
-        let holds = if purge {
-            None
-        } else if !held.queue.is_empty() {
-            Some("tasks that have not ended")
-        } else if !held.records.is_empty() {
-            Some("records")
-        } else if !held.definitions.list.is_empty() {
-            Some("definitions")
-        } else {
-            None
-        };
+        let holds = held.holds().filter(|_| !purge);
         if let Some(holds) = holds {
             return Err(StoreError::source_holds(&source.key, holds));
         }
@@ -353,6 +346,31 @@ impl Store for MemoryStore {
             return Err(StoreError::precondition(format!("'{key}' is in use: {why}")));
         }
         source.definitions.list.remove(place);
+        source.definitions.revision += 1;
+        Ok(())
+    }
+
+    async fn snapshot(&self, source: &Source, _held_max: Duration) -> Result<Box<dyn SourceSnapshot>> {
+        Ok(Box::new(snapshot::MemorySnapshot::of(self.state().of(source)?)))
+    }
+
+    async fn restore_definitions(&self, source: &Source, definitions: &[KeptDefinition]) -> Result<()> {
+        let mut state = self.state();
+        let (limits, vocabularies) = (state.limits, state.vocabulary_heads());
+        let source = state.open(source)?;
+        if let Some(holds) = source.holds() {
+            return Err(StoreError::source_must_be_empty(&source.source.key, holds));
+        }
+        for kept in definitions {
+            names_known(&kept.accepted, &vocabularies)?;
+            limits.admit_definition(source.definitions.list.len())?;
+            source.definitions.list.push(kept.numbered(source.next_number));
+            source.next_number += 1;
+        }
+        source
+            .definitions
+            .list
+            .sort_by(|a, b| (a.kind, &a.key).cmp(&(b.kind, &b.key)));
         source.definitions.revision += 1;
         Ok(())
     }

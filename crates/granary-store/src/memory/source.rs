@@ -104,6 +104,19 @@ impl SourceState {
         }
     }
 
+    /// What it holds, if anything.
+    pub(super) fn holds(&self) -> Option<&'static str> {
+        if !self.queue.is_empty() {
+            Some("tasks that have not ended")
+        } else if !self.records.is_empty() {
+            Some("records")
+        } else if !self.definitions.list.is_empty() {
+            Some("definitions")
+        } else {
+            None
+        }
+    }
+
     fn current(&self, plan: &Plan<'_>) -> Current {
         let head = |key: &RecordKey<'_>| self.records.get(&owned(key)).map(|held| held.head);
         Current {
@@ -293,6 +306,7 @@ impl SourceState {
 
     pub(super) fn write(&mut self, write: Write, now: Timestamp) -> Written {
         let plan = Plan::of(&write.batch.operations, &write.types).at_once(write.guard.as_ref());
+        let plan = plan.with_versions(write.versions.as_deref());
         let decision = plan.decide(self.current(&plan), now, self.stamp_next);
         if decision.failure_count() > 0 {
             return Written::Refused(decision.verdicts);

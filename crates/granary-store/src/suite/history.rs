@@ -594,6 +594,7 @@ async fn write<S: Store>(
         types: Arc::clone(&world.types),
         batch: world.batch(ops),
         definitions_revision: world.revision,
+        versions: None,
         idempotent: None,
         guard,
     };

@@ -68,6 +68,7 @@ async fn write_once<S: Store>(world: &World<S>, op: Op, request: Idempotent) -> 
         batch: world.batch(&[op]),
         definitions_revision: world.revision,
         guard: None,
+        versions: None,
         idempotent: Some(request),
     };
     world.store.write(write, world.now()).await

@@ -36,6 +36,8 @@ pub mod relationships;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod retention;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
+pub mod snapshots;
+#[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod sources;
 #[expect(missing_docs, reason = "the name of a behaviour is its sentence")]
 pub mod store;
@@ -272,6 +274,11 @@ macro_rules! behaviours {
                 a_list_of_edges_goes_on_after_any_place,
                 an_edge_without_data_has_an_empty_body,
                 edges_of_two_types_are_apart;
+            snapshots:
+                a_snapshot_is_of_one_moment,
+                a_source_that_is_gone_has_no_snapshot,
+                what_is_put_back_is_as_it_was,
+                definitions_are_put_back_into_a_source_that_holds_nothing;
             tasks:
                 tasks_are_listed_newest_first_with_every_page_size,
                 tasks_are_filtered,
@@ -347,6 +354,7 @@ pub fn see_that_all_are_listed(listed: &[(&str, &[&str])]) {
         ("records", include_str!("records.rs")),
         ("relationships", include_str!("relationships.rs")),
         ("retention", include_str!("retention.rs")),
+        ("snapshots", include_str!("snapshots.rs")),
         ("sources", include_str!("sources.rs")),
         ("store", include_str!("store.rs")),
         ("tasks", include_str!("tasks.rs")),

@@ -5,7 +5,7 @@ use granary_core::meta::{Identifiers, SentMeta, Triple};
 use granary_core::operation::{Action, ContentHash, RecordId};
 use granary_core::time::Timestamp;
 
-use crate::Budget;
+use crate::{Budget, CheckRules};
 
 /// More than any task of the suite holds.
 pub const WHOLE: Budget = Budget {
@@ -163,6 +163,17 @@ pub fn noise(length: usize, seed: u64) -> Vec<u8> {
         SYMBOLS[(state >> 32) as usize % SYMBOLS.len()]
     };
     (0..length).map(|_| next()).collect()
+}
+
+/// What a check takes in place of what it takes from real records.
+pub fn check_rules() -> CheckRules {
+    CheckRules {
+        body_fits: |_, body, hash| hash_of(body) == *hash,
+        triples: |json| {
+            let notations: Vec<String> = serde_json::from_slice(json).ok()?;
+            Some(notations.iter().map(|notation| triple(notation)).collect())
+        },
+    }
 }
 
 /// Equal bodies have equal hashes; a store takes hashes as they come.

@@ -180,6 +180,7 @@ async fn every_call_is_not_found<S: Store>(world: &World<S>) {
         batch: Default::default(),
         definitions_revision: 0,
         guard: None,
+        versions: None,
         idempotent: None,
     };
     refused_with(store.write(write, now).await, gone);

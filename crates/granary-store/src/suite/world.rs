@@ -400,6 +400,7 @@ impl<S: Store> World<S> {
             types: Arc::clone(&self.types),
             batch: self.batch(ops),
             definitions_revision: self.revision,
+            versions: None,
             idempotent: None,
             guard,
         };

@@ -1,9 +1,13 @@
 //! The subcommands, one a file.
 
 pub(crate) mod bulk;
+pub(crate) mod check;
+mod csv;
 pub(crate) mod definition;
 pub(crate) mod demo;
+pub(crate) mod export;
 pub(crate) mod get;
+pub(crate) mod import;
 pub(crate) mod key;
 pub(crate) mod receipts;
 pub(crate) mod serve;

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bulk;
+mod check;
 mod demo;
+mod export;
 mod help;
 mod keys;
 mod postgres;
@@ -83,10 +85,15 @@ struct Server {
 }
 
 impl Server {
-    fn start() -> Self {
+    /// One that has nothing yet.
+    fn empty() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (child, url) = serve(&folder.path().join("data"));
-        let server = Self { child, url, folder };
+        Self { child, url, folder }
+    }
+
+    fn start() -> Self {
+        let server = Self::empty();
         server.granary(&["source", "apply", "library"]).ends(0);
         for (key, properties) in [
             (

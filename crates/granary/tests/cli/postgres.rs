@@ -9,25 +9,25 @@ use super::serve::{get, signal, status};
 use super::{granary, run, serve_with};
 
 /// Ended when the test does.
-struct Served {
+pub(super) struct Served {
     child: Child,
-    url: String,
+    pub(super) url: String,
 }
 
 impl Served {
-    fn start(args: &[&str]) -> Self {
+    pub(super) fn start(args: &[&str]) -> Self {
         let (child, url) = serve_with(args);
         Self { child, url }
     }
 
     /// Runs the binary against it.
-    fn granary(&self, args: &[&str], stdin: &str) -> super::Run {
+    pub(super) fn granary(&self, args: &[&str], stdin: &str) -> super::Run {
         let mut command = granary(args);
         command.env("GRANARY_SERVER", &self.url);
         run(command, stdin)
     }
 
-    fn stops(mut self, code: i32) {
+    pub(super) fn stops(mut self, code: i32) {
         signal(&self.child, "INT");
         assert_eq!(self.child.wait().unwrap().code(), Some(code));
     }

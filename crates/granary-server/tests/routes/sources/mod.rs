@@ -1,4 +1,5 @@
 mod bundle;
+mod export;
 mod profiles;
 mod purge;
 mod relationship_definitions;
