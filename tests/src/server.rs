@@ -76,6 +76,18 @@ pub struct Start {
     pub before: Vec<String>,
 }
 
+impl Start {
+    /// On the store at this place, with these variables in its environment.
+    pub fn at(place: Place, environment: Vec<(String, String)>) -> Self {
+        Self {
+            place,
+            environment,
+            log: None,
+            before: Vec::new(),
+        }
+    }
+}
+
 impl Server {
     /// Starts a server on the folder `data` and waits until it serves.
     pub async fn start(data: &Path) -> Result<Self> {
@@ -91,13 +103,7 @@ impl Server {
     pub async fn start_at(place: Place, environment: &[(&str, &str)]) -> Result<Self> {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let environment = environment.iter().map(owned).collect();
-        Self::spawn(Start {
-            place,
-            environment,
-            log: None,
-            before: Vec::new(),
-        })
-        .await
+        Self::spawn(Start::at(place, environment)).await
     }
 
     /// Starts a server and waits until it serves.

@@ -24,6 +24,7 @@ mod counts;
 mod effects;
 mod figures;
 mod format;
+mod journal;
 mod keys;
 mod lanes;
 mod marks;
@@ -227,15 +228,12 @@ fn engine(error: fjall::Error) -> StoreError {
 
 impl Inner {
     /// Commits a batch. Where that fails the store takes no more writes, and says so when it is asked.
-    fn commit(&self, mut batch: fjall::OwnedWriteBatch) -> Result<()> {
+    fn commit(&self, batch: fjall::OwnedWriteBatch) -> Result<()> {
         let _gate = self.sync.pass_gate();
-        let number = self.commits.number(&mut batch);
-        batch.commit().map_err(|error| {
+        self.commits.commit(batch).map_err(|error| {
             self.sync.fail(&error);
             engine(error)
-        })?;
-        self.commits.committed(number);
-        Ok(())
+        })
     }
 }
 

@@ -2,45 +2,75 @@
 //!
 //! After a crash the journal may end in the midst of a batch, and the database cuts such an end off. It does the same
 //! where a changed byte makes a batch look unfinished, and all that was committed after it goes too, without a word. So
-//! each batch writes its number, and after each sync the file `SYNCED` says up to which number commits are durable: a
-//! store that opens with fewer is damaged. The file is not synced itself. It survives the process, and after a cut of
-//! power it may say less, or nothing, but never more than the journal has.
+//! each batch writes its number, in the order of the journal, and after each sync the file `SYNCED` says up to which number
+//! commits are durable: a store that opens with fewer is damaged. The file is not synced itself. It survives the process,
+//! and after a cut of power it may say less, or nothing, but never more than the journal has.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use fjall::{Keyspace, OwnedWriteBatch};
+use fjall::{Database, Keyspace, OwnedWriteBatch};
 use granary_store::{Result, StoreError};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::engine;
+use crate::{engine, lock};
 
 /// The name of the file.
 pub(crate) const FILE: &str = "SYNCED";
-/// A number is written to one row of so many, by its remainder: commits at one time may come in another order than their
-/// numbers, but far fewer than these.
-const ROWS: u64 = 1_024;
+/// The key of the row, which is the last of each batch. It is told apart from those of other keyspaces in the journal.
+const KEY: &[u8] = b"number of the commit";
+
+/// What a commit says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NumberRow {
+    /// How many commits there have been, with this.
+    pub(crate) number: u64,
+    /// Its sequence number in the journal is not below this.
+    pub(crate) not_before: u64,
+}
+
+impl NumberRow {
+    fn value(self) -> [u8; 16] {
+        let mut value = [0; 16];
+        let (number, not_before) = value.split_at_mut(8);
+        number.copy_from_slice(&self.number.to_be_bytes());
+        not_before.copy_from_slice(&self.not_before.to_be_bytes());
+        value
+    }
+
+    fn of_value(value: &[u8]) -> Option<Self> {
+        let (number, not_before) = value.split_first_chunk::<8>()?;
+        Some(Self {
+            number: u64::from_be_bytes(*number),
+            not_before: u64::from_be_bytes(not_before.try_into().ok()?),
+        })
+    }
+
+    /// The row, where an item of a batch, its key and its value, is one.
+    pub(crate) fn of_item(item: &[u8]) -> Option<Self> {
+        Self::of_value(item.strip_prefix(KEY)?)
+    }
+}
 
 /// Gives the commits of a store their numbers.
 pub(crate) struct CommitNumbers {
+    db: Database,
     rows: Keyspace,
     file: File,
-    next: AtomicU64,
+    /// The number of the next commit. Held while it commits, so that numbers are in the order of the journal.
+    next: Mutex<u64>,
     /// The largest number of a commit that has returned.
     committed: AtomicU64,
 }
 
-/// A number that a batch writes.
-#[must_use]
-pub(crate) struct Numbered(u64);
-
 impl CommitNumbers {
     /// Goes on where the store ended. Fails where commits are gone that were durable.
-    pub(crate) fn open(folder: &Path, rows: Keyspace) -> Result<Self> {
+    pub(crate) fn open(folder: &Path, db: &Database, rows: Keyspace) -> Result<Self> {
         let file = File::options()
             .read(true)
             .write(true)
@@ -49,36 +79,40 @@ impl CommitNumbers {
             .open(folder.join(FILE))
             .map_err(crate::io)?;
         let synced = read(&file).map_err(crate::io)?;
-        let mut last = 0;
-        for row in rows.iter() {
-            let value = row.value().map_err(engine)?;
-            let number = value.as_ref().try_into().map(u64::from_be_bytes);
-            let number = number.map_err(|_| StoreError::Damaged("a row of commits".into()))?;
-            last = last.max(number);
-        }
+        let last = match rows.get(KEY).map_err(engine)? {
+            None => 0,
+            Some(value) => {
+                let row = NumberRow::of_value(&value);
+                row.ok_or_else(|| StoreError::Damaged("the row of commits".into()))?
+                    .number
+            }
+        };
+        // The journals were looked at before; here it is what is in tables that is too old.
         if last < synced {
-            return Err(StoreError::Damaged(format!(
-                "the journal in db/ ends at commit {last}, and commit {synced} had been synced; a byte of it has changed"
-            )));
+            return Err(StoreError::Damaged(ends_early(last, synced)));
         }
         Ok(Self {
+            db: db.clone(),
             rows,
             file,
-            next: AtomicU64::new(last + 1),
+            next: Mutex::new(last + 1),
             committed: AtomicU64::new(last),
         })
     }
 
-    /// To be called for each batch, just before its commit.
-    pub(crate) fn number(&self, batch: &mut OwnedWriteBatch) -> Numbered {
-        let number = self.next.fetch_add(1, Relaxed);
-        batch.insert(&self.rows, (number % ROWS).to_be_bytes(), number.to_be_bytes());
-        Numbered(number)
-    }
-
-    /// To be called when the commit has returned.
-    pub(crate) fn committed(&self, number: Numbered) {
-        self.committed.fetch_max(number.0, Relaxed);
+    /// Commits a batch as the next.
+    pub(crate) fn commit(&self, mut batch: OwnedWriteBatch) -> fjall::Result<()> {
+        let mut next = lock(&self.next);
+        let number = *next;
+        *next += 1;
+        let row = NumberRow {
+            number,
+            not_before: self.db.seqno(),
+        };
+        batch.insert(&self.rows, KEY, row.value());
+        batch.commit()?;
+        self.committed.store(number, Relaxed);
+        Ok(())
     }
 
     /// Up to which number commits have returned. A sync that begins now makes them durable.
@@ -94,6 +128,22 @@ impl CommitNumbers {
             tracing::debug!(%error, "could not write how far the journal is synced");
         }
     }
+}
+
+/// Up to which commit the journal of this folder was durable, as far as it is known.
+pub(crate) fn synced(folder: &Path) -> io::Result<u64> {
+    match File::open(folder.join(FILE)) {
+        Ok(file) => read(&file),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// What is said of a journal that ends at one commit, and had more.
+pub(crate) fn ends_early(last: u64, synced: u64) -> String {
+    format!(
+        "the journal in db/ ends at commit {last}, and commit {synced} had been synced; a byte of it has changed"
+    )
 }
 
 /// What the file says; 0 where it says nothing.
@@ -120,15 +170,12 @@ mod tests {
     fn open(folder: &Path) -> (Database, Result<CommitNumbers>) {
         let db = Database::builder(folder.join("db")).open().unwrap();
         let rows = db.keyspace("commits", KeyspaceCreateOptions::default).unwrap();
-        let numbers = CommitNumbers::open(folder, rows);
+        let numbers = CommitNumbers::open(folder, &db, rows);
         (db, numbers)
     }
 
     fn commit(db: &Database, numbers: &CommitNumbers) {
-        let mut batch = db.batch();
-        let number = numbers.number(&mut batch);
-        batch.commit().unwrap();
-        numbers.committed(number);
+        numbers.commit(db.batch()).unwrap();
     }
 
     #[test]
@@ -136,21 +183,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (db, numbers) = open(folder.path());
         let numbers = numbers.unwrap();
-        for _ in 0..ROWS + 5 {
+        for _ in 0..5 {
             commit(&db, &numbers);
         }
         numbers.synced(numbers.last());
         drop((db, numbers));
         let (db, numbers) = open(folder.path());
         let numbers = numbers.unwrap();
-        assert_eq!(numbers.last(), ROWS + 5);
+        assert_eq!(numbers.last(), 5);
         commit(&db, &numbers);
-        assert_eq!(numbers.last(), ROWS + 6);
-        numbers.synced(ROWS + 7);
+        assert_eq!(numbers.last(), 6);
+        numbers.synced(7);
         drop((db, numbers));
         let (_db, numbers) = open(folder.path());
         let error = numbers.err().expect("a commit is missing");
-        assert!(error.to_string().contains("ends at commit 1030"), "{error}");
+        assert!(error.to_string().contains("ends at commit 6"), "{error}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use granary_store::{Result, StoreError, StoreLimits};
 use crate::catalog::{self, SourceState};
 use crate::format::{Folder, OpenError, sync_folder};
 use crate::lanes::LaneTable;
-use crate::numbered::CommitNumbers;
+use crate::numbered::{self, CommitNumbers};
 use crate::numbers::Numbers;
 use crate::read::BlockCache;
 use crate::rows::{self, SegmentRow, StoreRow};
@@ -22,7 +22,7 @@ use crate::runs::{self, Runs};
 use crate::segment::{SegmentPaths, segment_of};
 use crate::space;
 use crate::sync::Syncer;
-use crate::{Collection, Inner, Keyspaces, access, collect, engine, io, terminology};
+use crate::{Collection, Inner, Keyspaces, access, collect, engine, io, journal, terminology};
 
 /// Memory for blocks of the database. Small, for the whole server is to stay within its bound.
 const CACHE_BYTES: u64 = 40 << 20;
@@ -59,7 +59,7 @@ impl Inner {
         let store = store_row(&db, &keyspaces, folder.fresh).map_err(words)?;
         folder.seal()?;
         runs::settle(&folder, &db, &keyspaces).map_err(words)?;
-        let commits = CommitNumbers::open(&folder.path, keyspaces.commits.clone()).map_err(words)?;
+        let commits = CommitNumbers::open(&folder.path, &db, keyspaces.commits.clone()).map_err(words)?;
         let commits = Arc::new(commits);
         let sync = Syncer::start(&db, Arc::clone(&commits)).map_err(words)?;
         let after_all = settle_segments(&folder, &keyspaces).map_err(words)?;
@@ -144,8 +144,13 @@ fn remove_half_made(folder: &Folder) -> std::io::Result<()> {
 }
 
 pub(crate) fn open_database(folder: &Folder) -> std::result::Result<Database, OpenError> {
+    let path = folder.path.join("db");
+    let found = numbered::synced(&folder.path).and_then(|synced| journal::check(&path, synced));
+    if let Some(what) = found.map_err(|error| folder.io(error))? {
+        return Err(folder.damaged(what));
+    }
     let open = || {
-        Database::builder(folder.path.join("db"))
+        Database::builder(&path)
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .manual_journal_persist(true)

@@ -290,13 +290,7 @@ impl Drop for HalfWay<'_> {
 impl Inner {
     /// Commits the batch of a run of this source, whose row of the lane has the checksum of the run, and has the tree
     /// take the run: one step for everyone else, and durable once it returns.
-    pub(crate) fn commit_run(
-        &self,
-        mut batch: OwnedWriteBatch,
-        source: u32,
-        of: Of,
-        run: &Run,
-    ) -> Result<()> {
+    pub(crate) fn commit_run(&self, batch: OwnedWriteBatch, source: u32, of: Of, run: &Run) -> Result<()> {
         let path = path(&self.folder, source, of, run.checksum());
         // Before the tables: where the disk is full this fails, and they would be left until the next start.
         let mut redo = Redo::write(path, &run.bytes).map_err(io)?;
@@ -321,9 +315,7 @@ impl Inner {
             through: false,
         };
         redo.named = true;
-        let number = self.commits.number(&mut batch);
-        batch.commit().map_err(engine)?;
-        self.commits.committed(number);
+        self.commits.commit(batch).map_err(engine)?;
         self.runs.at(RunStep::Committed);
         self.db.persist(PersistMode::SyncData).map_err(engine)?;
         self.runs.at(RunStep::Synced);

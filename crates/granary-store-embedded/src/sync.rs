@@ -354,7 +354,7 @@ mod tests {
             .unwrap();
         let keyspace = db.keyspace("any", KeyspaceCreateOptions::default).unwrap();
         let rows = db.keyspace("commits", KeyspaceCreateOptions::default).unwrap();
-        let commits = CommitNumbers::open(folder.path(), rows).unwrap();
+        let commits = CommitNumbers::open(folder.path(), &db, rows).unwrap();
         let sync = Syncer::start(&db, Arc::new(commits)).unwrap();
         let started = Instant::now();
         while sync.published().is_empty(&keyspace).unwrap() {

@@ -12,7 +12,6 @@ mod points;
 mod verify;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -23,7 +22,7 @@ use rand::{RngExt, SeedableRng};
 use crate::requests::define;
 use crate::{Place, Server, Start, on_postgres};
 use load::Load;
-use points::Point;
+use points::Killer;
 
 /// How a crash run goes.
 #[derive(Clone, Debug)]
@@ -108,17 +107,17 @@ impl CrashRun {
                 longest = 2_500;
             }
         }
-        let environment: &[_] = match self.store {
-            CrashStore::Folder => &[],
-            CrashStore::Postgres => &[("GRANARY_LEASE", LEASE_SECONDS)],
+        let environment: Vec<(String, String)> = match self.store {
+            CrashStore::Folder => Vec::new(),
+            CrashStore::Postgres => vec![("GRANARY_LEASE".to_owned(), LEASE_SECONDS.to_owned())],
         };
         let mut rng = StdRng::seed_from_u64(self.seed);
         let mut load = Load::new(self.seed, self.operations);
         let mut summary = Summary::default();
-        let mut server = Server::start_at(place, environment).await?;
+        let mut server = Server::spawn(Start::at(place, environment.clone())).await?;
         define(&server.client()?, load::SOURCE).await?;
         let mut deaths = Vec::new();
-        let traces = tempfile::tempdir()?;
+        let killer = self.before_calls.then(Killer::compile).transpose()?;
         let started = std::time::Instant::now();
         while summary.deaths < self.deaths || started.elapsed() < self.at_least {
             let inside_a_task = rng.random_bool(0.7);
@@ -127,9 +126,11 @@ impl CrashRun {
             summary.deaths += 1;
             summary.deaths_inside_an_upload += u32::from(seen.inside_an_upload);
             deaths.push(seen);
-            let traces = traces.path();
-            server = self
-                .start_again(server.into_start(), traces, &mut rng, &mut summary)
+            let start = Start {
+                environment: environment.clone(),
+                ..server.into_start()
+            };
+            server = start_again(&start, killer.as_ref(), &mut rng, &mut summary)
                 .await
                 .context("it does not start again after a death")?;
             let client = server.client()?;
@@ -138,7 +139,7 @@ impl CrashRun {
         }
         summary.shown_in_the_middle = load.shown_in_the_middle;
         let mut server = Server::spawn(Start {
-            before: Vec::new(),
+            environment,
             ..server.into_start()
         })
         .await?;
@@ -156,42 +157,42 @@ impl CrashRun {
         verify::everything(&server.client()?, &load, &mut summary).await?;
         Ok(summary)
     }
+}
 
-    /// Starts the server again, and where it dies while it starts, once more.
-    async fn start_again(
-        &self,
-        start: Start,
-        traces: &Path,
-        rng: &mut StdRng,
-        summary: &mut Summary,
-    ) -> Result<Server> {
-        let trace = traces.join("last");
-        // What it died before in its last life.
-        if let Some(call) = points::died_before(&trace, &start.place).await? {
-            *summary.deaths_before.entry(call).or_default() += 1;
-        }
-        loop {
-            let mut start = start.clone();
-            // Of its last life, not of one before.
-            let _ = std::fs::remove_file(&trace);
-            if self.before_calls {
-                start.before = Point::choose(rng).words(&trace);
-            }
-            let starting = std::time::Instant::now();
-            match Server::spawn(start.clone()).await {
-                Ok(server) => {
-                    summary.slowest_start = summary.slowest_start.max(starting.elapsed());
-                    return Ok(server);
+/// Starts the server again, and where it dies while it starts, once more.
+async fn start_again(
+    start: &Start,
+    killer: Option<&Killer>,
+    rng: &mut StdRng,
+    summary: &mut Summary,
+) -> Result<Server> {
+    let Some(killer) = killer else {
+        return started(start, summary).await;
+    };
+    // What it died before in its last life.
+    if let Some(call) = killer.died_before(&start.place)? {
+        *summary.deaths_before.entry(call).or_default() += 1;
+    }
+    loop {
+        let mut start = start.clone();
+        start.environment.extend(killer.environment(&start.place, rng)?);
+        match started(&start, summary).await {
+            Ok(server) => return Ok(server),
+            Err(failure) => match killer.died_before(&start.place)? {
+                None => return Err(failure),
+                Some(call) => {
+                    summary.deaths += 1;
+                    summary.deaths_inside_a_start += 1;
+                    *summary.deaths_before.entry(call).or_default() += 1;
                 }
-                Err(failure) => match points::died_before(&trace, &start.place).await? {
-                    None => return Err(failure),
-                    Some(call) => {
-                        summary.deaths += 1;
-                        summary.deaths_inside_a_start += 1;
-                        *summary.deaths_before.entry(call).or_default() += 1;
-                    }
-                },
-            }
+            },
         }
     }
+}
+
+async fn started(start: &Start, summary: &mut Summary) -> Result<Server> {
+    let starting = std::time::Instant::now();
+    let server = Server::spawn(start.clone()).await?;
+    summary.slowest_start = summary.slowest_start.max(starting.elapsed());
+    Ok(server)
 }
