@@ -4,7 +4,7 @@ use std::sync::MutexGuard;
 
 use fjall::{Keyspace, OwnedWriteBatch};
 use granary_core::decide::{BoundedEnd, Current, Direction, Plan, RecordKey, Verdict};
-use granary_core::error::ErrorObject;
+use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::keys::ResourceId;
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
@@ -46,7 +46,8 @@ impl Inner {
         let step = match writer.marks.is_empty() {
             false => self.sweep(&state, &mut writer, budget.operations, now),
             true => {
-                let step = self.apply_next(&state, &mut writer, budget, now);
+                let alone = lane.suspect && budget.operations <= 1;
+                let step = self.apply_next(&state, &mut writer, budget, now, alone);
                 writer.trying = None;
                 step
             }
@@ -64,6 +65,7 @@ impl Inner {
         writer: &mut Writer,
         budget: Budget,
         now: Timestamp,
+        alone: bool,
     ) -> Result<Step> {
         let Some(sequence) = writer.queue.front().copied() else {
             return Ok(Step::Idle);
@@ -71,8 +73,13 @@ impl Inner {
         let place = state.lane_task(sequence);
         let latest = self.db.snapshot();
         let mut task = self.task_row(&latest, &place)?;
-        writer.trying = Some((sequence, task.cursor));
         let source = state.source.number;
+        if alone && task.purge.is_none() && !self.may_be_tried(source, (sequence, task.cursor))? {
+            let message = "the server ended each time it tried this operation, so it was left out";
+            let error = ErrorObject::new(ErrorType::Internal, message);
+            return self.fail_next(writer, &place, task, error, now);
+        }
+        writer.trying = Some((sequence, task.cursor));
         let spec = self.spec(&latest, &place)?;
         let (purged, chunk) = match &task.purge {
             Some(purge) => {
@@ -145,18 +152,30 @@ impl Inner {
         };
         let place = state.lane_task(sequence);
         let latest = self.db.snapshot();
-        let mut task = self.task_row(&latest, &place)?;
-        let spec = self.spec(&latest, &place)?;
+        let task = self.task_row(&latest, &place)?;
         // Where the task that it was tried of was cancelled meanwhile, what comes now is another.
         let is_another = { writer.trying.take() }.is_some_and(|tried| tried != (sequence, task.cursor));
         if task.purge.is_some() || is_another {
             return Ok(Step::Applied(0));
         }
+        self.fail_next(&mut writer, &place, task, error, now)
+    }
+
+    /// The next operation of a task fails with this.
+    fn fail_next(
+        &self,
+        writer: &mut Writer,
+        place: &TaskPlace,
+        mut task: TaskProgress,
+        error: ErrorObject,
+        now: Timestamp,
+    ) -> Result<Step> {
+        let spec = self.spec(&self.db.snapshot(), place)?;
         let mut batch = self.db.batch();
-        self.write_receipts(&mut batch, &place, task.cursor, &[Verdict::Failure(error)], now);
+        self.write_receipts(&mut batch, place, task.cursor, &[Verdict::Failure(error)], now);
         task.advance(1, 1, now);
         let failed = Decided {
-            place: &place,
+            place,
             task: &task,
             spec: &spec,
             heads: Run::default(),
@@ -164,7 +183,7 @@ impl Inner {
             edges: Run::default(),
             stamp_next: writer.lane.stamp_next,
         };
-        self.commit_chunk(batch, &mut writer, failed)?;
+        self.commit_chunk(batch, writer, failed)?;
         Ok(Step::Applied(1))
     }
 
@@ -225,6 +244,7 @@ impl Inner {
         writer.lane = LaneRow { redo: None, ..row };
         writer.counts.take(chunk.counts);
         self.sync.committed();
+        self.got_on(place.source);
         if ended {
             writer.queue.pop_front();
             self.spooled

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use granary_store::{Lane, Result, Source};
 
 use crate::catalog::SourceState;
+use crate::trials::{TrialRow, Trials};
 use crate::{Inner, lock};
 
 /// Lanes by the number of their source.
@@ -15,6 +16,7 @@ pub(crate) struct LaneTable {
     /// Lanes that are held, each with its fence.
     held: HashMap<u32, u64>,
     fence: u64,
+    pub(crate) trials: Trials,
 }
 
 impl LaneTable {
@@ -61,12 +63,13 @@ impl Inner {
                 lanes.fence += 1;
                 let fence = lanes.fence;
                 lanes.held.insert(number, fence);
+                let trial = lanes.trials.get(&number);
                 return Some(Lane {
                     source,
                     fence,
-                    // Who held it before is this process, and has not vanished.
-                    taken_over: false,
-                    suspect: false,
+                    // By this process, from one that has ended.
+                    taken_over: trial.is_some(),
+                    suspect: trial.is_some_and(TrialRow::is_suspect),
                 });
             }
         }

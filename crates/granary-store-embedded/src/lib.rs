@@ -43,6 +43,7 @@ mod snapshot;
 mod space;
 mod sync;
 mod terminology;
+mod trials;
 mod upload;
 mod writes;
 
@@ -116,6 +117,7 @@ struct Keyspaces {
     keys: Keyspace,
     commits: Keyspace,
     removed: Keyspace,
+    trials: Keyspace,
 }
 
 struct Inner {
@@ -534,6 +536,7 @@ impl Store for EmbeddedStore {
         self.run(|inner| {
             inner.closed.store(true, Ordering::SeqCst);
             inner.collection.stop();
+            inner.forget_trials()?;
             inner.sync.wait(inner.sync.last_commit())
         })
         .await

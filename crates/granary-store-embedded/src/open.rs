@@ -94,22 +94,32 @@ impl Inner {
             other => inner.folder.io(std::io::Error::other(other.to_string())),
         };
         let sources = catalog::load(&inner.keyspaces).map_err(words)?;
+        let mut batch = inner.db.batch();
         for state in sources.values() {
-            inner.recover_lane(state).map_err(words)?;
+            inner.recover_lane(state, &mut batch).map_err(words)?;
+        }
+        if !batch.is_empty() {
+            inner.commit(batch).map_err(words)?;
+            // Before any operation can end this process.
+            inner.sync.wait(inner.sync.committed()).map_err(words)?;
         }
         inner.sources = RwLock::new(sources);
         Ok(inner)
     }
 
     /// A lane with unfinished tasks goes on where their cursors stand.
-    fn recover_lane(&self, state: &Arc<SourceState>) -> Result<()> {
+    fn recover_lane(&self, state: &Arc<SourceState>, batch: &mut fjall::OwnedWriteBatch) -> Result<()> {
         let mut writer = crate::lock(&state.writer);
         let latest = self.db.snapshot();
         for sequence in writer.lane.lane_head..writer.lane.lane_next {
             let place = state.lane_task(sequence);
             // One that was cancelled among others that wait.
-            if self.task_row(&latest, &place)?.completed_at.is_some() {
+            let task = self.task_row(&latest, &place)?;
+            if task.completed_at.is_some() {
                 continue;
+            }
+            if writer.queue.is_empty() {
+                self.note_start(batch, place.source, (sequence, task.cursor))?;
             }
             let bytes = self.spec(&latest, &place)?.bytes;
             self.spooled
@@ -213,6 +223,7 @@ impl Keyspaces {
             // A few kilobytes, written with every commit.
             commits: db.keyspace("commits", || scanned().max_memtable_size(1 << 20))?,
             removed: db.keyspace("removed", plain)?,
+            trials: db.keyspace("trials", plain)?,
         })
     }
 }

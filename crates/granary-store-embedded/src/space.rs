@@ -138,7 +138,7 @@ const COUNTS: usize = 2;
 
 impl Keyspaces {
     /// What a source has rows in: those of `catalog` are its definitions, all others start with its number.
-    fn of_sources(&self) -> [&Keyspace; 16] {
+    fn of_sources(&self) -> [&Keyspace; 17] {
         [
             &self.catalog,
             &self.spool,
@@ -156,6 +156,7 @@ impl Keyspaces {
             &self.answers,
             &self.removed,
             &self.lanes,
+            &self.trials,
         ]
     }
 }

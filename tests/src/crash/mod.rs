@@ -5,7 +5,7 @@
 //! folder. What had been shown before a death must still hold after it. At the end a model, which knows nothing of the
 //! server's code, replays the accepted requests in order, and every receipt and every record must be equal to it.
 //!
-//! Where it is asked for, the server dies before a call of the system, such as the third fsync of a thread.
+//! Where it is asked for, the server dies before a call of the system, such as its third sync, and its clock jumps.
 
 mod load;
 mod points;

@@ -1,6 +1,6 @@
 //! Deaths before a call of the system: a library that is preloaded into the server kills it when one of its threads is
 //! about to make the call, see `die_before.c`. The state of the folder after any write, sync, rename or removal is one that
-//! it has before the next.
+//! it has before the next. Each has a clock of its own, which may be behind that of the one before.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,9 @@ const CALLS: [(&str, u32); 7] = [
     ("remove", 8),
     ("make", 40),
 ];
+
+/// The clock of a server is behind by up to so many seconds, so that it may stand before where that of the last one stood.
+const CLOCK_BACK_MAX: i64 = 7_200;
 
 /// The server dies when it makes one of these calls for that time.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +87,7 @@ impl Killer {
             ("DIE_UNDER", text(under)?),
             ("DIE_BEFORE", calls.to_owned()),
             ("DIE_AT", number.to_string()),
+            ("SHIFT_CLOCK", rng.random_range(-CLOCK_BACK_MAX..=0).to_string()),
         ];
         Ok(variables.map(|(name, value)| (name.to_owned(), value)).to_vec())
     }

@@ -17,6 +17,7 @@ mod format_v1;
 mod marks;
 mod retiring;
 mod runs;
+mod trials;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
