@@ -10,6 +10,9 @@
 //!
 //! Large chunks put their heads into the tree as sorted runs; `runs.rs` says how that and the batch are one step.
 //!
+//! What fjall would take without a word is looked at before it opens (`journal`, `numbered`), and an operation that ends
+//! the process is not tried for ever (`trials`).
+//!
 //! Bodies that no head points to any more are removed in the background: `collect` says how, and when.
 
 mod access;

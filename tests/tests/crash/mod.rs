@@ -31,7 +31,7 @@ async fn killed_at_random_moments_it_ends_as_if_it_never_had_been() {
 #[tokio::test]
 async fn killed_before_calls_of_the_system_it_ends_as_if_it_never_had_been_in_a_folder() {
     let run = CrashRun {
-        deaths: 160,
+        deaths: 120,
         at_least: Duration::ZERO,
         seed: 20_262,
         operations: 6_000,
