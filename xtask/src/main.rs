@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a command line")]
 
 mod docs;
+mod fuzz;
 mod install;
 mod test;
 
@@ -14,6 +15,7 @@ cargo xtask docs [--check]    write the generated pages of docs/, or fail where 
 cargo xtask crash ARGS…       kill a server many times over: --deaths N --seed S --minutes M --store folder|postgres
 cargo xtask power ARGS…       cut its power at many points: --points N --seed S --scene runs|collection --without PART
 cargo xtask cluster ARGS…     have servers that share a PostgreSQL fail in every way: --faults N --seed S --minutes M --fail-over
+cargo xtask fuzz ARGS…        hand the fuzz targets what they have not seen: --minutes N (of each target) --target NAME --seed S, or --short
 cargo xtask bench ARGS…       measure; see `cargo xtask bench --help`";
 
 fn main() -> Result<()> {
@@ -27,6 +29,8 @@ fn main() -> Result<()> {
         ["crash", rest @ ..] => test::crash(rest),
         ["power", rest @ ..] => test::power(rest),
         ["cluster", rest @ ..] => test::cluster(rest),
+        ["fuzz", "--short"] => fuzz::short(),
+        ["fuzz", rest @ ..] => fuzz::long(rest),
         ["bench", rest @ ..] => test::bench(rest),
         _ => bail!("{USAGE}"),
     }

@@ -30,7 +30,10 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
         outcome.with_context(|| format!("failed in part '{name}'"))
     };
     part("programs for tests", &crate::install::programs_for_tests)?;
-    part("format", &|| cargo(&["fmt", "--all", "--check"]))?;
+    part("format", &|| {
+        cargo(&["fmt", "--all", "--check"])?;
+        cargo(&["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"])
+    })?;
     part("build", &|| {
         cargo(&["build", "--release", "--workspace", "--all-targets"])
     })?;
@@ -51,6 +54,7 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
     part("core, stores, wire", &|| {
         cargo(&["test", "--release", "--workspace", "--exclude", "granary-tests"])
     })?;
+    part("fuzz", &crate::fuzz::short)?;
     part("conformance and crash", &|| {
         cargo(&[&OUTSIDE[..], &["--skip", "cluster::", "--skip", "power::"]].concat())
     })?;

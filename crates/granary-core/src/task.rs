@@ -170,8 +170,17 @@ impl Task {
             ..
         } = self.counts;
         let deleted = self.deleted.unwrap_or_default();
-        let steps = success + failure + cancelled + deleted.records + deleted.relationships;
-        2 * steps + u64::from(self.completed_at.is_some())
+        let steps = [
+            success,
+            failure,
+            cancelled,
+            deleted.records,
+            deleted.relationships,
+        ];
+        // Past what a number holds only where the row of the task is damaged.
+        let steps = steps.into_iter().fold(0, u64::saturating_add);
+        let ended = u64::from(self.completed_at.is_some());
+        steps.saturating_mul(2).saturating_add(ended)
     }
 
     /// How many of its operations succeeded, once it has ended.
@@ -207,5 +216,31 @@ mod tests {
         assert_eq!(TaskId::parse_reference(&ksuid.to_string()), Some(ksuid));
         assert_eq!(TaskId::parse(&ksuid.to_string()), None);
         assert_eq!(TaskId::parse_reference("xx_123"), None);
+    }
+    #[test]
+    fn a_revision_grows_with_each_step_and_ends_where_numbers_do() {
+        let ksuid = Ksuid::from_bytes([7; 20]);
+        let task = |success, completed_at| Task {
+            id: TaskId {
+                kind: TaskKind::Bulk,
+                ksuid,
+            },
+            target_type: None,
+            status: TaskStatus::Pending,
+            counts: Counts {
+                total: success,
+                success,
+                failure: 1,
+                pending: 0,
+                cancelled: 0,
+            },
+            created_at: Timestamp::EPOCH,
+            started_at: None,
+            completed_at,
+            deleted: None,
+        };
+        assert_eq!(task(3, None).revision(), 8);
+        assert_eq!(task(3, Some(Timestamp::EPOCH)).revision(), 9);
+        assert_eq!(task(u64::MAX, Some(Timestamp::EPOCH)).revision(), u64::MAX);
     }
 }

@@ -7,8 +7,7 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::counts::CountRow;
-use crate::rows::Place;
+use crate::rows::{CountRow, Place};
 use crate::segment::{
     BLOCK_HEADER, BODIES_MAGIC, BODIES_PER_BLOCK_BYTES, FILE_HEADER, SEGMENT_FORMAT, SegmentPaths, Unnamed,
 };

@@ -9,47 +9,9 @@ use std::collections::BTreeMap;
 use fjall::OwnedWriteBatch;
 use granary_core::time::Timestamp;
 use granary_store::{Result, StoreError};
-use serde::{Deserialize, Serialize};
 
-use crate::rows::{self, Place};
+use crate::rows::{self, CountRow, Place};
 use crate::{Inner, Keyspaces, engine, keys};
-
-/// What there is to count of a segment, in `counts`: source, segment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct CountRow {
-    /// The task of the lane that it was spooled for; `None` where bodies were moved to it.
-    pub(crate) task: Option<u64>,
-    /// What its file of bodies takes,
-    pub(crate) bytes: u64,
-    /// and the share of records in that.
-    pub(crate) records_bytes: u64,
-    /// Bodies of records in it.
-    pub(crate) records: u64,
-    /// It holds something beside them, which is dead once the task has ended.
-    pub(crate) beside: bool,
-    /// Heads that point into it.
-    pub(crate) live: u64,
-    /// Since when something of it is known to be dead, in milliseconds.
-    pub(crate) dead_since: Option<i64>,
-}
-
-impl CountRow {
-    /// What its live bodies take, about.
-    pub(crate) fn live_bytes(&self) -> u64 {
-        match self.records {
-            0 => 0,
-            records => {
-                let share = self.live.min(records) as f64 / records as f64;
-                (self.records_bytes as f64 * share) as u64
-            }
-        }
-    }
-
-    /// True where something of it is dead, once its task has ended.
-    pub(crate) fn is_partly_dead(&self) -> bool {
-        self.beside || self.live < self.records
-    }
-}
 
 /// What a batch changes of the counts.
 #[derive(Debug, Default)]

@@ -13,9 +13,9 @@ use granary_core::ksuid::Ksuid;
 use granary_core::time::Timestamp;
 use granary_store::{RemovedTask, Result, Retention, Retired, Source, StoreError, TaskProgress};
 
-use crate::counts::{CountRow, Recounted};
+use crate::counts::Recounted;
 use crate::keys::{self, INLINE_PART, LINEAGE_PART, SPEC_PART, TaskClass, TaskPlace};
-use crate::rows::{self, RemovedRow, SegmentRow, SpecRow, Spool};
+use crate::rows::{self, CountRow, RemovedRow, SegmentRow, SpecRow, Spool};
 use crate::segment::SegmentPaths;
 use crate::{Inner, engine, lock};
 

@@ -170,11 +170,13 @@ impl HeadRow {
     }
 
     pub(crate) fn head(&self) -> Head {
+        // A damaged row may say anything.
+        let updated_at = self.created_at.saturating_add(self.updated_after);
         Head {
             version: self.version,
             stamp: self.stamp,
             created_at: Timestamp::from_millis(self.created_at),
-            updated_at: Timestamp::from_millis(self.created_at + self.updated_after),
+            updated_at: Timestamp::from_millis(updated_at),
             hash: ContentHash(self.hash),
             identifiers: self.identifiers.map(ContentHash),
             at_once: self.at_once,
@@ -271,6 +273,43 @@ pub(crate) struct SegmentRow {
     pub(crate) bodies_bytes: u64,
 }
 
+/// What there is to count of a segment, in `counts`: source, segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CountRow {
+    /// The task of the lane that it was spooled for; `None` where bodies were moved to it.
+    pub(crate) task: Option<u64>,
+    /// What its file of bodies takes,
+    pub(crate) bytes: u64,
+    /// and the share of records in that.
+    pub(crate) records_bytes: u64,
+    /// Bodies of records in it.
+    pub(crate) records: u64,
+    /// It holds something beside them, which is dead once the task has ended.
+    pub(crate) beside: bool,
+    /// Heads that point into it.
+    pub(crate) live: u64,
+    /// Since when something of it is known to be dead, in milliseconds.
+    pub(crate) dead_since: Option<i64>,
+}
+
+impl CountRow {
+    /// What its live bodies take, about.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        match self.records {
+            0 => 0,
+            records => {
+                let share = self.live.min(records) as f64 / records as f64;
+                (self.records_bytes as f64 * share) as u64
+            }
+        }
+    }
+
+    /// True where something of it is dead, once its task has ended.
+    pub(crate) fn is_partly_dead(&self) -> bool {
+        self.beside || self.live < self.records
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,5 +332,7 @@ mod tests {
         };
         assert_eq!(*HeadBytes::of(&row), *encode(&row));
         assert_eq!(decode::<HeadRow>(&HeadBytes::of(&row), "heads").unwrap(), row);
+        // The sum of its times is past what a number holds: the earliest moment there is.
+        assert_eq!(row.head().updated_at, Timestamp::from_millis(i64::MIN));
     }
 }

@@ -24,8 +24,7 @@ use granary_store::{Result, StoreError};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bodies::{self, BodiesWriter};
-use crate::counts::CountRow;
-use crate::rows::{OperationRow, Place, SegmentRow};
+use crate::rows::{CountRow, OperationRow, Place, SegmentRow};
 
 pub(crate) const BODIES_MAGIC: &[u8; 8] = b"granbody";
 const OPERATIONS_MAGIC: &[u8; 8] = b"granoper";

@@ -11,10 +11,10 @@ use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{CheckedBatch, Idempotent, Result, Source, StoreError, StoredTask, TaskProgress, Upload};
 
-use crate::counts::{CountRow, Recounted};
+use crate::counts::Recounted;
 use crate::format::sync_folder;
 use crate::keys::{TaskClass, TaskPlace};
-use crate::rows::{self, InlineRow, SegmentRow, SpecRow, Spool};
+use crate::rows::{self, CountRow, InlineRow, SegmentRow, SpecRow, Spool};
 use crate::segment::{FinishedSegment, SegmentWriter};
 use crate::{Inner, io, lock, run_blocking};
 

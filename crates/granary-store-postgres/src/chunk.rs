@@ -26,9 +26,9 @@ use crate::{Held, Inner, bucket_of, damaged, int4, int8, lock, uint4, uint8};
 const DEATHS_MAX: i32 = 3;
 /// One that was cut off, or had no time, looks like one that has ended. So long it may take to say that it lives.
 const SIGN_OF_LIFE_MAX: Duration = Duration::from_secs(10);
+const LISTEN_EVERY: Duration = Duration::from_millis(200);
 /// Edges of deleted resources that a step removes at least, where there are as many.
 const SWEPT_MIN: usize = 256;
-const LISTEN_EVERY: Duration = Duration::from_millis(200);
 
 /// What was read of the task at the head of a lane, and does not change.
 pub(crate) struct OpenTask {

@@ -164,13 +164,33 @@ impl TaskProgress {
     }
 }
 
-/// Counts of a task whose first `cursor` operations were decided.
+/// Counts of a task whose first `cursor` operations were decided. Those of a damaged row, which may say anything, end at 0.
 fn counts_at(total: u64, cursor: u64, failure: u64) -> Counts {
     Counts {
         total,
-        success: cursor - failure,
+        success: cursor.saturating_sub(failure),
         failure,
-        pending: total - cursor,
+        pending: total.saturating_sub(cursor),
         cancelled: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_says_more_than_can_be_is_shown() {
+        let id = TaskId {
+            kind: TaskKind::Bulk,
+            ksuid: Ksuid::from_bytes([1; 20]),
+        };
+        let row = TaskProgress {
+            cursor: 9,
+            failures: 12,
+            ..TaskProgress::new(id, Some(TargetType::Resource), 5, Timestamp::EPOCH)
+        };
+        let counts = row.counts();
+        assert_eq!((counts.success, counts.failure, counts.pending), (0, 12, 0));
     }
 }

@@ -8,11 +8,10 @@ use granary_core::operation::{RecordId, TargetType, TypeRef};
 use granary_store::{CheckReport, Result, StoreError};
 
 use super::{Checking, Source};
-use crate::counts::CountRow;
 use crate::engine;
 use crate::keys;
 use crate::marks::Marks;
-use crate::rows::{self, HeadRow, IdentifiersRow, MarkRow, Place};
+use crate::rows::{self, CountRow, HeadRow, IdentifiersRow, MarkRow, Place};
 use crate::segment::{Segment, body_at};
 
 /// Bodies in segments that are looked at together, in the order of their places: some 60 MB.

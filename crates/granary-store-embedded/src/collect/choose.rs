@@ -8,7 +8,8 @@ use granary_core::time::Timestamp;
 use granary_store::{Result, TaskProgress};
 
 use crate::catalog::SourceState;
-use crate::counts::{CountRow, Recounted};
+use crate::counts::Recounted;
+use crate::rows::CountRow;
 use crate::sync::View;
 use crate::{Inner, engine, lock, rows};
 
