@@ -217,6 +217,7 @@ mod tests {
         assert_eq!(TaskId::parse(&ksuid.to_string()), None);
         assert_eq!(TaskId::parse_reference("xx_123"), None);
     }
+
     #[test]
     fn a_revision_grows_with_each_step_and_ends_where_numbers_do() {
         let ksuid = Ksuid::from_bytes([7; 20]);
@@ -238,6 +239,7 @@ mod tests {
             started_at: None,
             completed_at,
             deleted: None,
+            retry_of: None,
         };
         assert_eq!(task(3, None).revision(), 8);
         assert_eq!(task(3, Some(Timestamp::EPOCH)).revision(), 9);
