@@ -1,7 +1,10 @@
 //! CSV: rows are split alike however they arrive, into what the `csv` crate finds, and their cells become the operation
 //! that they say. A row that is taken is JSON, which is what the check relies on.
 
+use std::sync::{Arc, OnceLock};
+
 use granary_core::csv::{Cells, Layout, Sheet};
+use granary_core::error::ErrorObject;
 use granary_core::operation::TargetType;
 
 use crate::source::SCHEMA;
@@ -45,35 +48,24 @@ fn at<'t>(data: &'t Tree, path: &str) -> Option<&'t Tree> {
 }
 
 fn operations(target: TargetType, action: &str, input: &[u8]) {
+    // Read once: to say what is wrong with a header takes longer than all else.
+    let header = Arc::new(OnceLock::<(Vec<u8>, bool)>::new());
     let splitter = || {
-        let action = action.to_owned();
-        let read = move |header: &[u8]| {
-            layout(target, &action, header)
-                .ok_or_else(|| granary_core::error::ErrorObject::invalid("no header"))
+        let (action, seen) = (action.to_owned(), Arc::clone(&header));
+        let read = move |raw: &[u8]| {
+            let read = || (raw.to_vec(), layout(target, &action, raw).is_some());
+            let (first, right) = seen.get_or_init(read);
+            assert_eq!(raw, first, "the header is the same however the body arrives");
+            right
+                .then(Layout::default)
+                .ok_or_else(|| ErrorObject::invalid("no header"))
         };
         Splitter::Csv(CsvSplitter::new(1 << 20, read))
     };
     let found = alike(input, splitter);
-    let mark = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
-    let start = mark
-        .iter()
-        .position(|byte| !matches!(byte, b'\n' | b'\r'))
-        .unwrap_or(mark.len());
-    let header = &mark[start..];
-    if found.error.is_some() {
+    let Some((header, true)) = header.get() else {
         return;
-    }
-    // The header is what stands before the first row, or the whole.
-    let end = found
-        .operations
-        .first()
-        .map_or(input.len(), |(_, place)| place.byte as usize);
-    let before_rows = &input[input.len() - header.len()..end];
-    let trimmed = before_rows
-        .iter()
-        .rposition(|byte| !matches!(byte, b'\n' | b'\r'))
-        .map_or(0, |last| last + 1);
-    let header = &before_rows[..trimmed];
+    };
     let (Some(layout), Some(columns)) = (layout(target, action, header), peers_rows(&[header])) else {
         return;
     };
