@@ -17,6 +17,7 @@ mod records;
 mod reply;
 mod request;
 mod routes;
+mod starting;
 mod stream;
 mod tls;
 
@@ -29,6 +30,7 @@ use axum::Router;
 pub use axum::http::HeaderValue;
 pub use connections::Listening;
 use granary_engine::Engine;
+pub use starting::starting;
 pub use tls::{Tls, TlsError};
 use tokio_util::sync::CancellationToken;
 
