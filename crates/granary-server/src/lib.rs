@@ -20,6 +20,7 @@ mod routes;
 mod starting;
 mod stream;
 mod tls;
+mod trace;
 
 use std::io;
 use std::sync::Arc;

@@ -46,7 +46,7 @@ impl Inner {
         let step = match writer.marks.is_empty() {
             false => self.sweep(&state, &mut writer, budget.operations, now),
             true => {
-                let step = self.apply_next(&state, &mut writer, budget, now);
+                let step = self.apply_next(&state, &mut writer, lane, budget, now);
                 writer.trying = None;
                 step
             }
@@ -62,6 +62,7 @@ impl Inner {
         &self,
         state: &SourceState,
         writer: &mut Writer,
+        lane: &Lane,
         budget: Budget,
         now: Timestamp,
     ) -> Result<Step> {
@@ -72,6 +73,7 @@ impl Inner {
         let latest = self.db.snapshot();
         let mut task = self.task_row(&latest, &place)?;
         writer.trying = Some((sequence, task.cursor));
+        lane.last.tries(task.id());
         let source = state.source.number;
         let spec = self.spec(&latest, &place)?;
         let (purged, chunk) = match &task.purge {
@@ -126,6 +128,7 @@ impl Inner {
             stamp_next: decision.stamp_next,
         };
         self.commit_chunk(batch, writer, decided)?;
+        lane.last.applied(&task);
         writer.mark(effects.marks);
         Ok(Step::Applied(count))
     }
@@ -165,6 +168,7 @@ impl Inner {
             stamp_next: writer.lane.stamp_next,
         };
         self.commit_chunk(batch, &mut writer, failed)?;
+        lane.last.applied(&task);
         Ok(Step::Applied(1))
     }
 

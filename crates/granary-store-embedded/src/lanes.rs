@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use granary_store::{Lane, Result, Source};
+use granary_store::{Lane, LastChunk, Result, Source};
 
 use crate::catalog::SourceState;
 use crate::{Inner, lock};
@@ -67,6 +67,7 @@ impl Inner {
                     // Who held it before is this process, and has not vanished.
                     taken_over: false,
                     suspect: false,
+                    last: LastChunk::default(),
                 });
             }
         }

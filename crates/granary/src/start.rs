@@ -11,7 +11,6 @@ use granary_store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use crate::store::{self, FolderSettings, Opened, PostgresSettings, StoreAt};
 
@@ -209,32 +208,6 @@ fn limit_variable(name: &str) -> String {
         variable.push(letter.to_ascii_uppercase());
     }
     variable
-}
-
-/// What the log shows unless `GRANARY_LOG` says otherwise.
-const LOG: &str = "info,fjall=warn,lsm_tree=warn,deadpool=error";
-/// What it shows whatever `GRANARY_LOG` says of the rest: who changed the schema or keys, purged or cancelled.
-const AUDIT: &str = "granary::audit";
-
-/// Writes the log to stderr, as much as `GRANARY_LOG` asks for.
-pub(crate) fn start_log() {
-    let asked = std::env::var("GRANARY_LOG").unwrap_or_default();
-    let parsed = EnvFilter::try_new(&asked).ok().filter(|_| !asked.is_empty());
-    let filter = parsed.unwrap_or_else(|| EnvFilter::new(LOG));
-    let filter = match asked.contains(AUDIT) {
-        true => filter,
-        false => match format!("{AUDIT}=info").parse() {
-            Ok(audit) => filter.add_directive(audit),
-            Err(_) => filter,
-        },
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(
-            std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none(),
-        )
-        .init();
 }
 
 #[cfg(test)]
