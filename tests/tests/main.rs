@@ -10,3 +10,4 @@ mod docs;
 mod faults;
 mod histories;
 mod power;
+mod told;

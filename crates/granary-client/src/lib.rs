@@ -26,7 +26,7 @@ mod tasks;
 mod terminology;
 mod tls;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use granary_core::access::ApiKey;
@@ -95,15 +95,8 @@ impl Client {
                 url.scheme()
             )));
         }
-        let tls = tls::config(url.scheme() == "https", options.ca_file.as_deref());
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.map_err(|why| Error::BadAuthority { why })?)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .user_agent(concat!("granary/", env!("CARGO_PKG_VERSION")));
-        // A proxy named in the environment cannot reach this machine's own addresses.
-        if on_this_machine(&url) {
-            builder = builder.no_proxy();
-        }
+        let builder = http(&url, options.ca_file.as_deref());
+        let mut builder = builder.map_err(|why| Error::BadAuthority { why })?;
         if let Some(key) = options.api_key {
             let mut value = HeaderValue::from_str(&format!("Bearer {}", key.reveal()))
                 .map_err(|_| bad("its key cannot be sent".to_owned()))?;
@@ -152,6 +145,19 @@ impl SourceClient {
             &[&["sources", &self.key, "v1"], parts].concat(),
         )
     }
+}
+
+/// What speaks HTTP to `url`, or TLS with whom a certificate in `ca_file` was issued for, or one that this machine trusts.
+pub fn http(url: &Url, ca_file: Option<&Path>) -> Result<reqwest::ClientBuilder, String> {
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls::config(url.scheme() == "https", ca_file)?)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .user_agent(concat!("granary/", env!("CARGO_PKG_VERSION")));
+    // A proxy named in the environment cannot reach this machine's own addresses.
+    Ok(match on_this_machine(url) {
+        true => builder.no_proxy(),
+        false => builder,
+    })
 }
 
 fn on_this_machine(url: &Url) -> bool {

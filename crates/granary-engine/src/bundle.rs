@@ -24,6 +24,7 @@ use crate::error::{error_object, internal};
 use crate::once::{Known, Once, found_answered, removed};
 use crate::random::{random_bytes, task_id};
 use crate::schemas::CompiledSchema;
+use crate::told;
 
 /// The body of a bundle: operations as in bulk requests.
 #[derive(Deserialize)]
@@ -169,6 +170,7 @@ impl Engine {
                         .await;
                 }
                 Ok(Written::Persisted { verdicts, .. }) => {
+                    told::persisted(&source.key, task_id, verdicts.len());
                     let verdicts = verdicts.into_iter().map(Some).collect();
                     return Ok(checked.receipts(Some(task_id), verdicts, &schema));
                 }

@@ -11,7 +11,7 @@ use granary_core::time::Timestamp;
 use granary_core::vocabulary::Vocabularies;
 use granary_store::CheckedBatch;
 use tokio::task::JoinHandle;
-use tracing::error;
+use tracing::{Instrument, Span, error};
 
 use crate::engine::Inner;
 use crate::error::internal;
@@ -53,17 +53,20 @@ impl Checks {
         layout: Option<Arc<Layout>>,
     ) -> JoinHandle<Result<CheckedRun, ErrorObject>> {
         let checks = Arc::clone(self);
-        tokio::spawn(async move {
+        let checking = async move {
             // At most as many at once as there are cores, over all requests.
             let permit = checks.inner.checks.acquire().await;
-            let on_pool = Arc::clone(&checks);
-            let checked = tokio::task::spawn_blocking(move || on_pool.check(&run, layout.as_deref())).await;
+            let (on_pool, span) = (Arc::clone(&checks), Span::current());
+            let checked =
+                tokio::task::spawn_blocking(move || span.in_scope(|| on_pool.check(&run, layout.as_deref())))
+                    .await;
             drop(permit);
             checked.map_err(|failure| {
                 error!(%failure, "the check of a run of operations failed");
                 internal()
             })
-        })
+        };
+        tokio::spawn(checking.in_current_span())
     }
 
     fn check(&self, run: &Run, layout: Option<&Layout>) -> CheckedRun {

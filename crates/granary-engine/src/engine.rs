@@ -14,7 +14,7 @@ use granary_store::{Source, Store, StoreError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::error;
+use tracing::{Instrument, error};
 
 use crate::clock::Clock;
 use crate::codes::KeptCodes;
@@ -332,6 +332,8 @@ impl Engine {
         &self,
         write: impl Future<Output = Result<T, ErrorObject>> + Send + 'static,
     ) -> Result<T, ErrorObject> {
+        // What it tells of is still of the request.
+        let write = write.in_current_span();
         self.inner.writes.spawn(write).await.unwrap_or_else(|failure| {
             error!(%failure, "a write failed");
             Err(internal())

@@ -17,7 +17,7 @@ use granary_core::time::Timestamp;
 use granary_core::vocabulary::Vocabularies;
 use granary_store::{Source, StoredTask, Upload};
 use tokio::task::JoinHandle;
-use tracing::error;
+use tracing::{Instrument, Span, error, trace_span};
 
 use crate::check::{CheckedRun, Checks};
 use crate::engine::{Engine, Inner};
@@ -28,6 +28,7 @@ use crate::rejection::{Failures, ReceiptsShown, Rejection};
 use crate::retry::Origin;
 use crate::schemas::CompiledSchema;
 use crate::split::{CsvSplitter, JsonSplitter, NdjsonSplitter, Run, SplitError, Splitter};
+use crate::told;
 
 /// How the operations stand in the body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -179,14 +180,24 @@ impl Engine {
         let mut reading = Reading::new(&self.inner, &request, origin, parts, now);
         reading.once = request.once.filter(|_| !request.validate_only);
         reading.body_bytes = request.body_bytes;
-        reading.read(pin!(body)).await?;
-        let once = reading.once.take();
-        match reading.finish().await? {
+        let checked = async {
+            reading.read(pin!(body)).await?;
+            let once = reading.once.take();
+            Ok::<_, ErrorObject>((once, reading.finish().await?))
+        };
+        let (once, read) = checked
+            .instrument(trace_span!(target: told::TRACES, "check"))
+            .await?;
+        match read {
             Read::Rejected(rejection) => Ok(Intake::Rejected(Box::new(rejection))),
             Read::Right { upload: None, count } => Ok(Intake::Valid { count }),
             Read::Right {
                 upload: Some(upload), ..
-            } => self.accept(source, upload, revision, once, name).await,
+            } => {
+                let span = trace_span!(target: told::TRACES, "accept", task.id = tracing::field::Empty);
+                let accepted = self.accept(source, upload, revision, once, name);
+                accepted.instrument(span).await
+            }
         }
     }
 
@@ -234,6 +245,8 @@ impl Engine {
             let _name = name;
             match upload.accept(revision, inner.clock.now()).await {
                 Ok(task) => {
+                    told::accepted(&source.key, &task.task);
+                    Span::current().record("task.id", tracing::field::display(task.task.id));
                     inner.accepted.notify_waiters();
                     Ok(Intake::Accepted(Box::new(task)))
                 }

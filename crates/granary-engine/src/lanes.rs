@@ -16,13 +16,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
-use granary_store::{Budget, Lane, Step, StoreError};
+use granary_store::{Budget, Lane, Step, StoreError, TaskProgress};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::engine::Inner;
 use crate::error::internal;
+use crate::told;
 
 /// A chunk has at least so many operations in its budget,
 const CHUNK_OPERATIONS_MIN: usize = 256;
@@ -197,6 +198,7 @@ impl Lanes {
                     let ended = clock.monotonic();
                     let took = ended - began;
                     self.inner.counters.chunk(count, took);
+                    tell_end(&lane);
                     self.inner.drain.applied(ended, source, count);
                     self.applied(&lane, count);
                     suspected = suspected.saturating_sub(count);
@@ -217,6 +219,7 @@ impl Lanes {
                 }
                 Err(failure) => match self.give_up(&lane, budget, &failure).await {
                     Some(Step::Applied(count)) => {
+                        tell_end(&lane);
                         self.applied(&lane, count);
                         suspected = suspected.saturating_sub(count);
                         careful = careful.saturating_sub(count);
@@ -248,6 +251,7 @@ impl Lanes {
     }
 
     async fn apply(&self, lane: &Lane, budget: Budget) -> Result<Step, ChunkFailure> {
+        lane.last.clear();
         let now = self.inner.clock.now();
         let applying = self.inner.store.apply_chunk(lane, budget, now);
         match AssertUnwindSafe(applying).catch_unwind().await {
@@ -266,23 +270,24 @@ impl Lanes {
             return None;
         }
         let source = &lane.source.key;
+        let task = lane.last.task().map(tracing::field::display);
         let now = self.inner.clock.now();
         let failing = self.inner.store.fail_operation(lane, internal(), now);
         match AssertUnwindSafe(failing).catch_unwind().await {
             Ok(Ok(Step::Applied(0) | Step::Tidied)) => None,
             Ok(Ok(step)) => {
                 if let Step::Applied(_) = step {
-                    error!(%source, message, "one operation panicked; it has failed, and its lane goes on");
+                    error!(task.id = task, %source, message, "one operation panicked; it has failed, and its lane goes on");
                 }
                 Some(step)
             }
             Ok(Err(failure)) => {
-                warn!(%source, %failure, "an operation that panicked could not be failed");
+                warn!(task.id = task, %source, %failure, "an operation that panicked could not be failed");
                 None
             }
             Err(panic) => {
                 let message = panic_message(panic.as_ref());
-                error!(%source, message, "failing an operation that panicked did so too");
+                error!(task.id = task, %source, message, "failing an operation that panicked did so too");
                 None
             }
         }
@@ -311,23 +316,24 @@ impl Lanes {
         let trouble = troubles.entry(lane.source.number).or_default();
         trouble.failures += 1;
         let (source, failures) = (&lane.source.key, trouble.failures);
+        let task = lane.last.task().map(tracing::field::display);
         match failure {
             ChunkFailure::Store(failure) if failures == 1 => {
-                warn!(%source, %failure, "a chunk was not applied; trying again");
+                warn!(task.id = task, %source, %failure, "a chunk was not applied; trying again");
             }
             ChunkFailure::Store(failure) => {
-                debug!(%source, %failure, failures, "a chunk was not applied again")
+                debug!(task.id = task, %source, %failure, failures, "a chunk was not applied again")
             }
             ChunkFailure::Panic(message) if budget.operations > 1 => {
-                error!(%source, message, "a chunk panicked; its operations are tried one by one");
+                error!(task.id = task, %source, message, "a chunk panicked; its operations are tried one by one");
                 trouble.one_by_one = budget.operations as u64;
             }
             // It could not be failed, as one operation of a task is: it is a step of a purge, or the store is at fault.
             ChunkFailure::Panic(message) if failures <= 2 => {
-                error!(%source, message, "a chunk of one operation panicked; its lane waits");
+                error!(task.id = task, %source, message, "a chunk of one operation panicked; its lane waits");
             }
             ChunkFailure::Panic(message) => {
-                debug!(%source, message, failures, "the chunk of one operation panicked again")
+                debug!(task.id = task, %source, message, failures, "the chunk of one operation panicked again")
             }
         }
     }
@@ -365,6 +371,16 @@ impl Lanes {
         let next = parked.iter().map(|(due, _)| due.saturating_sub(now)).min();
         // Not zero, lest workers spin where the clock of the pauses stands still.
         next.map_or(Duration::MAX, |left| left.max(Duration::from_millis(1)))
+    }
+}
+
+/// Tells of the task of the last chunk where it has ended with that.
+fn tell_end(lane: &Lane) {
+    if let Some(task) = lane.last.take_applied().filter(TaskProgress::ended) {
+        told::ended(
+            &lane.source.key,
+            &task.stored(lane.source.number, 0, [].into()).task,
+        );
     }
 }
 

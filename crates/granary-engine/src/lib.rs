@@ -32,6 +32,7 @@ mod single;
 mod space;
 pub mod split;
 mod terminology;
+pub mod told;
 mod wait;
 
 pub use bundle::{Bundle, BundleMode, BundleOperation, BundleReceipt};

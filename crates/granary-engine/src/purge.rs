@@ -12,6 +12,7 @@ use crate::error::error_object;
 use crate::intake::ACCEPTED;
 use crate::once::{Known, Once, found_answered, removed};
 use crate::random::task_id;
+use crate::told;
 
 /// A purge that was accepted.
 #[derive(Debug)]
@@ -63,7 +64,11 @@ impl Engine {
             };
             let engine = self.clone();
             let accepted = self.to_its_end(async move {
+                let key = purge.source.key.clone();
                 let accepted = engine.inner.store.accept_purge(purge, now).await;
+                if let Ok(task) = &accepted {
+                    told::accepted(&key, &task.task);
+                }
                 engine.inner.accepted.notify_waiters();
                 Ok(accepted)
             });
@@ -97,12 +102,11 @@ impl Engine {
         let engine = self.clone();
         self.to_its_end(async move {
             let now = engine.inner.clock.now();
-            engine
-                .inner
-                .store
-                .cancel(&source, id, now)
-                .await
-                .map_err(error_object)
+            let cancelled = engine.inner.store.cancel(&source, id, now).await;
+            if let Ok(task) = &cancelled {
+                told::ended(&source.key, &task.task);
+            }
+            cancelled.map_err(error_object)
         })
         .await
     }

@@ -22,6 +22,7 @@ use crate::expected::{Expected, tag_of_record};
 use crate::once::{Known, Once, found_answered};
 use crate::random::{random_bytes, task_id};
 use crate::schemas::CompiledSchema;
+use crate::told;
 
 /// Bodies up to this size are checked where they are; larger ones would keep a thread from others for too long.
 pub(crate) const INLINE_BYTES: usize = 64 * 1024;
@@ -237,6 +238,7 @@ impl Single {
                     }
                 }
                 Ok(Written::Persisted { records, verdicts }) => {
+                    told::persisted(&source.key, task_id, 1);
                     let record = records.into_iter().next().flatten();
                     let unchanged = verdicts == [Verdict::Success { unchanged: true }];
                     let (part, outcome) = part.unzip();

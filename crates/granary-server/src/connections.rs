@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::Listener;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -32,10 +31,13 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// So many connections are open at once; more wait in the queue of the operating system.
 const CONNECTIONS_MAX: usize = 10_000;
 
-/// Where a server listens.
-#[derive(Debug)]
+/// How long to wait where this process has no place for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Where a server listens. A clone listens at the same place.
+#[derive(Clone, Debug)]
 pub struct Listening {
-    tcp: TcpListener,
+    tcp: Arc<TcpListener>,
     tls: Option<Arc<Tls>>,
     head_within: Duration,
 }
@@ -43,7 +45,7 @@ pub struct Listening {
 impl From<TcpListener> for Listening {
     fn from(tcp: TcpListener) -> Self {
         Self {
-            tcp,
+            tcp: Arc::new(tcp),
             tls: None,
             head_within: HEAD_MAX,
         }
@@ -63,12 +65,13 @@ impl Listening {
         self
     }
 
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+    /// Where it is.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
 
     /// Serves until `stop` is cancelled, then takes no new connections, and returns once those there are have ended.
-    pub(crate) async fn serve(mut self, router: Router, stop: CancellationToken) {
+    pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
         let http = http(self.head_within);
         let (connections, places) = (TaskTracker::new(), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
         loop {
@@ -99,14 +102,32 @@ impl Listening {
     }
 
     /// The next connection; where there are too many for this process it waits until there are fewer.
-    async fn accepted(&mut self) -> TcpStream {
-        let (stream, _) = Listener::accept(&mut self.tcp).await;
+    async fn accepted(&self) -> TcpStream {
+        let stream = loop {
+            match self.tcp.accept().await {
+                Ok((stream, _)) => break stream,
+                // Its client has gone already.
+                Err(error) if of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "a connection could not be taken; trying again");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        };
         // An answer of several pieces must not wait for the client to acknowledge the first.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps its delay");
         }
         stream
     }
+}
+
+fn of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
 }
 
 fn http(head_within: Duration) -> http1::Builder {

@@ -15,6 +15,7 @@ use granary_api::rights::Call;
 use granary_core::access::ApiKey;
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::ksuid::Ksuid;
+use tracing::Instrument;
 
 use crate::access::{self, Caller};
 use crate::coding::{self, coding_of, encoded};
@@ -22,8 +23,8 @@ use crate::idempotency::IDEMPOTENCY_KEY;
 use crate::linger::lingering;
 use crate::reply::Failure;
 use crate::request::shortened;
-use crate::routes;
 use crate::{App, Calls};
+use crate::{routes, trace};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_LEN_MAX: usize = 128;
@@ -58,15 +59,32 @@ async fn no_such_method(request: Request) -> Failure {
     Failure(ErrorObject::new(ErrorType::Unimplemented, message).with_code(405))
 }
 
+/// Gives a call its id and its spans: one whose id all lines of the log about the call carry, and one for its trace.
 async fn each_call(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
     let id = request_id(&app, request.headers());
-    let method = request.method().clone();
     // The path as it is routed: the path as sent may hold ids of records.
     let route = request
         .extensions()
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
+    let request_id = id.to_str().unwrap_or("-");
+    // Of the highest level, so that it is there where any line is.
+    let span = tracing::error_span!(target: "granary::request", "request", request.id = request_id);
+    let trace = { &span }
+        .in_scope(|| trace::of_call(request.method(), route.as_deref(), request_id, request.headers()));
+    let answered = answered(app, request, next, id, route);
+    answered.instrument(trace).instrument(span).await
+}
+
+async fn answered(
+    app: Arc<App>,
+    request: Request,
+    next: Next,
+    id: HeaderValue,
+    route: Option<String>,
+) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
     let mut request = lingering(request);
     // What is not taken in here at all is not looked at.
     let looked_at = app.calls == Calls::All || route.is_some();
@@ -101,12 +119,12 @@ async fn each_call(State(app): State<Arc<App>>, request: Request, next: Next) ->
     let elapsed = started.elapsed();
     app.metrics.call(&method, route, status, elapsed);
     let elapsed_ms = elapsed.as_millis() as u64;
-    let request_id = id.to_str().unwrap_or("-");
     if status >= 500 {
-        tracing::warn!(request.id = request_id, %method, route, status, elapsed_ms, "call failed");
+        tracing::warn!(%method, route, status, elapsed_ms, "call failed");
     } else {
-        tracing::debug!(request.id = request_id, %method, route, status, elapsed_ms, "call");
+        tracing::debug!(%method, route, status, elapsed_ms, "call");
     }
+    trace::answered(status);
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }

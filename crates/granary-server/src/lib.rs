@@ -17,8 +17,10 @@ mod records;
 mod reply;
 mod request;
 mod routes;
+mod starting;
 mod stream;
 mod tls;
+mod trace;
 
 use std::io;
 use std::sync::Arc;
@@ -29,6 +31,7 @@ use axum::Router;
 pub use axum::http::HeaderValue;
 pub use connections::Listening;
 use granary_engine::Engine;
+pub use starting::starting;
 pub use tls::{Tls, TlsError};
 use tokio_util::sync::CancellationToken;
 

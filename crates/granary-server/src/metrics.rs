@@ -1,6 +1,7 @@
 //! `/metrics`: what the server has done and is at, as OpenMetrics text.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -11,7 +12,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -37,6 +38,11 @@ struct CallLabels {
 struct RouteLabels {
     method: &'static str,
     route: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    name: &'static str,
 }
 
 /// Counts the calls of a server.
@@ -71,7 +77,7 @@ impl Metrics {
 }
 
 /// The name of a method; a client may make up as many others as it likes.
-fn known(method: &Method) -> &'static str {
+pub(crate) fn known(method: &Method) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     { KNOWN.into_iter() }
         .find(|known| *known == method.as_str())
@@ -158,6 +164,12 @@ async fn of_engine(registry: &mut Registry, app: &App) -> Result<(), crate::repl
     let spooled = store.spooled_bytes().await.map_err(error_object);
     let ready = store.check_writable().await.is_ok() && !engine.stopping() && !app.stop.begun();
     let limits = engine.limits();
+    let in_force = Family::<LimitLabels, Gauge<u64, AtomicU64>>::default();
+    for row in limits.table() {
+        let of = LimitLabels { name: row.name };
+        in_force.get_or_create(&of).set(row.value);
+    }
+    registry.register("limit", "The limits in force, as at /limits", in_force);
     let mut gauge = |name: &str, help: &str, value: u64| {
         registry.register(name, help, ConstGauge::new(value));
     };

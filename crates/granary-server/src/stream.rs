@@ -8,6 +8,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::stream;
 use tokio::sync::mpsc::{self, Sender};
+use tracing::Instrument;
 
 /// How many records or receipts are read from the store at once for a streamed answer.
 pub(crate) const PAGE: usize = 1_000;
@@ -27,7 +28,7 @@ where
     F: Future<Output = io::Result<(Vec<u8>, Option<P>)>> + Send + 'static,
 {
     let (pieces, made) = mpsc::channel(1);
-    tokio::spawn(make(first, next, pieces));
+    tokio::spawn(make(first, next, pieces).in_current_span());
     Body::from_stream(stream::try_unfold(made, |mut made| async move {
         match made.recv().await {
             Some(Ok(Some(piece))) => Ok(Some((piece, made))),

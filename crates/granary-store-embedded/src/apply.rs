@@ -46,8 +46,7 @@ impl Inner {
         let step = match writer.marks.is_empty() {
             false => self.sweep(&state, &mut writer, budget.operations, now),
             true => {
-                let alone = lane.suspect && budget.operations <= 1;
-                let step = self.apply_next(&state, &mut writer, budget, now, alone);
+                let step = self.apply_next(&state, &mut writer, lane, budget, now);
                 writer.trying = None;
                 step
             }
@@ -63,9 +62,9 @@ impl Inner {
         &self,
         state: &SourceState,
         writer: &mut Writer,
+        lane: &Lane,
         budget: Budget,
         now: Timestamp,
-        alone: bool,
     ) -> Result<Step> {
         let Some(sequence) = writer.queue.front().copied() else {
             return Ok(Step::Idle);
@@ -73,11 +72,13 @@ impl Inner {
         let place = state.lane_task(sequence);
         let latest = self.db.snapshot();
         let mut task = self.task_row(&latest, &place)?;
+        lane.last.tries(task.id());
         let source = state.source.number;
+        let alone = lane.suspect && budget.operations <= 1;
         if alone && task.purge.is_none() && !self.may_be_tried(source, (sequence, task.cursor))? {
             let message = "the server ended each time it tried this operation, so it was left out";
             let error = ErrorObject::new(ErrorType::Internal, message);
-            return self.fail_next(writer, &place, task, error, now);
+            return self.fail_next(writer, lane, &place, task, error, now);
         }
         writer.trying = Some((sequence, task.cursor));
         let spec = self.spec(&latest, &place)?;
@@ -133,6 +134,7 @@ impl Inner {
             stamp_next: decision.stamp_next,
         };
         self.commit_chunk(batch, writer, decided)?;
+        lane.last.applied(&task);
         writer.mark(effects.marks);
         Ok(Step::Applied(count))
     }
@@ -158,13 +160,14 @@ impl Inner {
         if task.purge.is_some() || is_another {
             return Ok(Step::Applied(0));
         }
-        self.fail_next(&mut writer, &place, task, error, now)
+        self.fail_next(&mut writer, lane, &place, task, error, now)
     }
 
     /// The next operation of a task fails with this.
     fn fail_next(
         &self,
         writer: &mut Writer,
+        lane: &Lane,
         place: &TaskPlace,
         mut task: TaskProgress,
         error: ErrorObject,
@@ -184,6 +187,7 @@ impl Inner {
             stamp_next: writer.lane.stamp_next,
         };
         self.commit_chunk(batch, writer, failed)?;
+        lane.last.applied(&task);
         Ok(Step::Applied(1))
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use granary_store::{Lane, Result, Source};
+use granary_store::{Lane, LastChunk, Result, Source};
 
 use crate::catalog::SourceState;
 use crate::trials::{TrialRow, Trials};
@@ -70,6 +70,7 @@ impl Inner {
                     // By this process, from one that has ended.
                     taken_over: trial.is_some(),
                     suspect: trial.is_some_and(TrialRow::is_suspect),
+                    last: LastChunk::default(),
                 });
             }
         }

@@ -246,6 +246,7 @@ impl Inner {
 fn same(lane: &Lane) -> Lane {
     Lane {
         source: lane.source.clone(),
+        last: lane.last.clone(),
         ..*lane
     }
 }

@@ -126,8 +126,12 @@ impl Inner {
                 }
                 Ended::Committed(step) => return Ok(step),
                 // Whether it was committed shows in the cursor, from which the next call goes on.
-                Ended::Unknown(_, lost) => return Err(lost),
+                Ended::Unknown(_, lost) => {
+                    lane.last.take_applied();
+                    return Err(lost);
+                }
                 Ended::Failed(failure) => {
+                    lane.last.take_applied();
                     tries.again(failure).await?;
                     // Fewer operations meet fewer others.
                     budget.operations = (budget.operations / 2).max(1);
@@ -175,6 +179,7 @@ impl Inner {
             return Ok(Step::Idle);
         };
         let here = (task.sequence, task.progress.cursor);
+        lane.last.tries(task.progress.id());
         if error.is_none() {
             self.tries(lane, Some(here));
         }
@@ -194,6 +199,7 @@ impl Inner {
                     .await?
             }
         };
+        lane.last.applied(&task.progress);
         Ok(Step::Applied(count))
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use granary_core::time::Timestamp;
-use granary_store::{Lane, Result, Source};
+use granary_store::{Lane, LastChunk, Result, Source};
 use tracing::{debug, warn};
 
 use crate::catalog::parsed_key;
@@ -141,6 +141,7 @@ impl Inner {
             taken_over: row.get(4),
             // Also where the last one vanished while it tried an operation alone.
             suspect: row.get(1),
+            last: LastChunk::default(),
         }))
     }
 

@@ -7,6 +7,7 @@ mod access;
 mod check;
 mod error;
 mod idempotency;
+mod last;
 pub mod memory;
 mod packed;
 mod progress;
@@ -42,6 +43,7 @@ pub use access::{Access, StoredKeys};
 pub use check::{CheckReport, CheckRules, Finding};
 pub use error::{Result, StoreError};
 pub use idempotency::{FirstAnswer, Idempotent, RequestName};
+pub use last::LastChunk;
 pub use packed::{pack, unpack};
 pub use progress::{PurgeProgress, TaskProgress};
 pub use receipts::{Decided, ReceiptsChunk};
@@ -139,6 +141,8 @@ pub struct Lane {
     /// True where they vanished again and again without getting on: the next operation may be what ends them, so that
     /// they are to be applied one by one.
     pub suspect: bool,
+    /// What its last chunk was of.
+    pub last: LastChunk,
 }
 
 /// What one call of [`Store::apply_chunk`] did.

@@ -4,10 +4,12 @@ mod commands;
 mod exit;
 mod input;
 mod key_given;
+mod log;
 mod output;
 mod progress;
 mod start;
 mod store;
+mod traces;
 
 use std::path::PathBuf;
 

@@ -10,7 +10,7 @@ use granary_server::{AccessOptions, Calls, Listening, Stop, Tls};
 use granary_store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tracing_subscriber::EnvFilter;
+use tokio_util::sync::CancellationToken;
 
 use crate::store::{self, FolderSettings, Opened, PostgresSettings, StoreAt};
 
@@ -106,6 +106,17 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
         true => Some(bind().await?),
         false => None,
     };
+    let listening = |listener: TcpListener| match &tls {
+        None => Listening::from(listener),
+        Some(tls) => Listening::from(listener).with_tls(Arc::clone(tls)),
+    };
+    let early = early.map(listening);
+    // While the store recovers, whoever asks is told so.
+    let ready = CancellationToken::new();
+    let _ready = ready.clone().drop_guard();
+    if let Some(early) = early.clone() {
+        tokio::spawn(granary_server::starting(early, ready.clone()));
+    }
     let limits = limits()?;
     let Opened {
         store,
@@ -113,15 +124,16 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
         scratch,
     } = store::open(&at, folder, postgres, &limits).await?;
     let listener = match early {
-        Some(listener) => listener,
+        Some(early) => early,
         None => {
             if let Err(error) = has_keys(store.as_ref(), &at).await {
                 store.close().await?;
                 return Err(error);
             }
-            bind().await?
+            listening(bind().await?)
         }
     };
+    ready.cancel();
     let addr = listener.local_addr()?;
     if role == Role::Api {
         engine_options.workers = 0;
@@ -138,11 +150,7 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
     };
     let stop = Stop::default();
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let listening = match tls {
-        None => Listening::from(listener),
-        Some(tls) => Listening::from(listener).with_tls(tls),
-    };
-    let serving = granary_server::serve(listening, engine.clone(), calls, access, stop.clone());
+    let serving = granary_server::serve(listener, engine.clone(), calls, access, stop.clone());
     let server = tokio::spawn(async move {
         let outcome = serving.await;
         // First the workers give their lanes back, then the store makes all durable: the same order whatever ended it.
@@ -200,32 +208,6 @@ fn limit_variable(name: &str) -> String {
         variable.push(letter.to_ascii_uppercase());
     }
     variable
-}
-
-/// What the log shows unless `GRANARY_LOG` says otherwise.
-const LOG: &str = "info,fjall=warn,lsm_tree=warn,deadpool=error";
-/// What it shows whatever `GRANARY_LOG` says of the rest: who changed the schema or keys, purged or cancelled.
-const AUDIT: &str = "granary::audit";
-
-/// Writes the log to stderr, as much as `GRANARY_LOG` asks for.
-pub(crate) fn start_log() {
-    let asked = std::env::var("GRANARY_LOG").unwrap_or_default();
-    let parsed = EnvFilter::try_new(&asked).ok().filter(|_| !asked.is_empty());
-    let filter = parsed.unwrap_or_else(|| EnvFilter::new(LOG));
-    let filter = match asked.contains(AUDIT) {
-        true => filter,
-        false => match format!("{AUDIT}=info").parse() {
-            Ok(audit) => filter.add_directive(audit),
-            Err(_) => filter,
-        },
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(
-            std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none(),
-        )
-        .init();
 }
 
 #[cfg(test)]

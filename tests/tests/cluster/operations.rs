@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use granary_core::limits::Limits;
 use granary_tests::cluster::{Nodes, Role};
 
 const PAGE: &str = include_str!("../../../docs/operations.md");
@@ -70,12 +71,29 @@ fn the_options_and_variables_of_the_page_are_ones_of_a_node() {
         "--purge",
         "GRANARY_LOG",
     ];
+    // Limits have their own page; each has a variable.
+    let of_limits: Vec<String> = { Limits::default().table().into_iter() }
+        .map(|limit| limit_variable(limit.name))
+        .collect();
     let unknown: Vec<&&str> = named
         .iter()
         .filter(|word| !of_others.contains(word) && !help.contains(**word))
+        .filter(|word| !of_limits.iter().any(|limit| limit == **word))
         .collect();
     assert!(
         named.len() > 15 && unknown.is_empty(),
         "not in `granary serve --help`: {unknown:?}"
     );
+}
+
+/// The variable of a limit: `GRANARY_LIMIT_JSON_DEPTH` for `jsonDepth`.
+fn limit_variable(name: &str) -> String {
+    let mut variable = "GRANARY_LIMIT_".to_owned();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            variable.push('_');
+        }
+        variable.push(letter.to_ascii_uppercase());
+    }
+    variable
 }

@@ -1,8 +1,10 @@
 //! What holds of a server as a whole.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::net::TcpListener;
 
 use super::examples;
 use super::registry::{Registry, column, create, create_edge, request};
@@ -132,4 +134,49 @@ async fn the_limits_in_force_are_shown() {
         registry.get("/catalog/v1/sources?limit=21").await.error(),
         (400, "INVALID_ARGUMENT")
     );
+}
+
+#[tokio::test]
+async fn a_server_that_opens_its_store_is_alive_and_not_ready() {
+    // A database that takes connections and says nothing: the store is opened for as long as this likes.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let store = format!("postgres://granary@{}/granary", silent.local_addr().unwrap());
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listen = free.local_addr().unwrap().to_string();
+    drop(free);
+    let _server = tokio::process::Command::new(granary_tests::binary().unwrap())
+        .args(["serve", "--store", &store, "--listen", &listen])
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    // From now on it is known to wait for its store.
+    let patience = Duration::from_secs(60);
+    let (_connection, _) = tokio::time::timeout(patience, silent.accept())
+        .await
+        .unwrap()
+        .unwrap();
+    let http = granary_tests::http().build().unwrap();
+    for (path, status, told) in [
+        ("/healthz", 200, json!({"status": "OK"})),
+        ("/readyz", 503, json!({"status": "STARTING"})),
+        (
+            "/catalog/v1/sources",
+            503,
+            json!({"code": 503, "type": "UNAVAILABLE"}),
+        ),
+    ] {
+        let answer = http.get(format!("http://{listen}{path}")).send();
+        let answer = tokio::time::timeout(patience, answer).await.unwrap().unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        assert_eq!(
+            answer.headers().contains_key("retry-after"),
+            status == 503,
+            "{path}"
+        );
+        let answer: serde_json::Value = answer.json().await.unwrap();
+        for (name, value) in told.as_object().unwrap() {
+            assert_eq!(&answer[name], value, "{path}: {answer}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 use axum::response::Response;
 use granary_api::rights::Call;
 use granary_core::error::{ErrorObject, ErrorType};
+use tracing::Instrument;
 
 use super::Caller;
 use crate::idempotency::IDEMPOTENCY_REPLAYED;
@@ -27,7 +28,7 @@ pub(crate) async fn followed(
     let Some(action) = call.audited else {
         return carried_out.await;
     };
-    let following = tokio::spawn(async move {
+    let following = async move {
         let response = carried_out.await;
         // A replay has done nothing. Where the answer is a fault of ours, the change may have been made; and a part of it
         // was where an answer that says no tells of it.
@@ -37,11 +38,13 @@ pub(crate) async fn followed(
             line(action, &path, &caller, &request_id, &response);
         }
         response
-    });
-    following.await.unwrap_or_else(|_| {
-        let message = "something went wrong inside the server";
-        Failure(ErrorObject::new(ErrorType::Internal, message)).into_response()
-    })
+    };
+    tokio::spawn(following.in_current_span())
+        .await
+        .unwrap_or_else(|_| {
+            let message = "something went wrong inside the server";
+            Failure(ErrorObject::new(ErrorType::Internal, message)).into_response()
+        })
 }
 
 fn line(action: &str, path: &str, caller: &Caller, request_id: &str, response: &Response) {

@@ -28,8 +28,14 @@ fn health(status: HealthStatus, reason: Option<String>) -> Health {
     }
 }
 
-pub(super) async fn alive() -> Reply {
+pub(crate) async fn alive() -> Reply {
     Ok(ok())
+}
+
+/// Not ready yet: the store is being opened.
+pub(crate) fn starting() -> Response {
+    let reason = "the server is starting: its store is being opened".to_owned();
+    not_ready(HealthStatus::Starting, reason)
 }
 
 /// Ready for new work: not while the server is stopping, nor once the store takes no writes.

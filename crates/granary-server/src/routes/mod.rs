@@ -6,7 +6,7 @@ mod contained;
 mod definitions;
 mod events;
 mod export;
-mod health;
+pub(crate) mod health;
 mod import;
 mod keys;
 mod operations;

@@ -71,6 +71,8 @@ async fn what_was_done_is_counted() {
         ("granary_spool_bytes", 0.0),
         ("granary_requests_in_flight", 0.0),
         ("granary_requests_in_flight_limit", 64.0),
+        (r#"granary_limit{name="requestsInFlight"}"#, 64.0),
+        (r#"granary_limit{name="bulkBodyBytes"}"#, 5e9),
     ] {
         assert_eq!(value(&text, name), Some(expected), "{name}");
     }

@@ -25,7 +25,7 @@ use granary_core::time::Timestamp;
 
 use crate::{
     Access, Budget, CheckedBatch, Definitions, EdgeFilter, FirstAnswer, Idempotent, KeptDefinition, Lane,
-    Purge, Record, RemovedTask, RequestName, Result, Retention, Retired, SentOperation, Source,
+    LastChunk, Purge, Record, RemovedTask, RequestName, Result, Retention, Retired, SentOperation, Source,
     SourceSnapshot, Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology,
     Upload, Write, Written, names_known, take_page,
 };
@@ -113,6 +113,9 @@ impl State {
             return Ok(Step::Idle);
         };
         let (count, bytes) = take(source, sequence);
+        if let Some(task) = source.progress(sequence) {
+            lane.last.applied(task);
+        }
         self.spooled -= bytes;
         Ok(Step::Applied(count))
     }
@@ -486,6 +489,7 @@ impl Store for MemoryStore {
                     // It does not outlive who holds its lanes.
                     taken_over: false,
                     suspect: false,
+                    last: LastChunk::default(),
                 }));
             }
         }

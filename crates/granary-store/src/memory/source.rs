@@ -258,6 +258,11 @@ impl SourceState {
         (count, self.bytes_of_ended(sequence))
     }
 
+    /// How far a task is.
+    pub(super) fn progress(&self, sequence: u64) -> Option<&TaskProgress> {
+        self.tasks.get(&sequence).map(|task| &task.progress)
+    }
+
     /// Fails the next operation of the task at the head of the queue, untried; returns as [`SourceState::apply`].
     pub(super) fn fail_next(&mut self, sequence: u64, error: ErrorObject, now: Timestamp) -> (u64, u64) {
         let Some(task) = self.tasks.get_mut(&sequence) else {

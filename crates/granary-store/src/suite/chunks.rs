@@ -103,6 +103,11 @@ pub async fn a_chunk_moves_the_cursor_by_what_it_applied<F: Fixture>(fixture: &F
                 .all(|code| *code == 102)
         );
         assert_eq!(task.task.completed_at.is_some(), cursor == total);
+        // The same is told to whoever holds the lane, for the log.
+        assert_eq!(lane.last.task(), Some(task.task.id));
+        let last = lane.last.take_applied().expect("the chunk was applied");
+        assert_eq!((last.id(), last.cursor), (task.task.id, cursor));
+        assert_eq!(last.ended(), cursor == total);
     }
     let task = world.task(&task).await;
     assert_eq!(task.task.status, TaskStatus::Success);
@@ -349,6 +354,7 @@ pub async fn an_operation_of_a_lane_that_is_not_held_is_not_given_up<F: Fixture>
     let lane = world.claim().await.expect("the lane has work");
     let held = Lane {
         source: lane.source.clone(),
+        last: lane.last.clone(),
         ..lane
     };
     world.store.release_lane(lane).await;

@@ -52,6 +52,7 @@ fn copy(lane: &Lane) -> Lane {
         fence: lane.fence,
         taken_over: lane.taken_over,
         suspect: lane.suspect,
+        last: lane.last.clone(),
     }
 }
 

@@ -11,9 +11,11 @@ use clap::Args;
 use granary_server::{AccessOptions, HeaderValue, Tls};
 
 use crate::exit::Ended;
+use crate::log::{LogFormat, start_log};
 use crate::output::Output;
-use crate::start::{Role, ServerOptions, start_log, start_server};
+use crate::start::{Role, ServerOptions, start_server};
 use crate::store::{FolderSettings, PostgresSettings, Statements, StoreAt};
+use crate::traces::Traces;
 
 /// Where the embedded store is unless something else is said.
 const DATA: &str = "./granary-data";
@@ -77,6 +79,9 @@ pub(crate) struct Serve {
     /// Browsers keep answers from pages of all others.
     #[arg(long, env = "GRANARY_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     cors_origin: Vec<HeaderValue>,
+    /// How lines of the log are written; what they tell is set by GRANARY_LOG
+    #[arg(long, env = "GRANARY_LOG_FORMAT", value_enum, default_value = "text")]
+    log_format: LogFormat,
     #[command(flatten)]
     postgres: Postgres,
 }
@@ -132,6 +137,16 @@ impl Postgres {
 
 impl Serve {
     pub(crate) async fn run(self, output: &mut Output) -> anyhow::Result<Ended> {
+        let traces = Traces::from_environment()?;
+        start_log(self.log_format, traces.as_ref());
+        let ended = self.serve(output).await;
+        if let Some(traces) = traces {
+            traces.stop().await;
+        }
+        ended
+    }
+
+    async fn serve(self, output: &mut Output) -> anyhow::Result<Ended> {
         let store = match self.store {
             Some(store) => store.parse()?,
             None => StoreAt::Folder(self.data.unwrap_or_else(|| DATA.into())),
@@ -160,7 +175,6 @@ impl Serve {
             (Some(certificate), Some(key)) => Some(Arc::new(Tls::read(certificate, key)?)),
             _ => None,
         };
-        start_log();
         if let Some(tls) = &tls {
             read_again_on_signal(Arc::clone(tls))?;
         }
