@@ -1,10 +1,12 @@
 //! The reference store: everything in maps behind one lock. It is the oracle of the tests and keeps nothing.
 
 mod access;
+mod definitions;
 mod retention;
 mod snapshot;
 mod source;
 mod terminology;
+mod upload;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -24,10 +26,10 @@ use granary_core::task::{TaskId, TaskKind};
 use granary_core::time::Timestamp;
 
 use crate::{
-    Access, Budget, CheckedBatch, Definitions, EdgeFilter, FirstAnswer, Idempotent, KeptDefinition, Lane,
-    LastChunk, Purge, Record, RemovedTask, RequestName, Result, Retention, Retired, SentOperation, Source,
+    Access, Budget, CheckedBatch, Definitions, EdgeFilter, FirstAnswer, KeptDefinition, Lane, LastChunk,
+    Purge, Record, RemovedTask, RequestName, Result, Retention, Retired, SentOperation, Source,
     SourceSnapshot, Step, Store, StoreError, StoreLimits, Stored, StoredTask, TaskFilter, Terminology,
-    Upload, Write, Written, names_known, take_page,
+    Upload, Write, Written, take_page,
 };
 
 use source::{SourceState, TaskState};
@@ -127,78 +129,6 @@ impl State {
     }
 }
 
-struct MemoryUpload {
-    state: Arc<Mutex<State>>,
-    source: Source,
-    task_id: TaskId,
-    target_type: TargetType,
-    types: Arc<[TypeRef]>,
-    batch: CheckedBatch,
-    idempotent: Option<Idempotent>,
-    retry_of: Option<TaskId>,
-}
-
-impl Drop for MemoryUpload {
-    fn drop(&mut self) {
-        let mut state = lock(&self.state);
-        state.spooled -= self.batch.bodies.len() as u64;
-    }
-}
-
-#[async_trait]
-impl Upload for MemoryUpload {
-    async fn push(&mut self, batch: CheckedBatch) -> Result<()> {
-        let mut state = lock(&self.state);
-        state.spooled += batch.bodies.len() as u64;
-        self.batch.append(batch);
-        let spooled = state.spooled;
-        state.limits.admit_bytes(spooled)
-    }
-
-    fn set_idempotent(&mut self, request: Idempotent) {
-        self.idempotent = Some(request);
-    }
-
-    fn set_retry_of(&mut self, parent: TaskId) {
-        self.retry_of = Some(parent);
-    }
-
-    async fn accept(mut self: Box<Self>, definitions_revision: u64, now: Timestamp) -> Result<StoredTask> {
-        let shared = Arc::clone(&self.state);
-        let mut state = lock(&shared);
-        let limits = state.limits;
-        let source = state.open(&self.source)?;
-        source.check_once(self.idempotent.as_ref())?;
-        limits.admit_task(source.queue.len() as u64)?;
-        if source.definitions.revision != definitions_revision {
-            source
-                .definitions
-                .still_define(&self.types, self.batch.types_used())?;
-        }
-        let batch = std::mem::take(&mut self.batch);
-        let bytes = batch.bodies.len() as u64;
-        let task = source.add_task(
-            self.task_id,
-            Some(self.target_type),
-            Arc::clone(&self.types),
-            batch,
-            now,
-        );
-        task.retry_of = self.retry_of;
-        let stored = task.stored();
-        source.keep_answer(self.idempotent.as_ref(), self.task_id, now);
-        source.queue.push_back(stored.sequence);
-        if source.queue.len() == 1 && source.held.is_none() {
-            let number = source.source.number;
-            state.ready.push_back(number);
-        }
-        // The upload no longer counts these bytes; the task does, until it ends. `Drop` sees an empty batch.
-        debug_assert!(state.spooled >= bytes);
-        drop(state);
-        Ok(stored)
-    }
-}
-
 #[async_trait]
 impl Store for MemoryStore {
     fn hash_key(&self) -> [u8; 16] {
@@ -280,51 +210,7 @@ impl Store for MemoryStore {
         seen: u64,
         now: Timestamp,
     ) -> Result<(StoredDefinition, Stored)> {
-        let mut state = self.state();
-        let (limits, vocabularies) = (state.limits, state.vocabulary_heads());
-        let source = state.open(source)?;
-        if source.definitions.revision != seen {
-            return Err(StoreError::DefinitionsChanged);
-        }
-        names_known(definition, &vocabularies)?;
-        let same = |d: &StoredDefinition| d.kind == definition.kind() && d.key == *definition.key();
-        let place = source.definitions.list.iter().position(same);
-        let mut stored = StoredDefinition {
-            kind: definition.kind(),
-            key: definition.key().clone(),
-            number: source.next_number,
-            revision: 1,
-            json: definition.json().into(),
-            created_at: now,
-            updated_at: now,
-        };
-        let did = match place {
-            None => {
-                limits.admit_definition(source.definitions.list.len())?;
-                source.next_number += 1;
-                source.definitions.list.push(stored.clone());
-                source
-                    .definitions
-                    .list
-                    .sort_by(|a, b| (a.kind, &a.key).cmp(&(b.kind, &b.key)));
-                Stored::Created
-            }
-            Some(place) => {
-                let current = &source.definitions.list[place];
-                if let Some(refusal) = definition.refused_while_records_exist(current)
-                    && source.in_use(current.number).is_some()
-                {
-                    return Err(StoreError::Refused(refusal));
-                }
-                stored.number = current.number;
-                stored.revision = current.revision + 1;
-                stored.created_at = current.created_at;
-                source.definitions.list[place] = stored.clone();
-                Stored::Replaced
-            }
-        };
-        source.definitions.revision += 1;
-        Ok((stored, did))
+        self.state().put_definition(source, definition, seen, now)
     }
 
     async fn delete_definition(
@@ -334,23 +220,7 @@ impl Store for MemoryStore {
         key: &Key,
         seen: u64,
     ) -> Result<()> {
-        let mut state = self.state();
-        let source = state.open(source)?;
-        if source.definitions.revision != seen {
-            return Err(StoreError::DefinitionsChanged);
-        }
-        let same = |d: &StoredDefinition| d.kind == kind && d.key == *key;
-        let Some(place) = source.definitions.list.iter().position(same) else {
-            return Err(StoreError::Refused(ErrorObject::not_found(format!(
-                "'{key}' does not exist"
-            ))));
-        };
-        if let Some(why) = source.in_use(source.definitions.list[place].number) {
-            return Err(StoreError::precondition(format!("'{key}' is in use: {why}")));
-        }
-        source.definitions.list.remove(place);
-        source.definitions.revision += 1;
-        Ok(())
+        self.state().delete_definition(source, kind, key, seen)
     }
 
     async fn snapshot(&self, source: &Source, _held_max: Duration) -> Result<Box<dyn SourceSnapshot>> {
@@ -358,24 +228,7 @@ impl Store for MemoryStore {
     }
 
     async fn restore_definitions(&self, source: &Source, definitions: &[KeptDefinition]) -> Result<()> {
-        let mut state = self.state();
-        let (limits, vocabularies) = (state.limits, state.vocabulary_heads());
-        let source = state.open(source)?;
-        if let Some(holds) = source.holds() {
-            return Err(StoreError::source_must_be_empty(&source.source.key, holds));
-        }
-        for kept in definitions {
-            names_known(&kept.accepted, &vocabularies)?;
-            limits.admit_definition(source.definitions.list.len())?;
-            source.definitions.list.push(kept.numbered(source.next_number));
-            source.next_number += 1;
-        }
-        source
-            .definitions
-            .list
-            .sort_by(|a, b| (a.kind, &a.key).cmp(&(b.kind, &b.key)));
-        source.definitions.revision += 1;
-        Ok(())
+        self.state().restore_definitions(source, definitions)
     }
 
     async fn begin_upload(
@@ -390,7 +243,7 @@ impl Store for MemoryStore {
         limits.admit_bytes(spooled)?;
         let queued = state.open(source)?.queue.len();
         limits.admit_task(queued as u64)?;
-        Ok(Box::new(MemoryUpload {
+        Ok(Box::new(upload::MemoryUpload {
             state: Arc::clone(&self.state),
             source: source.clone(),
             task_id,
