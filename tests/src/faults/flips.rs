@@ -9,9 +9,11 @@ use anyhow::{Context, Result, bail, ensure};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::{Load, SOURCE, refused_with, start, start_fresh};
+use super::{Load, SOURCE, refused_with, start_fresh};
 use crate::power::Part;
 use crate::power::points::part;
+use crate::server::Start;
+use crate::{Place, Server};
 
 /// What came of bytes that were changed, by the part of the folder.
 #[derive(Debug, Default)]
@@ -69,8 +71,18 @@ pub async fn flipped_bytes(each: u32, seed: u64) -> Result<Flips> {
             file.write_all_at(&byte, at)?;
             drop(file);
             let what = format!("byte {at} of {} was changed", path.display());
-            let came = match start(&to, Vec::new()).await {
-                Err(_) => &mut flips.not_started,
+            let log = changed.path().join("log");
+            let came = match Server::spawn(Start {
+                log: Some(log.clone()),
+                ..Start::at(Place::Folder(to), Vec::new())
+            })
+            .await
+            {
+                Err(error) => {
+                    let said = fs::read_to_string(&log)?;
+                    ensure!(said.contains(" is damaged: "), "{what}: {error:?}, {said}");
+                    &mut flips.not_started
+                }
                 Ok(server) => match load.holds(&server.client()?).await {
                     Ok(()) => &mut flips.harmless,
                     Err(error) if refused_with(&error).is_some_and(|code| code >= 500) => &mut flips.noticed,
