@@ -72,6 +72,13 @@ impl Listening {
 
     /// Serves until `stop` is cancelled, then takes no new connections, and returns once those there are have ended.
     pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
+        let connections = self.take(router, stop).await;
+        connections.close();
+        connections.wait().await;
+    }
+
+    /// The same, but returns once no new connections are taken: those there are, which end soon.
+    pub(crate) async fn take(self, router: Router, stop: CancellationToken) -> TaskTracker {
         let http = http(self.head_within);
         let (connections, places) = (TaskTracker::new(), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
         loop {
@@ -79,8 +86,11 @@ impl Listening {
                 let place = Arc::clone(&places).acquire_owned().await;
                 (self.accepted().await, place)
             };
-            let Some((stream, place)) = stop.run_until_cancelled(next).await else {
-                break;
+            let (stream, place) = tokio::select! {
+                // First: whoever takes connections next has the rest.
+                biased;
+                () = stop.cancelled() => break,
+                next = next => next,
             };
             let connection = Connection {
                 http: http.clone(),
@@ -96,9 +106,7 @@ impl Listening {
                 }
             });
         }
-        drop(self);
-        connections.close();
-        connections.wait().await;
+        connections
     }
 
     /// The next connection; where there are too many for this process it waits until there are fewer.

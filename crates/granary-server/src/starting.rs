@@ -11,7 +11,7 @@ use crate::reply::Failure;
 use crate::routes;
 
 /// Answers while a store is opened, which takes a while where it recovers; until `ready` is cancelled. `/healthz` says that
-/// the server is alive, `/readyz` that it is starting, and all else is refused.
+/// the server is alive, `/readyz` that it is starting, and all else is refused. Takes no connection any more when it returns.
 pub async fn starting(listening: Listening, ready: CancellationToken) {
     let router = Router::new()
         .route("/healthz", get(routes::health::alive))
@@ -23,5 +23,5 @@ pub async fn starting(listening: Listening, ready: CancellationToken) {
             let message = "the server is starting; send the call again later";
             Failure(ErrorObject::new(ErrorType::Unavailable, message))
         });
-    listening.serve(router, ready).await;
+    listening.take(router, ready).await;
 }

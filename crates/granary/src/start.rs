@@ -114,9 +114,9 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
     // While the store recovers, whoever asks is told so.
     let ready = CancellationToken::new();
     let _ready = ready.clone().drop_guard();
-    if let Some(early) = early.clone() {
-        tokio::spawn(granary_server::starting(early, ready.clone()));
-    }
+    let starting = early
+        .clone()
+        .map(|early| tokio::spawn(granary_server::starting(early, ready.clone())));
     let limits = limits()?;
     let Opened {
         store,
@@ -134,6 +134,10 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
         }
     };
     ready.cancel();
+    if let Some(starting) = starting {
+        // From here on each connection is one of the server.
+        starting.await?;
+    }
     let addr = listener.local_addr()?;
     if role == Role::Api {
         engine_options.workers = 0;
