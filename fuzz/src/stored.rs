@@ -17,8 +17,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::bodies;
 use crate::keys;
 use crate::rows::{
-    CountRow, DefinitionRow, HeadBytes, HeadRow, IdentifiersRow, InlineRow, LaneRow, MarkRow, OperationRow,
-    Place, SegmentRow, SourceRow, SpecRow, StoreRow, decode, encode,
+    AnswerRow, CountRow, DefinitionRow, HeadBytes, HeadRow, IdentifiersRow, InlineRow, LaneRow, LineageRow,
+    MarkRow, OperationRow, Place, RemovedRow, SegmentRow, SourceRow, SpecRow, StoreRow, TrialRow, decode,
+    encode,
 };
 use crate::segment::{OPERATIONS_PER_BLOCK, Segment, SegmentPaths, SegmentWriter, body_at};
 
@@ -84,7 +85,11 @@ fn rows(kind: u8, bytes: &[u8]) {
         }
         16 => names(bytes),
         17 => written_segment(bytes),
-        _ => damaged_segment(bytes),
+        18 => damaged_segment(bytes),
+        19 => drop(row::<RemovedRow>(bytes)),
+        20 => drop(row::<LineageRow>(bytes)),
+        21 => drop(row::<AnswerRow>(bytes)),
+        _ => drop(row::<TrialRow>(bytes)),
     }
 }
 
@@ -106,7 +111,7 @@ fn names(key: &[u8]) {
         keys::identified_id(key),
         keys::counted_segment(key),
     );
-    let _ = keys::behind(key);
+    let _ = (keys::behind(key), keys::TaskPlace::of_part(key));
     if let Some(RecordId::Resource(id)) = keys::resource_id(key) {
         assert_eq!(&keys::resource(0, 0, &id)[8..], &key[8..]);
     }
@@ -229,6 +234,6 @@ fn damaged_segment(bytes: &[u8]) {
 
 pub fn run(input: &[u8]) {
     if let Some((kind, bytes)) = input.split_first() {
-        rows(kind % 19, bytes);
+        rows(kind % 23, bytes);
     }
 }

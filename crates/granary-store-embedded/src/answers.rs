@@ -2,23 +2,12 @@
 
 use fjall::{OwnedWriteBatch, Readable};
 use granary_core::idempotency::Fingerprint;
-use granary_core::keys::ResourceId;
 use granary_core::task::TaskId;
 use granary_core::time::Timestamp;
 use granary_store::{FirstAnswer, Idempotent, RequestName, Result, Source, StoreError};
-use serde::{Deserialize, Serialize};
 
+use crate::rows::AnswerRow;
 use crate::{Inner, engine, lock, rows};
-
-/// An answer, in `answers`.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct AnswerRow {
-    task_id: TaskId,
-    fingerprint: [u8; 16],
-    status: u16,
-    part: Option<ResourceId>,
-    pub(crate) at: i64,
-}
 
 impl From<FirstAnswer> for AnswerRow {
     fn from(answer: FirstAnswer) -> Self {

@@ -5,7 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use granary_store::{Lane, LastChunk, Result, Source};
 
 use crate::catalog::SourceState;
-use crate::trials::{TrialRow, Trials};
+use crate::rows::TrialRow;
+use crate::trials::Trials;
 use crate::{Inner, lock};
 
 /// Lanes by the number of their source.

@@ -3,7 +3,7 @@
 //! (`format.rs`). Rows that all stores write alike, `TaskProgress` of a task and `ReceiptsChunk`, are with the trait.
 
 use granary_core::decide::Head;
-use granary_core::keys::Key;
+use granary_core::keys::{Key, ResourceId};
 use granary_core::meta::Triple;
 use granary_core::operation::{ContentHash, Operation, TypeRef};
 use granary_core::schema::{DefinitionKind, StoredDefinition};
@@ -262,6 +262,29 @@ pub(crate) struct LineageRow {
 pub(crate) struct RemovedRow {
     pub(crate) id: TaskId,
     pub(crate) at: i64,
+}
+
+/// An answer, in `answers`.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AnswerRow {
+    pub(crate) task_id: TaskId,
+    pub(crate) fingerprint: [u8; 16],
+    pub(crate) status: u16,
+    pub(crate) part: Option<ResourceId>,
+    pub(crate) at: i64,
+}
+
+/// Where a lane stood when the process started, or what it tries; in `trials`, by the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TrialRow {
+    /// The sequence of the task, and its cursor.
+    pub(crate) at: (u64, u64),
+    /// Starts that found the lane here.
+    pub(crate) starts: u32,
+    /// The operation is about to be tried alone.
+    pub(crate) trying: bool,
+    /// Processes that ended while they tried it.
+    pub(crate) deaths: u32,
 }
 
 /// A segment that a task has been accepted with, or that bodies were moved to.

@@ -8,10 +8,9 @@
 use std::collections::HashMap;
 
 use fjall::OwnedWriteBatch;
-use serde::{Deserialize, Serialize};
-
 use granary_store::{Result, StoreError};
 
+use crate::rows::TrialRow;
 use crate::{Inner, engine, lock, rows};
 
 /// Starts at which a lane stood where it stood before, after which its next operation is suspected.
@@ -19,19 +18,6 @@ const STARTS_MAX: u32 = 2;
 /// So many processes may end at one operation before it is given up. Those that are killed for another reason have then
 /// been so five times, each in the same few milliseconds.
 const DEATHS_MAX: u32 = 5;
-
-/// Where a lane stood when the process started, or what it tries; in `trials`, by the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct TrialRow {
-    /// The sequence of the task, and its cursor.
-    at: (u64, u64),
-    /// Starts that found the lane here.
-    starts: u32,
-    /// The operation is about to be tried alone.
-    trying: bool,
-    /// Processes that ended while they tried it.
-    deaths: u32,
-}
 
 impl TrialRow {
     /// What a start finds that comes after this, or after nothing.

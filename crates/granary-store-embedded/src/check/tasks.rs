@@ -5,10 +5,10 @@ use granary_core::ksuid::Ksuid;
 use granary_store::{CheckReport, ReceiptsChunk, Result, StoreError, TaskProgress};
 
 use super::{Checking, Source, words};
-use crate::answers::{AnswerRow, time_key};
+use crate::answers::time_key;
 use crate::engine;
 use crate::keys::{self, TaskClass, TaskPlace};
-use crate::rows::{self, InlineRow, RemovedRow, SegmentRow, SpecRow, Spool};
+use crate::rows::{self, AnswerRow, InlineRow, RemovedRow, SegmentRow, SpecRow, Spool};
 use crate::segment::Segment;
 
 const REMEDY: &str =
