@@ -16,7 +16,7 @@ use crate::lanes::lock;
 /// tasks to others.
 const RETRY_AFTER_UNMEASURED: u32 = 5;
 /// The longest time that is told: until then much may change.
-const RETRY_AFTER_MAX: u32 = 300;
+pub(crate) const RETRY_AFTER_MAX: u32 = 300;
 /// A rate is that of so many slots of time, the one that it is included.
 const SLOTS: usize = 12;
 /// How long a slot is.
