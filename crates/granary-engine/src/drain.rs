@@ -2,7 +2,7 @@
 //! has gone away during the last minute.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use granary_core::error::{ErrorObject, ErrorType};
@@ -16,7 +16,7 @@ use crate::lanes::lock;
 /// tasks to others.
 const RETRY_AFTER_UNMEASURED: u32 = 5;
 /// The longest time that is told: until then much may change.
-const RETRY_AFTER_MAX: u32 = 300;
+pub(crate) const RETRY_AFTER_MAX: u32 = 300;
 /// A rate is that of so many slots of time, the one that it is included.
 const SLOTS: usize = 12;
 /// How long a slot is.
@@ -25,6 +25,8 @@ const SLOT: Duration = Duration::from_secs(5);
 const SOURCES_MEASURED_MAX: usize = 10_000;
 /// How long what waits is taken for what it was: those who are refused come often, and must not cost much.
 const WAITING_KEPT: Duration = Duration::from_secs(1);
+/// The same while somebody counts it anew: a store may wait for every lane to do that.
+const WAITING_KEPT_MEANWHILE: Duration = Duration::from_secs(30);
 
 /// How much went away, by slots of time.
 #[derive(Clone, Debug, Default)]
@@ -86,7 +88,27 @@ fn seconds(amount: f64, rate: Option<f64>) -> u32 {
 pub(crate) struct Drain {
     applied: Mutex<Applied>,
     places: Mutex<Rate>,
-    waiting: Mutex<HashMap<Option<u32>, (Duration, u64)>>,
+    /// By the number of the source; `None` is all.
+    waiting: Mutex<HashMap<Option<u32>, Counted>>,
+}
+
+/// Operations that wait.
+#[derive(Clone, Default)]
+struct Counted {
+    /// When they were counted last, and how many they were.
+    last: Option<(Duration, u64)>,
+    /// Whoever counts anew has this meanwhile.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Counted {
+    /// How many they were, if that is not longer ago.
+    fn within(&self, now: Duration, age: Duration) -> Option<u64> {
+        // It may be from after `now`, where another was faster.
+        self.last
+            .filter(|(at, _)| now.saturating_sub(*at) < age)
+            .map(|(_, waiting)| waiting)
+    }
 }
 
 /// Operations of tasks that were applied.
@@ -130,23 +152,51 @@ impl Drain {
         let rate = own.or_else(|| applied.all.in_a_second(now));
         seconds(operations, rate)
     }
+
+    /// Operations that wait, of a source or all, as they were counted a moment ago, or else as `count` says: one counts at
+    /// a time, and meanwhile others take what was counted last.
+    async fn waiting(
+        &self,
+        clock: impl Fn() -> Duration,
+        of: Option<u32>,
+        count: impl Future<Output = Result<u64>>,
+    ) -> Result<u64> {
+        let counted = || lock(&self.waiting).entry(of).or_default().clone();
+        let known = counted();
+        if let Some(waiting) = known.within(clock(), WAITING_KEPT) {
+            return Ok(waiting);
+        }
+        let turn = match known.turn.try_lock() {
+            Ok(turn) => turn,
+            Err(_) => {
+                if let Some(waiting) = known.within(clock(), WAITING_KEPT_MEANWHILE) {
+                    return Ok(waiting);
+                }
+                known.turn.lock().await
+            }
+        };
+        // Whoever had the turn before has counted.
+        let now = clock();
+        if let Some(waiting) = counted().within(now, WAITING_KEPT) {
+            return Ok(waiting);
+        }
+        let waiting = count.await?;
+        let mut all = lock(&self.waiting);
+        drop(turn);
+        all.retain(|_, counted| {
+            Arc::strong_count(&counted.turn) > 1 || counted.within(now, WAITING_KEPT_MEANWHILE).is_some()
+        });
+        all.entry(of).or_default().last = Some((now, waiting));
+        Ok(waiting)
+    }
 }
 
 impl Inner {
     /// Operations that wait: those of the task of a source that is next, or all.
     async fn waiting(&self, next_of: Option<&Source>) -> Result<u64> {
-        let now = self.clock.monotonic();
         let of = next_of.map(|source| source.number);
-        if let Some((at, waiting)) = lock(&self.drain.waiting).get(&of).copied()
-            && now - at < WAITING_KEPT
-        {
-            return Ok(waiting);
-        }
-        let waiting = self.store.operations_waiting(next_of).await?;
-        let mut kept = lock(&self.drain.waiting);
-        kept.retain(|_, (at, _)| now.saturating_sub(*at) < WAITING_KEPT);
-        kept.insert(of, (now, waiting));
-        Ok(waiting)
+        let count = self.store.operations_waiting(next_of);
+        self.drain.waiting(|| self.clock.monotonic(), of, count).await
     }
 
     /// A refusal with the time after which the source has room for a task, where it was for want of that: once the task
@@ -191,6 +241,8 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
     const fn at(seconds: u64) -> Duration {
@@ -271,5 +323,49 @@ mod tests {
             1,
             "who stood still makes room"
         );
+    }
+
+    #[tokio::test]
+    async fn what_was_counted_after_one_has_looked_at_the_clock_is_taken() {
+        let drain = Drain::default();
+        let counted = drain.waiting(|| at(200), None, async { Ok(7) }).await;
+        assert_eq!(counted.unwrap(), 7);
+        // It looked at the clock first, and came to the lock last.
+        let counted = drain.waiting(|| at(199), None, async { Ok(8) }).await;
+        assert_eq!(counted.unwrap(), 7);
+        let counted = drain.waiting(|| at(201), None, async { Ok(9) }).await;
+        assert_eq!(counted.unwrap(), 9, "it is counted anew after a second");
+    }
+
+    #[tokio::test]
+    async fn one_counts_what_waits_and_others_take_the_last_answer() {
+        let (drain, counts) = (Drain::default(), AtomicU64::new(0));
+        let (go, gone) = tokio::sync::oneshot::channel();
+        let slow = async {
+            gone.await.unwrap();
+            Ok(counts.fetch_add(1, Ordering::Relaxed) + 1)
+        };
+        let quick = || async { Ok(counts.fetch_add(1, Ordering::Relaxed) + 100) };
+        // Nothing is known yet: the second waits for the first, the other source does not.
+        let first = drain.waiting(|| at(100), None, slow);
+        let second = drain.waiting(|| at(100), None, quick());
+        let others = async {
+            let of_source = drain.waiting(|| at(100), Some(1), async { Ok(3) }).await;
+            go.send(()).unwrap();
+            of_source.unwrap()
+        };
+        let (first, second, others) = tokio::join!(first, second, others);
+        assert_eq!((first.unwrap(), second.unwrap(), others), (1, 1, 3));
+        // Something is known: nobody waits for who counts anew.
+        let mut again = Box::pin(drain.waiting(|| at(110), None, std::future::pending()));
+        assert!(futures::poll!(again.as_mut()).is_pending());
+        let meanwhile = drain.waiting(|| at(111), None, quick()).await;
+        assert_eq!(meanwhile.unwrap(), 1);
+        assert_eq!(counts.load(Ordering::Relaxed), 1);
+        // Who counts goes away, as its client does.
+        drop(again);
+        assert_eq!(drain.waiting(|| at(200), None, quick()).await.unwrap(), 101);
+        // What is known of those who were refused long ago is forgotten.
+        assert_eq!(lock(&drain.waiting).len(), 1);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use granary_core::error::{ErrorObject, ErrorType};
@@ -12,6 +12,7 @@ use granary_core::limits::Limits;
 use granary_core::vocabulary::Vocabularies;
 use granary_store::{Source, Store, StoreError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error};
@@ -31,6 +32,9 @@ pub(crate) const CHANGED_TRIES_MAX: u32 = 10;
 
 /// Sources are spread over so many locks of those that change their definitions.
 pub(crate) const DEFINING: usize = 16;
+
+/// What the disk keeps free beside records that are imported: as much as the collection of a folder needs for a segment.
+const ROOM_BESIDE_RECORDS: u64 = 256 << 20;
 
 /// How an engine runs. What a client can meet is in [`Limits`].
 #[derive(Clone, Debug)]
@@ -112,6 +116,8 @@ pub(crate) struct Inner {
     pub(crate) watches: Arc<Semaphore>,
     /// Places for exports that are open.
     pub(crate) exports: Arc<Semaphore>,
+    /// When those end at the latest.
+    pub(crate) exports_until: Arc<Mutex<Vec<Instant>>>,
     /// Acceptances and writes that have begun, waited for or not.
     pub(crate) writes: TaskTracker,
     pub(crate) hash_key: [u8; 16],
@@ -174,6 +180,27 @@ impl Inner {
         let refusal = ErrorObject::new(ErrorType::ResourceExhausted, message);
         Err(self.until_room(wanted, max, refusal).await)
     }
+
+    /// Refuses records that nothing is spooled of, where the disk has no room for so many bytes of them, and for what the
+    /// store needs besides.
+    pub(crate) async fn admit_records(&self, bytes: u64) -> Result<(), ErrorObject> {
+        let Some(disk) = &self.options.disk else {
+            return Ok(());
+        };
+        let taken = self.taken_bytes().await?;
+        let wanted = bytes.saturating_add(ROOM_BESIDE_RECORDS);
+        match disk.bytes_max(taken) {
+            Some(max) if taken.saturating_add(wanted) > max => {
+                let message = format!(
+                    "the disk has no room for more records: {wanted} bytes beside what is spooled, of which \
+                     {ROOM_BESIDE_RECORDS} stay free; make room on it"
+                );
+                let refusal = ErrorObject::new(ErrorType::ResourceExhausted, message);
+                Err(self.until_room(wanted, max, refusal).await)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Engine {
@@ -196,6 +223,7 @@ impl Engine {
             waits: places(limits.waits),
             watches: Arc::new(places(limits.event_streams)),
             exports: Arc::new(places(limits.exports)),
+            exports_until: Arc::default(),
             store,
             clock,
             limits,

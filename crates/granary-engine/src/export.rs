@@ -11,9 +11,12 @@ use granary_core::time::Timestamp;
 use granary_store::{Record, Source, SourceSnapshot};
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
-use crate::engine::Engine;
+use crate::drain::RETRY_AFTER_MAX;
+use crate::engine::{Engine, Inner};
 use crate::error::{error_object, internal};
+use crate::lanes::lock;
 use crate::schemas::compile;
 
 /// A source at one moment. What it holds in the store is free once it is dropped, and after `exportSeconds` at the latest.
@@ -33,7 +36,47 @@ pub struct Export {
 
 struct Held {
     snapshot: Box<dyn SourceSnapshot>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+/// A place among the open exports.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    /// When it is free at the latest.
+    until: Instant,
+    all_until: Arc<std::sync::Mutex<Vec<Instant>>>,
+}
+
+impl Place {
+    fn new(inner: &Inner, permit: OwnedSemaphorePermit) -> Self {
+        let until = Instant::now() + Duration::from_secs(inner.limits.export_seconds);
+        let all_until = Arc::clone(&inner.exports_until);
+        lock(&all_until).push(until);
+        Self {
+            _permit: permit,
+            until,
+            all_until,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut all = lock(&self.all_until);
+        if let Some(at) = all.iter().position(|until| *until == self.until) {
+            all.swap_remove(at);
+        }
+    }
+}
+
+/// After how many seconds the first of the open exports has ended at the latest; not so long that nobody waits for it, for
+/// most end sooner.
+fn until_place(inner: &Inner) -> u32 {
+    let first = lock(&inner.exports_until).iter().min().copied();
+    let left = first.map(|until| until.saturating_duration_since(Instant::now()));
+    // A float that fits no integer becomes the nearest one that does.
+    let seconds = left.unwrap_or_default().as_secs_f64().ceil() as u32;
+    seconds.clamp(1, RETRY_AFTER_MAX)
 }
 
 impl Drop for Export {
@@ -47,13 +90,15 @@ impl Engine {
     pub async fn export(&self, source: &Key) -> Result<Export, ErrorObject> {
         let source = self.source(source).await?;
         let limits = &self.inner.limits;
-        let Ok(place) = Arc::clone(&self.inner.exports).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.inner.exports).try_acquire_owned() else {
             let message = format!(
                 "{} exports are open, which is the limit exports; begin this one when another has ended",
                 limits.exports
             );
-            return Err(ErrorObject::new(ErrorType::ResourceExhausted, message));
+            let refusal = ErrorObject::new(ErrorType::ResourceExhausted, message);
+            return Err(refusal.with_retry_after(until_place(&self.inner)));
         };
+        let place = Place::new(&self.inner, permit);
         let moment = self.inner.clock.now();
         let held_max = Duration::from_secs(limits.export_seconds);
         let snapshot = self.inner.store.snapshot(&source, held_max).await;

@@ -193,6 +193,8 @@ impl Import {
         let (source, types) = (self.source.clone(), Arc::clone(&self.types));
         self.engine
             .to_its_end(async move {
+                let bytes = lines.iter().map(|line| line.json.len() as u64).sum();
+                engine.inner.admit_records(bytes).await?;
                 let now = engine.inner.clock.now();
                 let (inner, by) = (Arc::clone(&engine.inner), Arc::clone(&schema));
                 let reading = tokio::task::spawn_blocking(move || {

@@ -52,7 +52,7 @@ pub use purge::Purging;
 pub use rejection::{ReceiptsShown, Rejection};
 pub use retry::Retry;
 pub use schemas::CompiledSchema;
-pub use sent::{Entry, OPERATIONS_PAGE, SentOperations, write_operation};
+pub use sent::{OPERATIONS_PAGE, Sent, SentOperations, write_operation};
 pub use single::{Change, PartChange, Persisted, SingleWrite, WriteOutcome};
 pub use terminology::{TerminologyBulk, TerminologyReceipt};
 pub use wait::WatchPlace;

@@ -59,7 +59,11 @@ pub(crate) async fn keep_retiring(inner: Arc<Inner>, stop: CancellationToken) {
     }
     while !stop.is_cancelled() {
         let began = Instant::now();
-        let rest = match step(&inner).await {
+        // A store may wait for who reads what it removes, such as an export, and ends that only when it is closed.
+        let Some(stepped) = stop.run_until_cancelled(step(&inner)).await else {
+            return;
+        };
+        let rest = match stepped {
             Ok(true) => began.elapsed().min(REST_MAX),
             Ok(false) => LOOK_EVERY,
             Err(failure) => {

@@ -14,7 +14,7 @@ use crate::engine::Engine;
 pub const OPERATIONS_PAGE: usize = 1_000;
 
 /// An operation with what became of it.
-pub type Entry = (ReceiptStatus, SentOperation);
+pub type Sent = (ReceiptStatus, SentOperation);
 
 /// The operations of a task of which some became one of these.
 pub struct SentOperations {
@@ -46,7 +46,7 @@ impl SentOperations {
 
     /// Those that are asked for among the next [`OPERATIONS_PAGE`] operations, at most `limit`; and where to go on, `None`
     /// at the end.
-    pub async fn some(&self, from: u64, limit: usize) -> Result<(Vec<Entry>, Option<u64>), StoreError> {
+    pub async fn some(&self, from: u64, limit: usize) -> Result<(Vec<Sent>, Option<u64>), StoreError> {
         let receipts = self.store.receipts(&self.task, from, OPERATIONS_PAGE).await?;
         let admitted = receipts.iter().filter(|receipt| self.admits(receipt.status));
         let (wanted, statuses): (Vec<u64>, Vec<_>) = admitted

@@ -42,7 +42,7 @@ enum Next {
 /// What a task of a lane takes: as [`TaskProgress::kept_bytes`].
 macro_rules! kept_bytes {
     () => {
-        "(512 + total * 64 + (failures + total - cursor) * 128 \
+        "(512 + total * 64 + (failures + greatest(total - cursor, 0)) * 128 \
          + (bytes::numeric * (failures + greatest(total - cursor, 0)) / greatest(total, 1))::int8)"
     };
 }

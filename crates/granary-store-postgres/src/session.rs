@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use deadpool_postgres::Object;
+use deadpool_postgres::{ClientWrapper, Object};
 use futures::TryStreamExt;
 use granary_store::StoreError;
 use tokio_postgres::Row;
@@ -55,10 +55,16 @@ macro_rules! params {
 }
 pub(crate) use params;
 
+/// A connection of the pool, or one that the pool counts no more.
+enum Client {
+    Pooled(Object),
+    Own(Box<ClientWrapper>),
+}
+
 /// A connection, in a transaction or not.
 pub(crate) struct Session {
     /// `None` once it is given back.
-    client: Option<Object>,
+    client: Option<Client>,
     statements: Statements,
     in_transaction: bool,
     /// Held while a statement is prepared: those that are sent without waiting for each other reach the database in the
@@ -71,7 +77,7 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(client: Object, statements: Statements) -> Self {
         Self {
-            client: Some(client),
+            client: Some(Client::Pooled(client)),
             statements,
             in_transaction: false,
             turn: tokio::sync::Mutex::default(),
@@ -79,10 +85,21 @@ impl Session {
         }
     }
 
-    fn client(&self) -> &Object {
-        self.client
-            .as_ref()
-            .expect("a session has its connection until it is dropped")
+    /// The same session, whose connection the pool makes up for; it is closed when the session is dropped.
+    pub(crate) fn beside_the_pool(mut self) -> Self {
+        self.client = self.client.take().map(|client| match client {
+            Client::Pooled(client) => Client::Own(Box::new(Object::take(client))),
+            own @ Client::Own(_) => own,
+        });
+        self
+    }
+
+    fn client(&self) -> &ClientWrapper {
+        match &self.client {
+            Some(Client::Pooled(client)) => client,
+            Some(Client::Own(client)) => client,
+            None => unreachable!("a session has its connection until it is dropped"),
+        }
     }
 
     pub(crate) async fn begin(&mut self, settings: &str) -> Attempt<()> {
@@ -229,7 +246,7 @@ impl Drop for Session {
         // A connection with a transaction that nobody will end is closed; the database ends it then. So is one that was
         // not waited for to the end: who knows whether it still answers.
         if (self.in_transaction || *self.unanswered.get_mut() > 0)
-            && let Some(client) = self.client.take()
+            && let Some(Client::Pooled(client)) = self.client.take()
         {
             drop(Object::take(client));
         }

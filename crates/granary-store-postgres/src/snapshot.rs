@@ -1,5 +1,6 @@
-//! A source at one moment: one transaction that only reads, on a connection of its own until it is dropped. What fails in it
-//! is not tried again, for another transaction would be of another moment.
+//! A source at one moment: one transaction that only reads, on a connection of its own until it is dropped, which is none of
+//! the pool: some of them open for an hour would leave writes none. What fails in it is not tried again, for another
+//! transaction would be of another moment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ pub(crate) struct PostgresSnapshot {
 
 impl PostgresSnapshot {
     pub(crate) async fn of(inner: &Arc<Inner>, source: &Source, held_max: Duration) -> Result<Self> {
-        let mut session = inner.session().await?;
+        let mut session = inner.session().await?.beside_the_pool();
         // Between two pages it waits for whoever reads it.
         let begin = format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = {}; \

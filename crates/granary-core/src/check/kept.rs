@@ -122,7 +122,9 @@ impl Run<'_, '_, '_> {
     /// Takes the `meta` of a record as the server has shown it.
     fn kept_meta(&mut self, path: &Path<'_>) -> Result<Option<(Box<SentMeta>, u32)>, Halt> {
         let mut version = None;
-        let meta = self.meta_beside(path, |run, name, here| {
+        // It may have been written while a clock ran ahead.
+        let until = None;
+        let meta = self.meta_beside(path, until, |run, name, here| {
             match name {
                 "source" => run.scan.skip()?,
                 "version" if version.is_none() => version = run.version(here)?,

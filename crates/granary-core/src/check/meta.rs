@@ -25,13 +25,15 @@ const RESERVED_SYSTEM: &str = "mdm";
 impl<'a> Run<'_, 'a, '_> {
     /// Takes the `meta` that is next; `None` if it says nothing.
     pub(super) fn meta(&mut self, path: &Path<'_>) -> Result<Option<Box<SentMeta>>, Halt> {
-        self.meta_beside(path, |_, _, _| Ok(false))
+        self.meta_beside(path, Some(self.now), |_, _, _| Ok(false))
     }
 
-    /// The same, where `beside` may take other members: true where it took one.
+    /// The same, where times are not after `until`, if there is one, and `beside` may take other members: true where it took
+    /// one.
     pub(super) fn meta_beside(
         &mut self,
         path: &Path<'_>,
+        until: Option<Timestamp>,
         mut beside: impl FnMut(&mut Self, &str, &Path<'_>) -> Result<bool, Halt>,
     ) -> Result<Option<Box<SentMeta>>, Halt> {
         if !self.enter_object(path, "an object")? {
@@ -61,9 +63,9 @@ impl<'a> Run<'_, 'a, '_> {
             match MEMBERS[member] {
                 "createdAt" => {
                     created_given = true;
-                    meta.created_at = self.past_moment(&here)?;
+                    meta.created_at = self.moment(&here, until)?;
                 }
-                "updatedAt" => meta.updated_at = self.past_moment(&here)?,
+                "updatedAt" => meta.updated_at = self.moment(&here, until)?,
                 _ => meta.identifiers = self.identifiers(&here)?,
             }
         }
@@ -93,8 +95,8 @@ impl<'a> Run<'_, 'a, '_> {
         self.scan.skip()
     }
 
-    /// Takes a date-time with a zone, cut to milliseconds, which is not in the future.
-    fn past_moment(&mut self, path: &Path<'_>) -> Result<Option<Timestamp>, Halt> {
+    /// Takes a date-time with a zone, cut to milliseconds, which is not after `until`: now, where there is one.
+    fn moment(&mut self, path: &Path<'_>, until: Option<Timestamp>) -> Result<Option<Timestamp>, Halt> {
         let Some(text) = self.text(path)? else {
             return Ok(None);
         };
@@ -107,8 +109,7 @@ impl<'a> Run<'_, 'a, '_> {
                 return Ok(None);
             }
         };
-        if moment.is_some_and(|moment| moment > self.now) {
-            let now = self.now;
+        if let Some(now) = until.filter(|until| moment.is_some_and(|moment| moment > *until)) {
             self.faults.add(path, "max", || {
                 format!("'{}' is in the future, it is {now} here", shown(&text))
             });

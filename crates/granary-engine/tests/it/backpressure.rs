@@ -10,7 +10,8 @@ use futures::{StreamExt, stream};
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::limits::Limits;
 use granary_core::operation::TargetType;
-use granary_engine::{BulkRequest, Disk, EngineOptions, Intake};
+use granary_core::schema::DefinitionKind;
+use granary_engine::{BulkRequest, Clock, Disk, EngineOptions, ImportLine, Intake, SentDefinition};
 use granary_store::memory::MemoryStore;
 use granary_store::{StoreError, StoreLimits};
 
@@ -187,6 +188,73 @@ async fn an_empty_server_on_a_full_disk_takes_nothing_in() {
     };
     let world = World::with(Limits::default(), options).await;
     assert_eq!(full(&refused_unread(&world, 1).await), Some(5));
+}
+
+#[tokio::test]
+async fn an_import_looks_at_the_disk_before_each_page() {
+    const ROOM: u64 = (256 << 20) + 1_000;
+    let free = Arc::new(AtomicU64::new(2 * ROOM));
+    let told = Arc::clone(&free);
+    let options = EngineOptions {
+        disk: Some(Disk::telling(move || Ok(told.load(Ordering::Relaxed)))),
+        ..options()
+    };
+    let world = World::with(Limits::default(), options).await;
+    let now = world.clock.now();
+    world.store.put_source(&key("again"), now).await.unwrap();
+    let definition = SentDefinition {
+        kind: DefinitionKind::Profile,
+        key: key("provider"),
+        json: r#"{"properties":{}}"#.to_owned(),
+        revision: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    let place = world.engine.admit().unwrap();
+    let again = key("again");
+    let import = world.engine.import(place, &again, vec![definition]);
+    let mut import = import.await.unwrap();
+    let mut put = async |id: &str| {
+        let meta = format!(r#"{{"createdAt":"{now}","updatedAt":"{now}","version":1}}"#);
+        let json = format!(r#"{{"id":"{id}","type":"provider","data":{{}},"meta":{meta}}}"#);
+        let line = ImportLine {
+            number: 1,
+            target: TargetType::Resource,
+            json: json.into(),
+        };
+        import.push(line).await?;
+        import.flush().await
+    };
+    put("ada").await.unwrap();
+    // Four fifths of it are for records.
+    free.store(ROOM, Ordering::Relaxed);
+    let error = put("bob").await.unwrap_err();
+    assert!(full(&error).is_some(), "{error}");
+    assert!(error.message.contains("make room on it"), "{error}");
+    free.store(ROOM / 4 * 5, Ordering::Relaxed);
+    put("bob").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_export_may_come_again_when_the_oldest_that_is_open_must_end() {
+    let limits = |export_seconds| Limits {
+        exports: 1,
+        export_seconds,
+        ..Limits::default()
+    };
+    for (export_seconds, seconds) in [(90, 90), (3_600, 300)] {
+        let world = World::at_rest(limits(export_seconds)).await;
+        let export = async || world.engine.export(&key("clinics")).await;
+        let open = export().await.unwrap();
+        let told = full(&export().await.err().unwrap());
+        assert!(
+            told.is_some_and(|told| (seconds - 20..=seconds).contains(&told)),
+            "{told:?}"
+        );
+        drop(open);
+        let again = export().await;
+        assert!(again.is_ok());
+    }
 }
 
 #[tokio::test]

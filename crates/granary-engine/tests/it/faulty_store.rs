@@ -37,6 +37,8 @@ pub(crate) struct FaultyStore {
     pub(crate) before_failing: Box<BeforeFailing>,
     /// Says of the lane that is claimed next that its holders vanished.
     pub(crate) suspects_next: AtomicBool,
+    /// Removing tasks waits for somebody who reads them, for ever; told of each time it begins to.
+    pub(crate) retiring_waits: Option<Arc<Notify>>,
     /// Another process may have accepted work.
     pub(crate) elsewhere: Arc<Notify>,
 }
@@ -50,6 +52,7 @@ impl FaultyStore {
             before_claim: Box::new(|| Ok(())),
             before_failing: Box::new(|_| Ok(())),
             suspects_next: AtomicBool::new(false),
+            retiring_waits: None,
             elsewhere: Arc::default(),
         }
     }
@@ -149,6 +152,10 @@ impl Store for FaultyStore {
     }
 
     async fn retire_tasks(&self, kept: &Retention, now: Timestamp, rows: usize) -> Result<Retired> {
+        if let Some(waits) = &self.retiring_waits {
+            waits.notify_one();
+            return std::future::pending().await;
+        }
         self.inner.retire_tasks(kept, now, rows).await
     }
 

@@ -1,5 +1,6 @@
 //! Tasks are kept for their time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use granary_core::error::{ErrorObject, ErrorType};
@@ -8,7 +9,9 @@ use granary_core::limits::Limits;
 use granary_core::task::TaskKind;
 use granary_engine::{BulkRequest, Change, Intake};
 use granary_store::{StoredTask, TaskFilter};
+use tokio::sync::Notify;
 
+use crate::faulty_store::FaultyStore;
 use crate::world::*;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -66,6 +69,19 @@ async fn tasks_go_at_their_time_and_it_is_told_for_a_while() {
     assert!(world.named(&name).await.is_err());
     world.retired(Duration::from_millis(1)).await;
     assert!(world.named(&name).await.unwrap().is_none(), "forgotten");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_does_not_wait_for_who_reads_what_is_removed() {
+    let waits = Arc::new(Notify::new());
+    let store = FaultyStore {
+        retiring_waits: Some(Arc::clone(&waits)),
+        ..FaultyStore::sound()
+    };
+    let world = World::over(Arc::new(store), Limits::default(), options()).await;
+    waits.notified().await;
+    let stopped = tokio::time::timeout(Duration::from_secs(10), world.engine.stop()).await;
+    assert!(stopped.is_ok(), "the engine stops");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -199,20 +199,30 @@ impl Reading<'_> {
                 limits.definitions_per_source,
             ));
         }
-        if definition.revision == 0 || definition.updated_at < definition.created_at {
+        if definition.revision == 0 {
             return Err(ErrorObject::invalid(format!(
-                "line {at}: a definition has a revision from 1 on, and is not updated before it is created"
+                "line {at}: a definition has a revision from 1 on"
             )));
+        }
+        let json = serde_json::to_string(&definition.members)
+            .map_err(|error| ErrorObject::invalid(format!("line {at}: {error}")))?;
+        // A line may be much longer, and all definitions are held until the first record.
+        if json.len() as u64 > limits.definition_bytes {
+            let what = format!("line {at}: the definition with {} bytes", json.len());
+            return Err(ErrorObject::over_limit(
+                &what,
+                "definitionBytes",
+                limits.definition_bytes,
+            ));
         }
         match kind {
             DefinitionKind::Profile => self.counts.profiles += 1,
             DefinitionKind::RelationshipDefinition => self.counts.relationship_definitions += 1,
         }
-        let json = serde_json::to_string(&definition.members);
         self.definitions.push(SentDefinition {
             kind,
             key: definition.key,
-            json: json.map_err(|error| ErrorObject::invalid(format!("line {at}: {error}")))?,
+            json,
             revision: definition.revision,
             created_at: definition.created_at,
             updated_at: definition.updated_at,

@@ -11,7 +11,7 @@ use granary_api::tasks::ReceiptsQuery;
 use granary_core::error::ErrorObject;
 use granary_core::operation::TypeRef;
 use granary_core::receipt::ReceiptStatus;
-use granary_engine::{Entry, SentOperations, error_object, write_operation};
+use granary_engine::{Sent, SentOperations, error_object, write_operation};
 use granary_store::{PAGE_BYTES_MAX, StoredTask, Weighed};
 
 use super::next_link;
@@ -49,11 +49,11 @@ pub(super) async fn list(
     let (found, next) = reading.page(from, limit).await?;
     reading.see_kept(&found)?;
     let mut out = br#"{"data":["#.to_vec();
-    for (at, entry) in found.iter().enumerate() {
+    for (at, sent) in found.iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        write_entry(&mut out, &reading.task().types, entry);
+        write_sent(&mut out, &reading.task().types, sent);
     }
     out.extend(br#"],"meta":{"#);
     let Some(next) = next.map(|next| cursor::encode(&of, &next.to_string())) else {
@@ -78,7 +78,7 @@ impl Reading {
 
     /// At most `limit` of the operations that are asked for, from this one on, and fewer where they are large; and the
     /// next that is asked for.
-    async fn page(&self, from: u64, limit: usize) -> Result<(Vec<Entry>, Option<u64>), ErrorObject> {
+    async fn page(&self, from: u64, limit: usize) -> Result<(Vec<Sent>, Option<u64>), ErrorObject> {
         let (mut found, mut next, mut bytes) = (Vec::new(), Some(from), 0);
         while let Some(from) = next.filter(|_| found.len() < limit && bytes < PAGE_BYTES_MAX) {
             let room = limit - found.len();
@@ -97,7 +97,7 @@ impl Reading {
 
     /// Refuses an answer all of which is kept no longer, where nothing of its kind is promised to be: the
     /// task has ended, and none of its operations has failed or was cancelled, or the store has let go of those too.
-    fn see_kept(&self, found: &[Entry]) -> Result<(), ErrorObject> {
+    fn see_kept(&self, found: &[Sent]) -> Result<(), ErrorObject> {
         let Some((status, _)) = found.first() else {
             return Ok(());
         };
@@ -150,7 +150,7 @@ async fn stream(reading: Reading, from: u64, limit: usize) -> Reply {
 
 impl Reading {
     /// The first of the operations that are asked for, and where to go on.
-    async fn first(&self, from: u64, limit: usize) -> Result<(Vec<Entry>, Option<u64>), ErrorObject> {
+    async fn first(&self, from: u64, limit: usize) -> Result<(Vec<Sent>, Option<u64>), ErrorObject> {
         let mut next = Some(from);
         while let Some(from) = next {
             let some;
@@ -163,17 +163,17 @@ impl Reading {
     }
 }
 
-fn lines(types: &[TypeRef], found: &[Entry]) -> Vec<u8> {
+fn lines(types: &[TypeRef], found: &[Sent]) -> Vec<u8> {
     let mut out = Vec::new();
-    for entry in found {
-        write_entry(&mut out, types, entry);
+    for sent in found {
+        write_sent(&mut out, types, sent);
         out.push(b'\n');
     }
     out
 }
 
 /// Appends `{"index","status","operation"}`, or `{"index","status","removed":true}`.
-fn write_entry(out: &mut Vec<u8>, types: &[TypeRef], (status, sent): &Entry) {
+fn write_sent(out: &mut Vec<u8>, types: &[TypeRef], (status, sent): &Sent) {
     let (index, status) = (sent.index, wire(*status));
     out.extend(format!(r#"{{"index":{index},"status":"{status}","#).bytes());
     let of_type = types.get(sent.operation.type_index as usize);

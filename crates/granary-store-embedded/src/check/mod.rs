@@ -1,5 +1,7 @@
 //! The check of a whole folder: that what is stored more than once agrees, that what has a checksum fits it, that what is
-//! counted is there. It writes nothing, and needs the folder for itself.
+//! counted is there. It changes no record, and needs the folder for itself. It opens the database as a start does, which cuts
+//! a torn end of the journal off, may flush and merge, and makes keyspaces that an older folder lacks: where evidence is to be
+//! kept, a copy is checked.
 //!
 //! `records.rs` looks at heads, edges and all that belongs to them, `tasks.rs` at tasks with their receipts and operations;
 //! here are the files, the catalog and the vocabularies.

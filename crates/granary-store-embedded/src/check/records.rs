@@ -31,7 +31,6 @@ struct Seen {
     pointed: Vec<Pointed>,
     /// Heads that point into each segment.
     counted: BTreeMap<u32, u64>,
-    by_type: BTreeMap<u32, u64>,
 }
 
 impl Checking<'_> {
@@ -143,7 +142,6 @@ impl Checking<'_> {
         let row: HeadRow = rows::decode(value, "heads")?;
         let of_type = source.types.get(&number);
         let of_type = of_type.ok_or_else(|| disagrees("is of a type that is not defined"))?;
-        *seen.by_type.entry(number).or_default() += 1;
         let id = match of_type.target_type() {
             TargetType::Resource => keys::resource_id(key).ok_or_else(bad_key)?,
             TargetType::Relationship => {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use granary_store::suite::world::{PROFILE, World, create};
-use granary_store::{Result, StoreError, Written};
-use granary_store_postgres::PostgresStore;
+use granary_store::{Result, Store, StoreError, Written};
+use granary_store_postgres::{PostgresOptions, PostgresStore};
 use granary_test_postgres::Cluster;
 use tokio::task::JoinSet;
 
@@ -53,4 +54,21 @@ async fn writers_that_never_stop_do_not_keep_a_definition_out() {
     while let Some(writer) = writers.join_next().await {
         writer.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exports_that_are_open_leave_writes_their_connections() {
+    let cluster = Cluster::shared();
+    let options = PostgresOptions {
+        connections: 2,
+        ..options(cluster.url(&new_database(cluster)), limits())
+    };
+    let world = World::new(PostgresStore::open(options).await.unwrap()).await;
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        let snapshot = world.store.snapshot(&world.source, Duration::from_secs(3_600));
+        open.push(snapshot.await.unwrap());
+    }
+    world.try_write(&[create("person", "ada", 1)]).await.unwrap();
+    world.store.check_writable().await.unwrap();
 }

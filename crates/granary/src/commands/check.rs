@@ -18,7 +18,11 @@ use crate::store::{PostgresSettings, StoreAt};
 ///
 /// Every record is read and compared with the hash that was taken when it was written, every index with what it is of,
 /// both directions of relationships with each other, what is counted with what is there, every receipt with its task.
-/// Nothing is changed. What disagrees is told, each with what to do.
+/// No record is changed. What disagrees is told, each with what to do.
+///
+/// The folder of --data is opened as a start of the server opens it: a torn end of its journal is cut off, files may be
+/// merged, and what an older version lacks is made. Check a copy where evidence is to be kept. With --store it is only
+/// read.
 ///
 /// No server may have the folder of --data open. With --store servers may work meanwhile; the one transaction that reads
 /// all keeps PostgreSQL from cleaning up until it ends.

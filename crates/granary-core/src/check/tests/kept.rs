@@ -74,6 +74,20 @@ fn what_no_longer_fits_its_definition_comes_back_all_the_same() {
 }
 
 #[test]
+fn a_time_that_a_clock_gave_that_ran_ahead_is_kept() {
+    let meta = META.replace("2001-01-01", "2999-01-01");
+    assert_ne!(meta, META);
+    for (from, until) in [("1999", "1999"), ("1999", "2998")] {
+        let meta = meta.replace(from, until);
+        let line = format!(r#"{{"id":"ada","type":"provider","data":{{}},{meta}}}"#);
+        let (kept, _) = kept(TargetType::Resource, &line).unwrap();
+        let kept = kept.operation.meta.unwrap();
+        let years = [kept.created_at, kept.updated_at].map(|at| at.unwrap().to_string()[..4].to_owned());
+        assert_eq!(years, [until, "2999"]);
+    }
+}
+
+#[test]
 fn what_a_store_relies_on_is_seen_to() {
     let resource = |members: &str| faults(TargetType::Resource, &format!("{{{members}}}"));
     let whole = format!(r#""id":"ada","type":"provider","data":{{}},{META}"#);

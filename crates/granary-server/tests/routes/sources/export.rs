@@ -165,14 +165,14 @@ async fn what_is_wrong_with_an_import_is_told_with_its_line() {
     {"code":400,"type":"INVALID_ARGUMENT","message":"the export has format 2 and this version of granary reads format 1; import it with the version that wrote it"}
     {"code":400,"type":"INVALID_ARGUMENT","message":"line 2 is no line of an export, at its byte 9: unknown variant `profil`, expected one of `export`, `profile`, `relationshipDefinition`, `resource`, `relationship`, `end`, `error`"}
     {"code":400,"type":"INVALID_ARGUMENT","message":"profile 'provider': 2 faults, the first at /properties/name/type: type 'simbol' is not known, did you mean 'symbol'?","details":[{"type":"INVALID_ARGUMENT","message":"type 'simbol' is not known, did you mean 'symbol'?","path":"/properties/name/type","rule":"type"},{"type":"INVALID_ARGUMENT","message":"type 'simbol' is not known, did you mean 'symbol'?","path":"/properties/specialities/items/type","rule":"type"}]}
-    {"code":400,"type":"INVALID_ARGUMENT","message":"line 2: a definition has a revision from 1 on, and is not updated before it is created"}
+    {"code":400,"type":"INVALID_ARGUMENT","message":"line 2: a definition has a revision from 1 on"}
     {"code":404,"type":"NOT_FOUND","message":"line 6: to: resource of type 'provider' with id 'ada' does not exist; what came before it is stored: delete source 'again' with all it holds (?purge=true) and import again"}
     {"code":400,"type":"INVALID_ARGUMENT","message":"line 4: /type: resource type 'nobody' is not known; what came before it is stored: delete source 'again' with all it holds (?purge=true) and import again","details":[{"type":"INVALID_ARGUMENT","message":"resource type 'nobody' is not known","path":"/type","rule":"type"}]}
     {"code":400,"type":"INVALID_ARGUMENT","message":"line 4: /data: expected an object, found an array; what came before it is stored: delete source 'again' with all it holds (?purge=true) and import again","details":[{"type":"INVALID_ARGUMENT","message":"expected an object, found an array","path":"/data","rule":"type"}]}
     {"code":400,"type":"INVALID_ARGUMENT","message":"line 4: /meta/version: '0' is no version: from 1 to 2147483647; what came before it is stored: delete source 'again' with all it holds (?purge=true) and import again","details":[{"type":"INVALID_ARGUMENT","message":"'0' is no version: from 1 to 2147483647","path":"/meta/version","rule":"type"}]}
     {"code":400,"type":"INVALID_ARGUMENT","message":"line 4: /meta/version: '4294967296' is no version: from 1 to 2147483647; what came before it is stored: delete source 'again' with all it holds (?purge=true) and import again","details":[{"type":"INVALID_ARGUMENT","message":"'4294967296' is no version: from 1 to 2147483647","path":"/meta/version","rule":"type"}]}
     {"code":400,"type":"INVALID_ARGUMENT","message":"line 4: /meta/version: 'version' is required; what came before it is stored: delete source 'again' with all it holds (?purge=true) and import again","details":[{"type":"INVALID_ARGUMENT","message":"'version' is required","path":"/meta/version","rule":"required"}]}
-    {"code":400,"type":"INVALID_ARGUMENT","message":"line 4: 2 faults, the first at /meta/createdAt: '2999-01-01T00:00:00.000Z' is in the future, it is 2026-01-31T08:00:00.000Z here; what came before it is stored: delete source 'again' with all it holds (?purge=true) and import again","details":[{"type":"INVALID_ARGUMENT","message":"'2999-01-01T00:00:00.000Z' is in the future, it is 2026-01-31T08:00:00.000Z here","path":"/meta/createdAt","rule":"max"},{"type":"INVALID_ARGUMENT","message":"is 2026-01-31T08:00:00.000Z, before 'createdAt', which is 2999-01-01T00:00:00.000Z","path":"/meta/updatedAt","rule":"min"}]}
+    {"code":400,"type":"INVALID_ARGUMENT","message":"line 4: /meta/updatedAt: is 2026-01-31T08:00:00.000Z, before 'createdAt', which is 2999-01-01T00:00:00.000Z; what came before it is stored: delete source 'again' with all it holds (?purge=true) and import again","details":[{"type":"INVALID_ARGUMENT","message":"is 2026-01-31T08:00:00.000Z, before 'createdAt', which is 2999-01-01T00:00:00.000Z","path":"/meta/updatedAt","rule":"min"}]}
     {"code":400,"type":"INVALID_ARGUMENT","message":"line 4: /meta/identifier/1: has the system, value and use of the identifier at place 0; what came before it is stored: delete source 'again' with all it holds (?purge=true) and import again","details":[{"type":"INVALID_ARGUMENT","message":"has the system, value and use of the identifier at place 0","path":"/meta/identifier/1","rule":"duplicate"}]}
     {"code":404,"type":"NOT_FOUND","message":"line 6: from: resource of type 'provider' with id 'eve' does not exist; what came before it is stored: delete source 'again' with all it holds (?purge=true) and import again"}
     {"code":400,"type":"INVALID_ARGUMENT","message":"line 6: /id: is 'eve.ada', but the ends make it 'bob.ada'; leave the id out; what came before it is stored: delete source 'again' with all it holds (?purge=true) and import again","details":[{"type":"INVALID_ARGUMENT","message":"is 'eve.ada', but the ends make it 'bob.ada'; leave the id out","path":"/id","rule":"id"}]}
@@ -241,6 +241,40 @@ async fn the_limits_of_imports_are_kept() {
             Some(limit) => assert!(answer.starts_with("413") && answer.contains(limit), "{answer}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_definition_over_its_limit_is_refused_as_it_is_read() {
+    let limits = Limits {
+        definition_bytes: 1_000,
+        definitions_per_source: 2,
+        ..Limits::default()
+    };
+    let world = World::limited(limits).await;
+    again(&world).await;
+    let at = "2026-01-31T08:00:00.000Z";
+    let header = format!(r#"{{"export":{{"format":1,"source":"clinics","exportedAt":"{at}"}}}}"#);
+    let of_bytes = |key: &str, bytes: usize| {
+        let blanks = " ".repeat(bytes - r#"{"properties":{}}"#.len());
+        let known = format!(r#""key":"{key}","revision":1,"createdAt":"{at}","updatedAt":"{at}""#);
+        format!(r#"{{"profile":{{{known},"properties":{{{blanks}}}}}}}"#)
+    };
+    // What stands behind it is not looked at any more.
+    let sent = async |lines: &[String]| {
+        let lines = format!("{header}\n{}\nno line", lines.join("\n"));
+        imported(&world, "", lines).await
+    };
+    let (first, second) = (of_bytes("a", 1_000), of_bytes("b", 1_000));
+    let fit = sent(&[first.clone(), second.clone()]).await;
+    assert!(fit.contains("line 4 is no line"), "{fit}");
+    insta::assert_snapshot!(sent(&[first.clone(), of_bytes("b", 1_001)]).await, @r#"
+    413
+    {"code":413,"type":"CONTENT_TOO_LARGE","message":"line 3: the definition with 1001 bytes is over the limit definitionBytes of 1000"}
+    "#);
+    insta::assert_snapshot!(sent(&[first, second, of_bytes("c", 17)]).await, @r#"
+    413
+    {"code":413,"type":"CONTENT_TOO_LARGE","message":"the number of definitions of the export is over the limit definitionsPerSource of 2"}
+    "#);
 }
 
 /// The last line of what is left of an answer.
