@@ -1,6 +1,6 @@
 //! Where a server listens, and how it serves a connection: in the clear or with TLS. What comes before the first call of a
 //! connection, a handshake or the head of a call that comes slowly, is that connection's own work, holds up nobody else,
-//! and is broken off after a while.
+//! and is broken off after a while; so is an answer that its client does not take.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,10 +15,12 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::stream::ANSWER_STILL_MAX;
 use crate::tls::Tls;
 
 /// How long the head of a call may take, from the end of the answer before it or the begin of its connection: a
@@ -28,8 +30,9 @@ const HEAD_MAX: Duration = Duration::from_secs(30);
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// The head of a call in bytes. The longest that is of use names an identifier in its query.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// So many connections are open at once; more wait in the queue of the operating system.
-const CONNECTIONS_MAX: usize = 10_000;
+/// So many connections are open at once, and fewer where this process may not have as many files; more wait in the queue
+/// of the operating system.
+pub const CONNECTIONS_MAX: usize = 10_000;
 
 /// How long to wait where this process has no place for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -40,6 +43,9 @@ pub struct Listening {
     tcp: Arc<TcpListener>,
     tls: Option<Arc<Tls>>,
     head_within: Duration,
+    still_within: Duration,
+    /// Clones share them.
+    places: Arc<Semaphore>,
 }
 
 impl From<TcpListener> for Listening {
@@ -48,6 +54,8 @@ impl From<TcpListener> for Listening {
             tcp: Arc::new(tcp),
             tls: None,
             head_within: HEAD_MAX,
+            still_within: ANSWER_STILL_MAX,
+            places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
         }
     }
 }
@@ -62,6 +70,18 @@ impl Listening {
     /// The same with another time for the head of a call. For tests.
     pub fn with_head_within(mut self, time: Duration) -> Self {
         self.head_within = time;
+        self
+    }
+
+    /// The same with another time for which a client may take nothing of an answer. For tests.
+    pub fn with_still_within(mut self, time: Duration) -> Self {
+        self.still_within = time;
+        self
+    }
+
+    /// The same with so many connections at once.
+    pub fn with_connections_max(mut self, max: usize) -> Self {
+        self.places = Arc::new(Semaphore::new(max.min(CONNECTIONS_MAX)));
         self
     }
 
@@ -80,10 +100,10 @@ impl Listening {
     /// The same, but returns once no new connections are taken: those there are, which end soon.
     pub(crate) async fn take(self, router: Router, stop: CancellationToken) -> TaskTracker {
         let http = http(self.head_within);
-        let (connections, places) = (TaskTracker::new(), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
+        let connections = TaskTracker::new();
         loop {
             let next = async {
-                let place = Arc::clone(&places).acquire_owned().await;
+                let place = Arc::clone(&self.places).acquire_owned().await;
                 (self.accepted().await, place)
             };
             let (stream, place) = tokio::select! {
@@ -96,6 +116,7 @@ impl Listening {
                 http: http.clone(),
                 router: router.clone(),
                 stop: stop.clone(),
+                still_within: self.still_within,
             };
             let tls = self.tls.clone();
             connections.spawn(async move {
@@ -153,6 +174,7 @@ struct Connection {
     http: http1::Builder,
     router: Router,
     stop: CancellationToken,
+    still_within: Duration,
 }
 
 impl Connection {
@@ -170,7 +192,11 @@ impl Connection {
 
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
         let service = TowerToHyperService::new(self.router);
-        let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
+        // A client that reads nothing must not keep its place for ever.
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.still_within));
+        let stream = TokioIo::new(Box::pin(stream));
+        let mut connection = pin!(self.http.serve_connection(stream, service));
         let served = tokio::select! {
             served = connection.as_mut() => served,
             () = self.stop.cancelled() => {
@@ -181,5 +207,88 @@ impl Connection {
         if let Err(error) = served {
             tracing::debug!(%error, "a connection broke");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// How long a client may take nothing.
+    const STILL: Duration = Duration::from_millis(500);
+    /// It only bounds a hang.
+    const PATIENCE: Duration = Duration::from_secs(60);
+    /// More than the operating system takes in for a client that does not read.
+    const BIG: usize = 64 << 20;
+
+    /// A server with so many places, whose answers are there at once as a whole.
+    async fn server(connections: usize) -> SocketAddr {
+        let listening = Listening::from(TcpListener::bind("127.0.0.1:0").await.unwrap())
+            .with_still_within(STILL)
+            .with_connections_max(connections);
+        let address = listening.local_addr().unwrap();
+        let router = Router::new()
+            .route("/big", get(async || vec![b'x'; BIG]))
+            .route("/small", get(async || "small"));
+        tokio::spawn(listening.serve(router, CancellationToken::new()));
+        address
+    }
+
+    async fn asked(address: SocketAddr, path: &str) -> TcpStream {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let call = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        client.write_all(call.as_bytes()).await.unwrap();
+        client
+    }
+
+    async fn answer(mut client: TcpStream) -> Vec<u8> {
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, client.read_to_end(&mut answer));
+        read.await.expect("it is answered").unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_of_its_answer_gives_its_place_up() {
+        let address = server(1).await;
+        let mut still = asked(address, "/big").await;
+        // There is one place: this one is answered once the other is broken off.
+        let small = answer(asked(address, "/small").await).await;
+        assert!(small.ends_with(b"small"));
+        let mut taken = Vec::new();
+        let _ = tokio::time::timeout(PATIENCE, still.read_to_end(&mut taken))
+            .await
+            .unwrap();
+        assert!((1..BIG).contains(&taken.len()), "{}", taken.len());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_its_answer_slowly_has_all_of_it() {
+        let address = server(1).await;
+        let (mut slow, began) = (asked(address, "/big").await, std::time::Instant::now());
+        let (mut piece, mut taken) = (vec![0; BIG / 20], 0);
+        while began.elapsed() < STILL * 3 {
+            tokio::time::sleep(STILL / 5).await;
+            taken += slow.read_exact(&mut piece).await.unwrap();
+        }
+        assert!(taken < BIG);
+        assert!(taken + answer(slow).await.len() > BIG);
+    }
+
+    #[tokio::test]
+    async fn more_clients_than_there_are_places_wait() {
+        let address = server(2).await;
+        let idle = [
+            TcpStream::connect(address).await.unwrap(),
+            TcpStream::connect(address).await.unwrap(),
+        ];
+        let mut third = asked(address, "/small").await;
+        let early = tokio::time::timeout(STILL, third.read_u8()).await;
+        assert!(early.is_err(), "{early:?}");
+        drop(idle);
+        assert!(answer(third).await.ends_with(b"small"));
     }
 }

@@ -29,7 +29,7 @@ use std::time::Duration;
 pub use access::AccessOptions;
 use axum::Router;
 pub use axum::http::HeaderValue;
-pub use connections::Listening;
+pub use connections::{CONNECTIONS_MAX, Listening};
 use granary_engine::Engine;
 pub use starting::starting;
 pub use tls::{Tls, TlsError};

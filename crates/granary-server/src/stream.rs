@@ -16,7 +16,7 @@ pub(crate) const PAGE: usize = 1_000;
 /// An answer goes out in frames of at most this size.
 const FRAME_BYTES: usize = 64 * 1024;
 /// How long a client may take nothing of an answer: what it is made from, a file of receipts say, is kept meanwhile.
-const ANSWER_STILL_MAX: Duration = Duration::from_secs(60);
+pub(crate) const ANSWER_STILL_MAX: Duration = Duration::from_secs(60);
 
 /// A body made of what `next` gives for one place after another: the bytes, and the place to go on from, `None` at the
 /// end. A failure half way breaks the answer off, so that a client cannot take it for whole; so does a client that takes

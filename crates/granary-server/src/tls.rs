@@ -42,7 +42,11 @@ pub enum TlsError {
         why: String,
     },
     /// The two do not belong together, or are of a kind that is not known.
-    #[error("the certificate in {} cannot be shown with the key in {}: {why}", certificates.display(), key.display())]
+    #[error(
+        "the certificate in {} cannot be shown with the key in {}: {why}; give the key that this certificate was made for",
+        certificates.display(),
+        key.display()
+    )]
     Pair {
         /// The file of the certificate.
         certificates: PathBuf,
@@ -85,10 +89,7 @@ fn config(certificates: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
     let of_file = |file: &Path, what: &'static str, error: pem::Error| TlsError::File {
         file: file.to_owned(),
         what,
-        why: match error {
-            pem::Error::NoItemsFound => "there is none in it".to_owned(),
-            error => error.to_string(),
-        },
+        why: no_pem(&error),
     };
     let no_certificate = |error| of_file(certificates, "a certificate", error);
     let chain = CertificateDer::pem_file_iter(certificates)
@@ -115,4 +116,69 @@ fn config(certificates: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
         .map_err(pair)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// Why a file is not what it should be, in words of ours: those of the reader quote the line that it stands at, and where
+/// line breaks were lost that line is the key.
+fn no_pem(error: &pem::Error) -> String {
+    let words = match error {
+        pem::Error::Io(error) => return error.to_string(),
+        pem::Error::NoItemsFound => "there is none in it",
+        pem::Error::MissingSectionEnd { .. } | pem::Error::IllegalSectionStart { .. } => {
+            "its BEGIN or its END is not on a line of its own; copy the file again, whole and with its line breaks"
+        }
+        pem::Error::Base64Decode(_) => {
+            "what is between BEGIN and END is no base64; copy the file again, whole"
+        }
+        pem::Error::SectionTooLarge => "it is too long",
+        _ => "it cannot be read as such",
+    };
+    words.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Stands in for the secret part of a key.
+    const SECRET: &str = "MC4CAQAwBQYDK2VwBCIEIHeron0HeronHeron1HeronHeron2HeronHeron3Heron";
+
+    #[test]
+    fn no_part_of_a_key_is_in_a_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("the.pem");
+        let lines = ["-----BEGIN PRIVATE KEY-----", SECRET, "-----END PRIVATE KEY-----"];
+        let uneven = format!("{SECRET}=A");
+        let wrong = [
+            lines.join(" "),
+            lines.join(" ") + "\n",
+            lines.join("\\n"),
+            lines.join("\\n") + "\\n",
+            lines.concat(),
+            lines[..2].join("\n"),
+            [lines[0], &uneven, lines[2]].join("\n"),
+            SECRET.to_owned(),
+        ];
+        // Four characters of it, as text or as the list of its bytes.
+        let parts = SECRET.as_bytes().windows(4).map(|part| {
+            let text = String::from_utf8(part.to_owned()).unwrap();
+            [text, format!("{part:?}").trim_matches(['[', ']']).to_owned()]
+        });
+        let parts: Vec<String> = parts.flatten().collect();
+        for text in wrong {
+            fs::write(&file, &text).unwrap();
+            let of_key = PrivateKeyDer::from_pem_file(&file).unwrap_err();
+            let messages = [
+                no_pem(&of_key),
+                // The two were taken for one another.
+                config(&file, &file).unwrap_err().to_string(),
+            ];
+            for message in messages {
+                let leaked = parts.iter().find(|part| message.contains(part.as_str()));
+                assert_eq!(leaked, None, "{message}");
+            }
+        }
+    }
 }

@@ -229,7 +229,28 @@ pub(crate) struct Segment {
 /// Why a file of a segment is not open.
 struct NotOpen {
     words: String,
-    missing: bool,
+    kind: NotOpenKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NotOpenKind {
+    /// There is none.
+    Missing,
+    /// It is not what was written.
+    Damaged,
+    /// It could not be looked at, for this process has too many files open, say: it may pass.
+    Passing,
+}
+
+impl NotOpen {
+    fn of(words: String, error: &io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::NotFound => NotOpenKind::Missing,
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => NotOpenKind::Damaged,
+            _ => NotOpenKind::Passing,
+        };
+        Self { words, kind }
+    }
 }
 
 struct Operations {
@@ -244,10 +265,8 @@ impl Segment {
         let paths = SegmentPaths::new(folder, segment);
         let operations = || {
             let file = open_file(&paths.operations, OPERATIONS_MAGIC, segment)?;
-            let (offsets, count) = read_index(&file).ok_or_else(|| NotOpen {
-                words: "the index of operations".into(),
-                missing: false,
-            })?;
+            let (offsets, count) = read_index(&file)
+                .map_err(|error| NotOpen::of(format!("the index of operations: {error}"), &error))?;
             Ok(Operations { file, offsets, count })
         };
         Self {
@@ -259,7 +278,7 @@ impl Segment {
 
     /// True where each of its files could be opened, or is none of it (any more).
     pub(crate) fn is_whole(&self) -> bool {
-        let missing = |kept: Option<&NotOpen>| kept.is_none_or(|why| why.missing);
+        let missing = |kept: Option<&NotOpen>| kept.is_none_or(|why| why.kind == NotOpenKind::Missing);
         missing(self.bodies.as_ref().err()) && missing(self.operations.as_ref().err())
     }
 
@@ -271,7 +290,7 @@ impl Segment {
     }
 
     fn opened(&self) -> Result<&Operations> {
-        self.operations.as_ref().map_err(|why| self.damaged(&why.words))
+        self.operations.as_ref().map_err(|why| self.not_open(why))
     }
 
     /// How many operations it holds.
@@ -304,7 +323,7 @@ impl Segment {
 
     /// The block of bodies that starts at this offset.
     pub(crate) fn bodies(&self, offset: u32) -> Result<Vec<u8>> {
-        let bodies = self.bodies.as_ref().map_err(|why| self.damaged(&why.words))?;
+        let bodies = self.bodies.as_ref().map_err(|why| self.not_open(why))?;
         let (stored, full_length) = self.block(bodies, u64::from(offset))?;
         // lz4 makes at most 255 bytes of one: more is damage, and must not be asked of the memory.
         if full_length > stored.len().saturating_mul(255) {
@@ -351,19 +370,15 @@ impl Segment {
     }
 
     fn stored_length(&self, offset: u64) -> Result<u64> {
-        let bodies = self.bodies.as_ref().map_err(|why| self.damaged(&why.words))?;
+        let bodies = self.bodies.as_ref().map_err(|why| self.not_open(why))?;
         let mut length = [0; 4];
         let read = bodies.read_exact_at(&mut length, offset);
-        read.map_err(|_| self.damaged(&format!("the block at {offset} is cut off")))?;
+        read.map_err(|error| self.cut(offset, &error))?;
         Ok(u64::from(u32::from_le_bytes(length)))
     }
 
     fn block(&self, file: &File, offset: u64) -> Result<(Vec<u8>, usize)> {
-        let cut = |error: io::Error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => self.damaged(&format!("the block at {offset} is cut off")),
-            // It may pass.
-            _ => StoreError::Unavailable(format!("segment {}: {error}", self.segment)),
-        };
+        let cut = |error: io::Error| self.cut(offset, &error);
         let mut header = [0; BLOCK_HEADER];
         file.read_exact_at(&mut header, offset).map_err(cut)?;
         let word =
@@ -383,51 +398,86 @@ impl Segment {
         Ok((stored, full_length))
     }
 
+    /// Why the block at this offset could not be read.
+    fn cut(&self, offset: u64, error: &io::Error) -> StoreError {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => self.damaged(&format!("the block at {offset} is cut off")),
+            // It may pass.
+            _ => StoreError::Unavailable(format!("segment {}: {error}", self.segment)),
+        }
+    }
+
+    fn not_open(&self, why: &NotOpen) -> StoreError {
+        match why.kind {
+            NotOpenKind::Missing | NotOpenKind::Damaged => self.damaged(&why.words),
+            NotOpenKind::Passing => {
+                StoreError::Unavailable(format!("segment {}: {}", self.segment, why.words))
+            }
+        }
+    }
+
     fn damaged(&self, what: &str) -> StoreError {
         StoreError::Damaged(format!("segment {}: {what}", self.segment))
     }
 }
 
 fn open_file(path: &Path, magic: &[u8; 8], segment: u32) -> std::result::Result<File, NotOpen> {
-    let words = |what: &dyn std::fmt::Display| NotOpen {
-        words: format!("{}: {what}", path.display()),
-        missing: false,
+    let opened = || {
+        let file = File::open(path)?;
+        let mut header = [0; FILE_HEADER];
+        file.read_exact_at(&mut header, 0)
+            .map_err(|error| named(error, "it is cut off"))?;
+        let expected = [
+            magic.as_slice(),
+            &segment.to_le_bytes(),
+            &SEGMENT_FORMAT.to_le_bytes(),
+        ]
+        .concat();
+        match header == *expected {
+            true => Ok(file),
+            false => Err(wrong("its header is wrong")),
+        }
     };
-    let file = File::open(path).map_err(|error| NotOpen {
-        missing: error.kind() == io::ErrorKind::NotFound,
-        ..words(&error)
-    })?;
-    let mut header = [0; FILE_HEADER];
-    file.read_exact_at(&mut header, 0)
-        .map_err(|_| words(&"it is cut off"))?;
-    let expected = [
-        magic.as_slice(),
-        &segment.to_le_bytes(),
-        &SEGMENT_FORMAT.to_le_bytes(),
-    ]
-    .concat();
-    match header == *expected {
-        true => Ok(file),
-        false => Err(words(&"its header is wrong")),
-    }
+    opened().map_err(|error| NotOpen::of(format!("{}: {error}", path.display()), &error))
 }
 
-fn read_index(file: &File) -> Option<(Vec<u64>, u64)> {
-    let end = file.metadata().ok()?.len();
-    let trailer_at = end.checked_sub(TRAILER as u64)?;
+fn read_index(file: &File) -> io::Result<(Vec<u64>, u64)> {
+    let cut = || wrong("it is cut off");
+    let end = file.metadata()?.len();
+    let trailer_at = end.checked_sub(TRAILER as u64).ok_or_else(cut)?;
     let mut trailer = [0; TRAILER];
-    file.read_exact_at(&mut trailer, trailer_at).ok()?;
-    let count = u64::from_le_bytes(trailer[..8].try_into().ok()?);
-    let length = count.div_ceil(OPERATIONS_PER_BLOCK).checked_mul(8)?;
-    let index_at = trailer_at.checked_sub(length)?;
-    let mut index = vec![0; usize::try_from(length).ok()?];
-    file.read_exact_at(&mut index, index_at).ok()?;
+    file.read_exact_at(&mut trailer, trailer_at)?;
+    let word = |at: usize| {
+        let bytes = trailer[at..at + 8].iter().rev();
+        bytes.fold(0, |word, byte| word << 8 | u64::from(*byte))
+    };
+    let count = word(0);
+    let length = count.div_ceil(OPERATIONS_PER_BLOCK).checked_mul(8);
+    let index_at = length.and_then(|length| trailer_at.checked_sub(length));
+    let index_at = index_at.ok_or_else(cut)?;
+    let mut index = vec![0; usize::try_from(trailer_at - index_at).map_err(|_| cut())?];
+    file.read_exact_at(&mut index, index_at)?;
     let checksum = xxh3_64(&[index.as_slice(), &trailer[..8]].concat());
-    let whole = trailer[16..] == *OPERATIONS_MAGIC && trailer[8..16] == checksum.to_le_bytes();
+    if trailer[16..] != *OPERATIONS_MAGIC || word(8) != checksum {
+        return Err(wrong("its checksum is wrong"));
+    }
     let offsets = index
         .chunks_exact(8)
         .filter_map(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?)));
-    whole.then(|| (offsets.collect(), count))
+    Ok((offsets.collect(), count))
+}
+
+/// A file that can be read, and is not what was written.
+fn wrong(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// The same in these words where the file ends too early.
+fn named(error: io::Error, what: &str) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => wrong(what),
+        _ => error,
+    }
 }
 
 /// The body that starts at `offset` in a block of bodies.
@@ -546,6 +596,40 @@ mod tests {
             }
             fs::write(&path, &good).unwrap();
         }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_looked_at_is_not_taken_for_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        written(folder.path());
+        let paths = SegmentPaths::new(folder.path(), 7);
+        let unavailable = |what: Option<StoreError>| matches!(what, Some(StoreError::Unavailable(_)));
+        for path in [&paths.operations, &paths.bodies] {
+            let good = fs::read(path).unwrap();
+            // Opening one fails like where there are too many files, reading the other like on a bad disk.
+            for breaks in [
+                |path: &Path| std::os::unix::fs::symlink(path, path).unwrap(),
+                |path: &Path| fs::create_dir(path).unwrap(),
+            ] {
+                fs::remove_file(path).unwrap();
+                breaks(path);
+                let segment = Segment::open(folder.path(), 7);
+                assert!(!segment.is_whole(), "it is tried again");
+                match path == &paths.operations {
+                    true => {
+                        assert!(unavailable(segment.count().err()));
+                        assert!(unavailable(segment.operations(0).err()));
+                    }
+                    false => assert!(unavailable(segment.bodies(FILE_HEADER as u32).err())),
+                }
+                fs::remove_file(path).or_else(|_| fs::remove_dir(path)).unwrap();
+                fs::write(path, &good).unwrap();
+            }
+        }
+        assert_eq!(read(folder.path()), 0);
+        fs::remove_file(&paths.bodies).unwrap();
+        let missing = Segment::open(folder.path(), 7).bodies(FILE_HEADER as u32);
+        assert!(matches!(missing, Err(StoreError::Damaged(_))));
     }
 
     #[test]

@@ -205,6 +205,8 @@ fn until(mut holds: impl FnMut() -> bool) {
 fn certificates_that_do_not_do_are_named() {
     let issued = Issued::new();
     fs::write(issued.at("empty"), "").unwrap();
+    let key = fs::read_to_string(issued.at("server.key")).unwrap();
+    fs::write(issued.at("one line"), key.replace('\n', " ")).unwrap();
     let data = issued.at("data");
     for (cert, key, hint) in [
         (Some("server.pem"), None, "--tls-key"),
@@ -226,8 +228,13 @@ fn certificates_that_do_not_do_are_named() {
         ),
         (
             Some("server.pem"),
+            Some("one line"),
+            "does not hold a private key as PEM: its BEGIN or its END is not on a line of its own; copy",
+        ),
+        (
+            Some("server.pem"),
             Some("second.key"),
-            "the key is not that of the certificate",
+            "the key is not that of the certificate; give the key that this certificate was made for",
         ),
     ] {
         let mut command = granary(&["serve", "--data", &data, "--listen", "127.0.0.1:0"]);
