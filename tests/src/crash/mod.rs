@@ -138,6 +138,8 @@ impl CrashRun {
             load.nothing_shown_is_taken_back(&client).await.context(after)?;
         }
         summary.shown_in_the_middle = load.shown_in_the_middle;
+        // Whatever was to kill it is left behind.
+        server.kill().await?;
         let mut server = Server::spawn(Start {
             environment,
             ..server.into_start()
