@@ -78,7 +78,10 @@ impl Rows {
             _ => return Ok(()),
         };
         let record: Record = serde_json::from_str(record.get())?;
-        let cannot = |what: &str| format!("CSV cannot hold {what} of '{}'; export NDJSON", record.id);
+        let cannot = |what: &str| {
+            let id = &record.id;
+            format!("CSV cannot hold {what} of '{id}'; export it as NDJSON (--format ndjson)")
+        };
         if record.contained.is_some() {
             bail!(cannot("the contained resources"));
         }
@@ -97,7 +100,8 @@ impl Rows {
         Ok(self.spooled.write_all(b"\n")?)
     }
 
-    /// The cells of an object; or the path of what has none.
+    /// The cells of an object; or what has none, by its path. `null` counts as absent, as an empty cell does; what is empty
+    /// and there is something else.
     fn cells(
         &mut self,
         members: &Members,
@@ -106,11 +110,16 @@ impl Rows {
     ) -> Result<(), String> {
         for (name, value) in &members.0 {
             let path = format!("{prefix}{name}");
+            let empty = || format!("the empty {path} (an empty cell is an absent one)");
             let raw = value.get();
             let cell = match raw.as_bytes().first() {
                 Some(b'{') => {
                     let inner: Members = serde_json::from_str(raw).map_err(|_| path.clone())?;
+                    let before = cells.len();
                     self.cells(&inner, &format!("{path}."), cells)?;
+                    if cells.len() == before {
+                        return Err(empty());
+                    }
                     continue;
                 }
                 Some(b'[') => {
@@ -121,17 +130,18 @@ impl Rows {
                     let texts = texts.filter(|texts| texts.iter().all(fits));
                     texts.ok_or_else(|| path.clone())?.join(&SEPARATOR.to_string())
                 }
+                Some(b'n') => continue,
                 _ => scalar(raw).unwrap_or_default(),
             };
-            // An empty cell is absent.
-            if !cell.is_empty() {
-                let columns = &mut self.columns;
-                let place = *self.places.entry(path).or_insert_with_key(|path| {
-                    columns.push(path.clone());
-                    columns.len() - 1
-                });
-                cells.push((place, cell));
+            if cell.is_empty() {
+                return Err(empty());
             }
+            let columns = &mut self.columns;
+            let place = *self.places.entry(path).or_insert_with_key(|path| {
+                columns.push(path.clone());
+                columns.len() - 1
+            });
+            cells.push((place, cell));
         }
         Ok(())
     }
@@ -187,4 +197,41 @@ fn row<'a>(out: &mut Vec<u8>, cells: impl Iterator<Item = &'a str>) {
         }
     }
     out.extend(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(data: &str) -> Result<usize, String> {
+        let mut rows = Rows::new().unwrap();
+        let line = format!(r#"{{"resource":{{"id":"ada","type":"t","data":{data},"meta":{{}}}}}}"#);
+        let pushed = rows.push(format!("{line}\n").as_bytes());
+        pushed
+            .map(|()| rows.columns.len())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_empty_and_not_absent_is_refused() {
+        for (data, path) in [
+            (r#"{"name":""}"#, "name"),
+            (r#"{"name":"x","tags":[]}"#, "tags"),
+            (r#"{"name":"x","at":{}}"#, "at"),
+            (r#"{"at":{"city":""}}"#, "at.city"),
+            (r#"{"at":{"city":null}}"#, "at"),
+        ] {
+            let told = format!(
+                "CSV cannot hold the empty {path} (an empty cell is an absent one) of 'ada'; export it as NDJSON \
+                 (--format ndjson)"
+            );
+            assert_eq!(taken(data), Err(told), "{data}");
+        }
+        let in_a_list = taken(r#"{"tags":["x",""]}"#).unwrap_err();
+        assert!(in_a_list.contains("CSV cannot hold tags of 'ada'"), "{in_a_list}");
+        // Absent, as far as the server goes.
+        assert_eq!(taken(r#"{"name":null}"#), Ok(0));
+        assert_eq!(taken("{}"), Ok(0));
+        assert_eq!(taken(r#"{"name":"x","tags":[0,false],"at":{"city":"y"}}"#), Ok(3));
+    }
 }
