@@ -58,7 +58,7 @@ pub(crate) use params;
 /// A connection of the pool, or one that the pool counts no more.
 enum Client {
     Pooled(Object),
-    Own(Box<ClientWrapper>),
+    Own(ClientWrapper),
 }
 
 /// A connection, in a transaction or not.
@@ -88,7 +88,7 @@ impl Session {
     /// The same session, whose connection the pool makes up for; it is closed when the session is dropped.
     pub(crate) fn beside_the_pool(mut self) -> Self {
         self.client = self.client.take().map(|client| match client {
-            Client::Pooled(client) => Client::Own(Box::new(Object::take(client))),
+            Client::Pooled(client) => Client::Own(Object::take(client)),
             own @ Client::Own(_) => own,
         });
         self

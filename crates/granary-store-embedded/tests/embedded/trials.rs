@@ -29,7 +29,6 @@ async fn open(folder: &Path) -> (World<EmbeddedStore>, Copy) {
                 *to.lock().unwrap() = Some(left);
             }
         })),
-        ..Runs::default()
     };
     let store = EmbeddedStore::open_with(folder, limits(), runs, Collection::default()).unwrap();
     (World::found(store).await, copy)
