@@ -75,6 +75,7 @@ use granary_store::{
 
 pub use collect::{CollectStep, Collection, CollectionFigures};
 pub use format::{FORMAT_VERSION, OpenError};
+pub use open::OPEN_FILES_MAX;
 pub use runs::{RunStep, Runs};
 
 use crate::appliers::Appliers;

@@ -16,7 +16,7 @@ use crate::format::{Folder, OpenError, sync_folder};
 use crate::lanes::LaneTable;
 use crate::numbered::{self, CommitNumbers};
 use crate::numbers::Numbers;
-use crate::read::BlockCache;
+use crate::read::{BlockCache, SEGMENTS_OPEN_MAX};
 use crate::rows::{self, SegmentRow, StoreRow};
 use crate::runs::{self, Runs};
 use crate::segment::{SegmentPaths, segment_of};
@@ -28,9 +28,10 @@ use crate::{Collection, Inner, Keyspaces, access, collect, engine, io, journal, 
 const CACHE_BYTES: u64 = 40 << 20;
 /// The journal that a start after a crash has to read.
 const JOURNAL_BYTES_MAX: u64 = 256 << 20;
-/// Files of the database that are kept open: with those of segments and connections well below what a process may
-/// have, which is 1,024 on most systems.
+/// Files of the database that are kept open.
 const DATABASE_FILES_MAX: usize = 256;
+/// Files that an open store keeps open. Beside them it opens some for as long as it reads or writes them.
+pub const OPEN_FILES_MAX: usize = DATABASE_FILES_MAX + 2 * SEGMENTS_OPEN_MAX;
 /// Small memtables win: fewer cache misses and shorter stalls (measured for heads).
 const MEMTABLE_BYTES: u64 = 16 << 20;
 

@@ -26,7 +26,7 @@ use crate::segment::{OPERATIONS_PER_BLOCK, Segment, body_at};
 use crate::{Inner, engine, lock};
 
 /// Segments that are kept open for reading.
-const SEGMENTS_OPEN_MAX: usize = 64;
+pub(crate) const SEGMENTS_OPEN_MAX: usize = 64;
 
 /// The last blocks of bodies that were opened: a list reads many bodies of one block. Each block has one place where
 /// it can be.

@@ -3,8 +3,10 @@
 //! A line has the fields of its event, and those of the spans that it is in: so all lines about a request have its
 //! `request.id`, whoever writes them.
 
+use std::env::VarError;
 use std::fmt;
 
+use anyhow::Context;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -35,9 +37,14 @@ const AUDIT: &str = "granary::audit";
 /// The span that says which request a line is about.
 const REQUEST: &str = "granary::request";
 
-/// Writes the log to stderr, as much as `GRANARY_LOG` asks for, and hands on what traces are made of.
-pub(crate) fn start_log(format: LogFormat, traces: Option<&Traces>) {
-    let filter = filter(&std::env::var("GRANARY_LOG").unwrap_or_default());
+/// Writes the log to stderr, as much as `GRANARY_LOG` asks for, and hands on what traces are made of. Fails where what it
+/// asks for cannot be understood.
+pub(crate) fn start_log(format: LogFormat, traces: Option<&Traces>) -> anyhow::Result<()> {
+    let asked = match std::env::var("GRANARY_LOG") {
+        Err(VarError::NotPresent) => String::new(),
+        asked => asked.context("GRANARY_LOG is no text; leave it away, or give it a level such as info")?,
+    };
+    let filter = filter(&asked)?;
     let registry = tracing_subscriber::registry();
     match traces {
         // With one filter for all, what is not shown costs nothing.
@@ -47,6 +54,7 @@ pub(crate) fn start_log(format: LogFormat, traces: Option<&Traces>) {
             .with(traces.layer())
             .init(),
     }
+    Ok(())
 }
 
 fn lines<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
@@ -64,9 +72,17 @@ where
     }
 }
 
-fn filter(asked: &str) -> EnvFilter {
-    let parsed = EnvFilter::try_new(asked).ok().filter(|_| !asked.is_empty());
-    let filter = parsed.unwrap_or_else(|| EnvFilter::new(LOG));
+fn filter(asked: &str) -> anyhow::Result<EnvFilter> {
+    let wrong = || {
+        format!(
+            "GRANARY_LOG is '{asked}'; give it off, error, warn, info, debug or trace, or these by part, as \
+             info,granary_engine=debug"
+        )
+    };
+    let filter = match asked {
+        "" => EnvFilter::new(LOG),
+        asked => EnvFilter::try_new(asked).with_context(wrong)?,
+    };
     let always = |filter: EnvFilter, target: &str, level: &str| match asked.contains(target) {
         true => filter,
         false => match format!("{target}={level}").parse() {
@@ -75,10 +91,10 @@ fn filter(asked: &str) -> EnvFilter {
         },
     };
     let filter = always(filter, AUDIT, "info");
-    match asked {
+    Ok(match asked {
         "off" => filter,
         _ => always(filter, REQUEST, "error"),
-    }
+    })
 }
 
 /// Lines as text.

@@ -5,6 +5,7 @@ mod exit;
 mod input;
 mod key_given;
 mod log;
+mod open_files;
 mod output;
 mod progress;
 mod start;

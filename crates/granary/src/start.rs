@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::open_files;
 use crate::store::{self, FolderSettings, Opened, PostgresSettings, StoreAt};
 
 /// What a server is there for, where several share a store.
@@ -95,6 +96,7 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
         "only one process works with a folder, so it must do all: leave --role off, or share a store with others by \
          --store postgres://…"
     );
+    let connections = open_files::connections_max(&at, &postgres)?;
     let bind = async || {
         TcpListener::bind(listen).await.with_context(|| {
             format!("cannot listen at {listen}; stop what listens there, or name another port with --listen")
@@ -106,9 +108,12 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
         true => Some(bind().await?),
         false => None,
     };
-    let listening = |listener: TcpListener| match &tls {
-        None => Listening::from(listener),
-        Some(tls) => Listening::from(listener).with_tls(Arc::clone(tls)),
+    let listening = |listener: TcpListener| {
+        let listening = Listening::from(listener).with_connections_max(connections);
+        match &tls {
+            None => listening,
+            Some(tls) => listening.with_tls(Arc::clone(tls)),
+        }
     };
     let early = early.map(listening);
     // While the store recovers, whoever asks is told so.

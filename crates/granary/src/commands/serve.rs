@@ -138,7 +138,7 @@ impl Postgres {
 impl Serve {
     pub(crate) async fn run(self, output: &mut Output) -> anyhow::Result<Ended> {
         let traces = Traces::from_environment()?;
-        start_log(self.log_format, traces.as_ref());
+        start_log(self.log_format, traces.as_ref())?;
         let ended = self.serve(output).await;
         if let Some(traces) = traces {
             traces.stop().await;

@@ -16,7 +16,8 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer;
 
-/// So many tasks that have not ended are remembered with the trace of their call; the oldest is forgotten first.
+/// A task is remembered with the trace of its call until it ends, or until so many others were accepted after it: those
+/// that have ended count too.
 const REMEMBERED_MAX: usize = 10_000;
 
 /// True for what the span of a task is made of.

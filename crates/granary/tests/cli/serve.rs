@@ -1,9 +1,11 @@
 //! `serve`: start, stop, start again.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
 
 use super::{Server, granary, run, serve, serve_with};
 
@@ -189,4 +191,97 @@ fn the_password_of_a_store_is_not_shown() {
         let run = run(command, "").ends(code);
         assert!(!format!("{run:?}").contains("secret"), "{run:#?}");
     }
+}
+
+/// The same binary where a process may have so many files open: with the limit `S` until it raises that itself.
+fn with_files(limit: &str, files: usize, args: &[&str]) -> Command {
+    let plain = granary(args);
+    let mut command = Command::new("sh");
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GRANARY_")) {
+        command.env_remove(name);
+    }
+    command
+        .args(["-c", &format!("ulimit -{limit}n {files} && exec \"$0\" \"$@\"")])
+        .arg(plain.get_program())
+        .args(plain.get_args());
+    command
+}
+
+/// A server that may have so many files.
+fn serve_with_files(limit: &str, files: usize, data: &Path) -> (Child, String) {
+    let args = [
+        "serve",
+        "--json",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        data.to_str().unwrap(),
+    ];
+    let mut command = with_files(limit, files, &args);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let stdout = child.stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut said).unwrap();
+    let said: Value = serde_json::from_str(&said).unwrap();
+    (child, said["url"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_server_takes_the_files_that_it_may_have_or_says_that_they_are_too_few() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let args = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        data.to_str().unwrap(),
+    ];
+    let few = run(with_files("", 500, &args), "").ends(1);
+    let says = ["500 files", "ulimit -n", "LimitNOFILE"];
+    assert!(
+        says.iter().all(|word| few.stderr.contains(word)),
+        "{}",
+        few.stderr
+    );
+    assert!(!data.exists(), "it is told before anything is opened");
+    // One that may be raised is.
+    let (mut child, _) = serve_with_files("S", 100, &data);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
+    let now: usize = files.split_whitespace().nth(3).unwrap().parse().unwrap();
+    signal(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(now > 100, "{files}");
+}
+
+#[test]
+fn a_log_that_cannot_be_understood_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    for asked in ["granary=loud", "info,,=x=debug", "a[b"] {
+        let mut command = granary(&[
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--data",
+            data.to_str().unwrap(),
+        ]);
+        command.env("GRANARY_LOG", asked);
+        let wrong = run(command, "").ends(1);
+        let says = [asked, "GRANARY_LOG is", "info,granary_engine=debug"];
+        assert!(
+            says.iter().all(|word| wrong.stderr.contains(word)),
+            "{}",
+            wrong.stderr
+        );
+    }
+    assert!(!data.exists());
 }
