@@ -9,7 +9,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod
 use granary_store::{Result, StoreError};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 use tokio_postgres::Config;
@@ -145,11 +145,13 @@ fn tls(root_certificate: Option<&Path>) -> Result<MakeRustlsConnect> {
     let mut roots = rustls::RootCertStore::empty();
     match root_certificate {
         Some(path) => {
+            // Not in the words of the reader, which quote the line that it stands at: the file may be that of a key.
             let unreadable = |error| {
-                wrong(format!(
-                    "cannot read certificates from {}: {error}",
-                    path.display()
-                ))
+                let why = match error {
+                    pem::Error::Io(error) => error.to_string(),
+                    _ => "it holds none as PEM; copy the file again, whole and with its line breaks".into(),
+                };
+                wrong(format!("cannot read certificates from {}: {why}", path.display()))
             };
             for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
                 let certificate = certificate.map_err(unreadable)?;
