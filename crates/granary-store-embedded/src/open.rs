@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock};
@@ -145,7 +146,7 @@ fn remove_half_made(folder: &Folder) -> std::io::Result<()> {
     let is_whole = match fs::read(db.join("version")) {
         // One that was not synced may be zeros.
         Ok(marker) => marker.iter().any(|byte| *byte != 0),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
         Err(error) => return Err(error),
     };
     match is_whole {
@@ -172,9 +173,15 @@ pub(crate) fn open_database(folder: &Folder) -> std::result::Result<Database, Op
     // A journal with a flipped bit can fail an assertion of the database.
     let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open))
         .map_err(|_| folder.damaged("the database in db/ does not open"))?;
+    // A file that is too short, or not there, or no text, has been changed.
+    let of_content = |error: &std::io::Error| match error.kind() {
+        ErrorKind::UnexpectedEof | ErrorKind::InvalidData => true,
+        ErrorKind::NotFound => !folder.fresh,
+        _ => false,
+    };
     opened.map_err(|error| match error {
         fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error))
-            if error.kind() != std::io::ErrorKind::NotFound || folder.fresh =>
+            if !of_content(&error) =>
         {
             folder.io(error)
         }

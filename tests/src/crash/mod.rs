@@ -133,9 +133,20 @@ impl CrashRun {
             server = start_again(&start, killer.as_ref(), &mut rng, &mut summary)
                 .await
                 .context("it does not start again after a death")?;
-            let client = server.client()?;
-            let after = format!("after death {}", summary.deaths);
-            load.nothing_shown_is_taken_back(&client).await.context(after)?;
+            loop {
+                let client = server.client()?;
+                let Err(failure) = load.nothing_shown_is_taken_back(&client).await else {
+                    break;
+                };
+                let died = killer.as_ref().map(|killer| killer.died_before(&start.place));
+                if died.transpose()?.flatten().is_none() {
+                    return Err(failure.context(format!("after death {}", summary.deaths)));
+                }
+                // It died while it was looked at: there is as much to be seen of the next.
+                server.ended().await?;
+                summary.deaths += 1;
+                server = start_again(&start, killer.as_ref(), &mut rng, &mut summary).await?;
+            }
         }
         summary.shown_in_the_middle = load.shown_in_the_middle;
         // Whatever was to kill it is left behind.
