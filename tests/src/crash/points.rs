@@ -18,13 +18,13 @@ const SOURCE: &str = include_str!("die_before.c");
 /// Calls that change files of the folder, with how often a server makes them, about, before its next death is due by its
 /// moment: some die in their start, some under load, some otherwise.
 const CALLS: [(&str, u32); 7] = [
-    ("sync", 40),
-    ("sync", 300),
+    ("sync", 8),
+    ("sync", 24),
+    ("write", 12),
     ("write", 60),
-    ("write", 3_000),
-    ("rename", 6),
-    ("remove", 8),
-    ("make", 40),
+    ("rename", 2),
+    ("remove", 2),
+    ("make", 8),
 ];
 
 /// The clock of a server is behind by up to so many seconds, so that it may stand before where that of the last one stood.
