@@ -28,7 +28,7 @@ fn check(target: TargetType, bytes: &[u8]) -> Checked {
 }
 
 /// The operation with white space wherever it may stand.
-fn spaced(raw: &str, out: &mut String) {
+pub(crate) fn spaced(raw: &str, out: &mut String) {
     out.push_str(" \n");
     match raw.as_bytes().first() {
         Some(b'{') => {
@@ -57,7 +57,7 @@ fn spaced(raw: &str, out: &mut String) {
 }
 
 /// The operation with the members of its envelope and its payload, and of the objects of the edge in it, the other way round.
-fn turned(raw: &str, levels: usize) -> Option<String> {
+pub(crate) fn turned(raw: &str, levels: usize) -> Option<String> {
     let members: Members<'_> = serde_json::from_str(raw).ok()?;
     let members = members.0.iter().rev().map(|(name, value)| {
         let deeper =

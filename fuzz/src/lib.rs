@@ -10,6 +10,7 @@ pub mod csv;
 pub mod cursor;
 pub mod identifier;
 pub mod json;
+pub mod kept;
 pub mod patch;
 pub mod pattern;
 pub mod profile;
@@ -30,6 +31,12 @@ mod tree;
 )]
 #[path = "../../crates/granary-store-embedded/src/bodies.rs"]
 mod bodies;
+#[expect(
+    dead_code,
+    reason = "it is part of the embedded store, and not all of it is needed here"
+)]
+#[path = "../../crates/granary-store-embedded/src/journal.rs"]
+mod journal;
 #[expect(
     dead_code,
     reason = "it is part of the embedded store, and not all of it is needed here"

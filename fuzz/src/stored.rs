@@ -15,11 +15,12 @@ use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bodies;
+use crate::journal::Batches;
 use crate::keys;
 use crate::rows::{
     AnswerRow, CountRow, DefinitionRow, HeadBytes, HeadRow, IdentifiersRow, InlineRow, LaneRow, LineageRow,
-    MarkRow, OperationRow, Place, RemovedRow, SegmentRow, SourceRow, SpecRow, StoreRow, TrialRow, decode,
-    encode,
+    MarkRow, NumberRow, OperationRow, Place, RemovedRow, SegmentRow, SourceRow, SpecRow, StoreRow, TrialRow,
+    decode, encode,
 };
 use crate::segment::{OPERATIONS_PER_BLOCK, Segment, SegmentPaths, SegmentWriter, body_at};
 
@@ -89,6 +90,8 @@ fn rows(kind: u8, bytes: &[u8]) {
         19 => drop(row::<RemovedRow>(bytes)),
         20 => drop(row::<LineageRow>(bytes)),
         21 => drop(row::<AnswerRow>(bytes)),
+        22 => any_journal(bytes),
+        23 => written_journal(bytes),
         _ => drop(row::<TrialRow>(bytes)),
     }
 }
@@ -101,6 +104,74 @@ fn receipts(chunk: Option<ReceiptsChunk>) {
     }
     let again = ReceiptsChunk::decompressed(&chunk.compressed());
     assert_eq!(again.ok(), Some(chunk));
+}
+
+/// Whatever a journal holds, it is read to an end.
+fn any_journal(bytes: &[u8]) {
+    let mut batches = Batches::of(bytes);
+    let mut at = None;
+    while let Some(batch) = batches.next().expect("memory is read") {
+        assert!(at < Some(batch.at) && batch.at < bytes.len() as u64);
+        at = Some(batch.at);
+    }
+}
+
+/// A batch as fjall 3 writes it, whose items are lines of the input, and the last the number of a commit: it is read as it was
+/// written, and not where a bit of its items has changed.
+fn written_journal(bytes: &[u8]) {
+    let Some((numbers, lines)) = bytes.split_first_chunk::<20>() else {
+        return;
+    };
+    let number = |at: usize| u64::from_le_bytes(numbers[at..at + 8].try_into().expect("eight bytes"));
+    let row = NumberRow {
+        number: number(0),
+        not_before: number(8),
+    };
+    let flipped = u32::from_le_bytes(numbers[16..].try_into().expect("four bytes")) as usize;
+    let lines: Vec<&[u8]> = lines.split(|byte| *byte == b'\n').collect();
+    let value = row.value();
+    let items = lines
+        .iter()
+        .map(|line| (*line, &b""[..]))
+        .chain([(NumberRow::KEY, &value[..])]);
+    let mut written = Vec::new();
+    for (key, value) in items {
+        // An item, a value, not compressed, of keyspace 7.
+        written.extend([2, 0, 0]);
+        written.extend(7_u64.to_le_bytes());
+        written.extend((key.len() as u16).to_le_bytes());
+        written.extend((value.len() as u32).to_le_bytes());
+        written.extend((value.len() as u32).to_le_bytes());
+        written.extend([key, value].concat());
+    }
+    let batch = |items: &[u8]| {
+        let mut batch = vec![1];
+        batch.extend((lines.len() as u32 + 1).to_le_bytes());
+        batch.extend(number(8).to_le_bytes());
+        batch.extend(items);
+        batch.push(3);
+        batch.extend(xxh3_64(&written).to_le_bytes());
+        batch.extend(b"FJL\x03");
+        batch
+    };
+    let good = batch(&written);
+    let two = [good.clone(), good].concat();
+    let mut batches = Batches::of(&two[..]);
+    for at in [0, two.len() as u64 / 2] {
+        let batch = batches.next().expect("memory is read").expect("a batch");
+        assert_eq!((batch.at, batch.seqno, batch.row), (at, number(8), Some(row)));
+    }
+    assert!(batches.next().expect("memory is read").is_none());
+    let mut changed = written.clone();
+    let bit = flipped % (changed.len() * 8);
+    changed[bit / 8] ^= 1 << (bit % 8);
+    let changed = batch(&changed);
+    assert!(
+        Batches::of(&changed[..])
+            .next()
+            .expect("memory is read")
+            .is_none()
+    );
 }
 
 /// Keys of keyspaces.
@@ -234,6 +305,6 @@ fn damaged_segment(bytes: &[u8]) {
 
 pub fn run(input: &[u8]) {
     if let Some((kind, bytes)) = input.split_first() {
-        rows(kind % 23, bytes);
+        rows(kind % 25, bytes);
     }
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::numbered::{self, NumberRow};
+use crate::rows::NumberRow;
 
 const START: u8 = 1;
 const ITEM: u8 = 2;
@@ -55,7 +55,14 @@ pub(crate) fn check(db: &Path, synced: u64) -> io::Result<Option<String>> {
         }
     }
     let short = number.filter(|number| *number < synced);
-    Ok(short.map(|number| numbered::ends_early(number, synced)))
+    Ok(short.map(|number| ends_early(number, synced)))
+}
+
+/// What is said of a journal that ends at one commit, and had more.
+pub(crate) fn ends_early(last: u64, synced: u64) -> String {
+    format!(
+        "the journal in db/ ends at commit {last}, and commit {synced} had been synced; a byte of it has changed"
+    )
 }
 
 /// The journals in their order; the last is the one that is written to.
@@ -79,33 +86,42 @@ fn journals(db: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// A whole batch.
-struct Batch {
+pub(crate) struct Batch {
     /// At which byte of the journal it begins.
-    at: u64,
-    seqno: u64,
+    pub(crate) at: u64,
+    pub(crate) seqno: u64,
     /// What a commit says of itself; batches of the database's own have no such row.
-    row: Option<NumberRow>,
+    pub(crate) row: Option<NumberRow>,
 }
 
 /// The batches of a journal, up to the first that is not whole.
-struct Batches {
-    file: BufReader<File>,
+pub(crate) struct Batches<R> {
+    journal: R,
     /// How far it is read.
     at: u64,
     /// Room for a piece of an item.
     piece: Vec<u8>,
 }
 
-impl Batches {
+impl Batches<BufReader<File>> {
     fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            file: BufReader::with_capacity(BUFFER_BYTES, File::open(path)?),
+        Ok(Self::of(BufReader::with_capacity(
+            BUFFER_BYTES,
+            File::open(path)?,
+        )))
+    }
+}
+
+impl<R: Read> Batches<R> {
+    pub(crate) fn of(journal: R) -> Self {
+        Self {
+            journal,
             at: 0,
             piece: vec![0; BUFFER_BYTES],
-        })
+        }
     }
 
-    fn next(&mut self) -> io::Result<Option<Batch>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Batch>> {
         match self.batch() {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
             batch => batch,
@@ -142,7 +158,7 @@ impl Batches {
         while left > 0 {
             let most = self.piece.len() as u64;
             let piece = self.piece.get_mut(..left.min(most) as usize).unwrap_or_default();
-            self.file.read_exact(piece)?;
+            self.journal.read_exact(piece)?;
             checksum.update(piece);
             if piece.len() as u64 == bytes {
                 row = NumberRow::of_item(piece);
@@ -155,7 +171,7 @@ impl Batches {
 
     fn take<const BYTES: usize>(&mut self) -> io::Result<[u8; BYTES]> {
         let mut bytes = [0; BYTES];
-        self.file.read_exact(&mut bytes)?;
+        self.journal.read_exact(&mut bytes)?;
         self.at += BYTES as u64;
         Ok(bytes)
     }

@@ -18,45 +18,11 @@ use fjall::{Database, Keyspace, OwnedWriteBatch};
 use granary_store::{Result, StoreError};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{engine, lock};
+use crate::rows::NumberRow;
+use crate::{engine, journal, lock};
 
 /// The name of the file.
 pub(crate) const FILE: &str = "SYNCED";
-/// The key of the row, which is the last of each batch. It is told apart from those of other keyspaces in the journal.
-const KEY: &[u8] = b"number of the commit";
-
-/// What a commit says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NumberRow {
-    /// How many commits there have been, with this.
-    pub(crate) number: u64,
-    /// Its sequence number in the journal is not below this.
-    pub(crate) not_before: u64,
-}
-
-impl NumberRow {
-    fn value(self) -> [u8; 16] {
-        let mut value = [0; 16];
-        let (number, not_before) = value.split_at_mut(8);
-        number.copy_from_slice(&self.number.to_be_bytes());
-        not_before.copy_from_slice(&self.not_before.to_be_bytes());
-        value
-    }
-
-    fn of_value(value: &[u8]) -> Option<Self> {
-        let (number, not_before) = value.split_first_chunk::<8>()?;
-        Some(Self {
-            number: u64::from_be_bytes(*number),
-            not_before: u64::from_be_bytes(not_before.try_into().ok()?),
-        })
-    }
-
-    /// The row, where an item of a batch, its key and its value, is one.
-    pub(crate) fn of_item(item: &[u8]) -> Option<Self> {
-        Self::of_value(item.strip_prefix(KEY)?)
-    }
-}
-
 /// Gives the commits of a store their numbers.
 pub(crate) struct CommitNumbers {
     db: Database,
@@ -79,7 +45,7 @@ impl CommitNumbers {
             .open(folder.join(FILE))
             .map_err(crate::io)?;
         let synced = read(&file).map_err(crate::io)?;
-        let last = match rows.get(KEY).map_err(engine)? {
+        let last = match rows.get(NumberRow::KEY).map_err(engine)? {
             None => 0,
             Some(value) => {
                 let row = NumberRow::of_value(&value);
@@ -89,7 +55,7 @@ impl CommitNumbers {
         };
         // The journals were looked at before; here it is what is in tables that is too old.
         if last < synced {
-            return Err(StoreError::Damaged(ends_early(last, synced)));
+            return Err(StoreError::Damaged(journal::ends_early(last, synced)));
         }
         Ok(Self {
             db: db.clone(),
@@ -109,7 +75,7 @@ impl CommitNumbers {
             number,
             not_before: self.db.seqno(),
         };
-        batch.insert(&self.rows, KEY, row.value());
+        batch.insert(&self.rows, NumberRow::KEY, row.value());
         batch.commit()?;
         self.committed.store(number, Relaxed);
         Ok(())
@@ -137,13 +103,6 @@ pub(crate) fn synced(folder: &Path) -> io::Result<u64> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),
     }
-}
-
-/// What is said of a journal that ends at one commit, and had more.
-pub(crate) fn ends_early(last: u64, synced: u64) -> String {
-    format!(
-        "the journal in db/ ends at commit {last}, and commit {synced} had been synced; a byte of it has changed"
-    )
 }
 
 /// What the file says; 0 where it says nothing.

@@ -36,6 +36,41 @@ pub(crate) struct StoreRow {
     pub(crate) next_source: u32,
 }
 
+/// What a commit says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NumberRow {
+    /// How many commits there have been, with this.
+    pub(crate) number: u64,
+    /// Its sequence number in the journal is not below this.
+    pub(crate) not_before: u64,
+}
+
+impl NumberRow {
+    /// The key of the row, which is the last of each batch. It is told apart from those of other keyspaces in the journal.
+    pub(crate) const KEY: &[u8] = b"number of the commit";
+
+    pub(crate) fn value(self) -> [u8; 16] {
+        let mut value = [0; 16];
+        let (number, not_before) = value.split_at_mut(8);
+        number.copy_from_slice(&self.number.to_be_bytes());
+        not_before.copy_from_slice(&self.not_before.to_be_bytes());
+        value
+    }
+
+    pub(crate) fn of_value(value: &[u8]) -> Option<Self> {
+        let (number, not_before) = value.split_first_chunk::<8>()?;
+        Some(Self {
+            number: u64::from_be_bytes(*number),
+            not_before: u64::from_be_bytes(not_before.try_into().ok()?),
+        })
+    }
+
+    /// The row, where an item of a batch, its key and its value, is one.
+    pub(crate) fn of_item(item: &[u8]) -> Option<Self> {
+        Self::of_value(item.strip_prefix(Self::KEY)?)
+    }
+}
+
 /// A source.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct SourceRow {
