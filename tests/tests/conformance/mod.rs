@@ -23,6 +23,7 @@ mod bundle;
 mod cases;
 mod deleting;
 mod hostile;
+mod idle_clients;
 mod registry;
 mod server;
 mod single_writes;

@@ -1,0 +1,48 @@
+//! Clients that connect and ask for nothing, more than this process may have files for: they wait, and one that is served
+//! goes on.
+
+use std::time::Duration;
+
+use granary_tests::{Place, Server, Start};
+use serde_json::json;
+use tokio::net::TcpStream;
+
+/// What the server may have open; of these some 60 are for connections.
+const FILES: &str = "--nofile=700";
+/// More than it may have.
+const IDLE: usize = 750;
+/// Calls of the client that is served, while the others wait.
+const CALLS: usize = 40;
+/// It only bounds a hang.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[tokio::test]
+async fn idle_clients_that_no_file_is_left_for_wait_while_another_is_served() {
+    let data = tempfile::tempdir().unwrap();
+    let mut start = Start::at(Place::of(data.path()).unwrap(), Vec::new());
+    start.before = vec!["prlimit".to_owned(), FILES.to_owned()];
+    let server = Server::spawn(start).await.unwrap();
+    let client = granary_tests::http().pool_max_idle_per_host(1).build().unwrap();
+    let source = format!("{}/catalog/v1/sources/clinics", server.url);
+    let defined = client.put(&source).json(&json!({"type": "registry"}));
+    defined.send().await.unwrap().error_for_status().unwrap();
+
+    let address = server.url.strip_prefix("http://").unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..IDLE {
+        idle.push(TcpStream::connect(address).await.unwrap());
+    }
+    // On its connection, which it has had from the begin.
+    for at in 0..CALLS {
+        let profile = format!("{}/sources/clinics/v1/profiles/p{at}", server.url);
+        let put = client
+            .put(&profile)
+            .json(&json!({"properties": {"name": {"type": "symbol"}}}));
+        let put = tokio::time::timeout(PATIENCE, put.send()).await;
+        assert_eq!(put.expect("it is served").unwrap().status(), 201);
+    }
+    drop(idle);
+    let another = granary_tests::http().build().unwrap();
+    let read = tokio::time::timeout(PATIENCE, another.get(&source).send()).await;
+    assert_eq!(read.expect("there is a place again").unwrap().status(), 200);
+}
