@@ -5,6 +5,7 @@
 mod docs;
 mod fuzz;
 mod install;
+mod package;
 mod test;
 
 use anyhow::{Result, bail};
@@ -16,6 +17,7 @@ cargo xtask crash ARGS…       kill a server many times over: --deaths N --seed
 cargo xtask power ARGS…       cut its power at many points: --points N --seed S --scene runs|collection --without PART
 cargo xtask cluster ARGS…     have servers that share a PostgreSQL fail in every way: --faults N --seed S --minutes M --fail-over
 cargo xtask fuzz ARGS…        hand the fuzz targets what they have not seen: --minutes N (of each target) --target NAME --seed S, or --short
+cargo xtask package [--test]  make a Debian package of the release binary, in target/package; try it in a fresh Debian
 cargo xtask bench ARGS…       measure; see `cargo xtask bench --help`";
 
 fn main() -> Result<()> {
@@ -31,6 +33,8 @@ fn main() -> Result<()> {
         ["cluster", rest @ ..] => test::cluster(rest),
         ["fuzz", "--short"] => fuzz::short(),
         ["fuzz", rest @ ..] => fuzz::long(rest),
+        ["package"] => package::build().map(|made| println!("made {}", made.display())),
+        ["package", "--test"] => package::test(),
         ["bench", rest @ ..] => test::bench(rest),
         _ => bail!("{USAGE}"),
     }

@@ -100,6 +100,7 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
         finish(command.env("GRANARY_TEST_STORE", "postgres"))
     })?;
     part("demo", &|| binary("granary", &["demo", "--exit"]))?;
+    part("package", &crate::package::test)?;
     part("bench, small", &|| {
         // A run that shows that it runs; what it measures is worth nothing, and is not kept among the reports.
         let small = ["--operations", "20000", "--rounds", "1", "--out", "target/bench"];
@@ -156,7 +157,7 @@ fn run(program: &Path, arguments: &[&str]) -> Result<()> {
 }
 
 /// Shows what is run, and runs it to its end.
-fn finish(command: &mut Command) -> Result<()> {
+pub(crate) fn finish(command: &mut Command) -> Result<()> {
     let program = Path::new(command.get_program());
     let mut line = program
         .file_name()
