@@ -1,6 +1,8 @@
-//! Installs what the tests need and cargo does not bring: the programs of PostgreSQL and PgBouncer, strace, and what makes a
-//! Debian package and tries it. The tests start servers of their own with them; the one that Debian sets up beside is not used.
+//! Installs what the tests need and cargo does not bring: programs of Debian (the servers of PostgreSQL, a browser, what
+//! makes a package and tries it), and packages of npm and PyPI in the versions that are committed, beside the tests that use
+//! them. The tests start servers of their own; one that Debian sets up beside is not used.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -9,22 +11,56 @@ use granary_test_postgres::missing_packages;
 
 use crate::test::finish;
 
-/// Programs and the packages of Debian that have them.
-const PROGRAMS: [(&str, &str); 5] = [
+/// Programs, and the packages of Debian that have them.
+const PROGRAMS: [(&str, &str); 10] = [
     // Records servers for the cuts of power.
     ("strace", "strace"),
+    // Pages of docs/ call servers with it.
+    ("curl", "curl"),
+    // They make a package.
     ("dpkg-buildpackage", "dpkg-dev"),
     ("dh", "debhelper"),
     // These two make and start a Debian to install the package in.
     ("mmdebstrap", "mmdebstrap"),
     ("systemd-nspawn", "systemd-container"),
+    // A browser, and what drives it; clients are made from the description of the API.
+    ("chromium", "chromium"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("python3", "python3-venv"),
 ];
+
+/// Where the tests of the console are, with the list of what they need from npm.
+pub(crate) const CONSOLE_TESTS: &str = "console/tests";
+/// Where the tests of the description of the API are, with the lists of what they need from npm and PyPI.
+const CLIENTS: &str = "openapi/tests";
+/// Where the packages of PyPI are.
+pub(crate) const VENV: &str = "target/openapi/venv";
 
 /// Installs what is missing, where this is Debian or alike and we may.
 pub(crate) fn programs_for_tests() -> Result<()> {
+    from_debian()?;
+    // The browser is Debian's.
+    from_npm(CONSOLE_TESTS, &[("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1")])?;
+    programs_for_clients()
+}
+
+/// Installs the packages that make clients.
+pub(crate) fn programs_for_clients() -> Result<()> {
+    from_npm(CLIENTS, &[])?;
+    let requirements = format!("{CLIENTS}/requirements.txt");
+    unless_installed(&requirements, &format!("{VENV}/.installed"), || {
+        finish(Command::new("python3").args(["-m", "venv", "--clear", VENV]))?;
+        let mut pip = Command::new(Path::new(VENV).join("bin/pip"));
+        pip.args(["install", "--quiet", "--disable-pip-version-check"]);
+        finish(pip.args(["--requirement", &requirements]))
+    })
+}
+
+fn from_debian() -> Result<()> {
     let missing = missing();
     if missing.is_empty() {
-        println!("PostgreSQL, PgBouncer, strace and Debian's tools for packages are there");
+        println!("the programs of Debian that tests need are there");
         return Ok(());
     }
     let packages = missing.join(" ");
@@ -46,6 +82,26 @@ pub(crate) fn programs_for_tests() -> Result<()> {
         missing.join(" ")
     );
     Ok(())
+}
+
+/// Installs what a folder with a list of npm needs.
+fn from_npm(folder: &str, environment: &[(&str, &str)]) -> Result<()> {
+    let list = format!("{folder}/package-lock.json");
+    unless_installed(&list, &format!("{folder}/node_modules/.installed"), || {
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--no-audit", "--no-fund"]);
+        finish(npm.envs(environment.iter().copied()).current_dir(folder))
+    })
+}
+
+/// Installs what a file lists, unless the mark says that just that was installed.
+fn unless_installed(list: &str, mark: &str, install: impl FnOnce() -> Result<()>) -> Result<()> {
+    let wanted = fs::read(list).with_context(|| format!("cannot read {list}"))?;
+    if fs::read(mark).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    install()?;
+    Ok(fs::write(mark, wanted)?)
 }
 
 /// The packages of Debian that are missing.

@@ -1,8 +1,10 @@
-//! The pages of `docs/`, as tests: every example is sent to a real server, in the order of its page, and must be answered
-//! as the page says. `UPDATE_DOCS=1` writes the answers into the pages instead; what it wrote is then read by a person.
+//! The pages of `docs/`, as tests: every request is sent to a real server and every command run, in the order of its page,
+//! and must be answered as the page says. `UPDATE_DOCS=1` writes the answers into the pages instead; what it wrote is then read by a person.
 
+mod console;
 mod layout;
 mod learned;
+mod machine;
 mod page;
 mod run;
 
@@ -20,13 +22,20 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
 }
 
-/// The pages of `docs/` by name; the records of decisions in the folders below are no pages for clients.
+/// Where pages are below `docs/`; the records of decisions are none.
+const FOLDERS: [&str; 3] = ["", "guides/", "how-to/"];
+
+/// The pages of `docs/` by name.
 fn pages() -> Vec<(String, String)> {
-    let names = fs::read_dir(folder()).unwrap().filter_map(|entry| {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        name.ends_with(".md").then_some(name)
-    });
-    let names: BTreeSet<String> = names.collect();
+    let mut names = BTreeSet::new();
+    for below in FOLDERS {
+        for entry in fs::read_dir(folder().join(below)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".md") {
+                names.insert(format!("{below}{name}"));
+            }
+        }
+    }
     names
         .into_iter()
         .map(|name| {

@@ -6,39 +6,83 @@ use anyhow::{Context, Result, bail, ensure};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
     Text(String),
-    /// A block of HTTP: a request, or an answer if it begins with `HTTP/1.1`.
-    Http {
-        /// Counted from 1: where its text begins.
-        line: usize,
-        text: String,
-    },
+    Block(Block),
 }
 
-const OPEN: &str = "```http";
-const CLOSE: &str = "```";
+/// What stands between two fences.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub(crate) kind: Kind,
+    /// Counted from 1: where its text begins.
+    pub(crate) line: usize,
+    pub(crate) text: String,
+}
 
-/// Cuts a page at its fences. A fence that is not HTTP is refused: nothing would run it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// HTTP: a request, or an answer if it begins with `HTTP/1.1`.
+    Http,
+    /// Commands, each behind a `$`, and what they print.
+    Console,
+    /// A file that is there from here on, such as `csv sites.csv`.
+    File { language: String, name: String },
+}
+
+impl Kind {
+    /// What an opening fence says; nothing for one whose block would not be run.
+    fn of(fence: &str) -> Option<Self> {
+        match fence.strip_prefix(FENCE)? {
+            "http" => Some(Self::Http),
+            "console" => Some(Self::Console),
+            words => {
+                let (language, name) = words.split_once(' ')?;
+                let plain = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+                    && name
+                        .chars()
+                        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+                plain.then(|| Self::File {
+                    language: language.to_owned(),
+                    name: name.to_owned(),
+                })
+            }
+        }
+    }
+
+    fn fence(&self) -> String {
+        match self {
+            Self::Http => format!("{FENCE}http"),
+            Self::Console => format!("{FENCE}console"),
+            Self::File { language, name } => format!("{FENCE}{language} {name}"),
+        }
+    }
+}
+
+const FENCE: &str = "```";
+
+/// Cuts a page at its fences. A fence whose block nothing would run is refused.
 pub(crate) fn cut(page: &str) -> Result<Vec<Piece>> {
     let mut pieces = vec![Piece::Text(String::new())];
     let mut open = false;
     for (at, line) in page.split_inclusive('\n').enumerate() {
         let bare = line.trim_end();
-        let fence = bare.trim_start().starts_with(CLOSE) || bare.trim_start().starts_with("~~~");
+        let fence = bare.trim_start().starts_with(FENCE) || bare.trim_start().starts_with("~~~");
         if fence && !open {
-            ensure!(
-                bare == OPEN,
-                "{}: a block '{bare}' is never run; write it as {OPEN}",
-                at + 1
-            );
-            pieces.push(Piece::Http {
+            let kind = Kind::of(bare).with_context(|| {
+                let line = at + 1;
+                format!(
+                    "{line}: a block '{bare}' is never run; write it as http, console, or 'LANGUAGE FILE'"
+                )
+            })?;
+            pieces.push(Piece::Block(Block {
+                kind,
                 line: at + 2,
                 text: String::new(),
-            });
+            }));
             open = true;
-        } else if fence && bare == CLOSE {
+        } else if fence && bare == FENCE {
             pieces.push(Piece::Text(String::new()));
             open = false;
-        } else if let Some(Piece::Text(text) | Piece::Http { text, .. }) = pieces.last_mut() {
+        } else if let Some(Piece::Text(text) | Piece::Block(Block { text, .. })) = pieces.last_mut() {
             text.push_str(line);
         }
     }
@@ -50,7 +94,7 @@ pub(crate) fn cut(page: &str) -> Result<Vec<Piece>> {
 pub(crate) fn join(pieces: &[Piece]) -> String {
     let written = pieces.iter().map(|piece| match piece {
         Piece::Text(text) => text.clone(),
-        Piece::Http { text, .. } => format!("{OPEN}\n{text}{CLOSE}\n"),
+        Piece::Block(block) => format!("{}\n{}{FENCE}\n", block.kind.fence(), block.text),
     });
     written.collect()
 }
@@ -120,15 +164,21 @@ fn a_page_is_cut_and_joined_and_a_block_that_nothing_runs_is_refused() {
     let page = "# A\n\n```http\nGET /limits\nAccept: x\n\n{}\n```\n\nand\n```http\nHTTP/1.1 200\n```\n";
     let pieces = cut(page).unwrap();
     assert_eq!(join(&pieces), page);
-    let Piece::Http { line: 4, text } = &pieces[1] else {
+    let Piece::Block(block) = &pieces[1] else {
         panic!("{pieces:?}")
     };
-    let read = message(text).unwrap();
+    assert_eq!((&block.kind, block.line), (&Kind::Http, 4));
+    let read = message(&block.text).unwrap();
     assert_eq!(
         (read.first, read.headers, read.body),
         ("GET /limits", vec![("Accept", "x")], "{}")
     );
+    let page = "```csv sites.csv\nid\nnorth\n```\n```console\n$ granary --version\n```\n";
+    let pieces = cut(page).unwrap();
+    assert_eq!((pieces.len(), join(&pieces).as_str()), (5, page));
     assert!(cut("```json\n{}\n```\n").is_err());
+    assert!(cut("```json ../x.json\n{}\n```\n").is_err());
+    assert!(cut("```sh\ngranary\n```\n").is_err());
     assert!(cut("```http\nGET /\n").is_err());
     assert!(has_heading("## A `b` c, d", "a-b-c-d"));
 }

@@ -1,15 +1,18 @@
 //! A page is run: its requests are sent in their order to a server of its own, and their answers compared.
 
+use std::iter::Peekable;
 use std::time::Duration;
+use std::vec::IntoIter;
 
 use anyhow::{Context, Result, bail, ensure};
-use granary_tests::Server;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap};
 
+use super::console::{self, CODE};
 use super::layout::{compact, one_line, pretty};
 use super::learned::Learned;
-use super::page::{self, Message, Piece, cut, is_answer, join, message};
+use super::machine::Machine;
+use super::page::{self, Block, Kind, Message, Piece, cut, is_answer, join, message};
 
 /// What is done with answers that are not those of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,34 +39,57 @@ struct Answer {
 
 /// Runs all examples of a page.
 pub(crate) async fn page(text: &str, mode: Mode) -> Result<Done> {
-    let pieces = cut(text)?;
-    let folder = tempfile::tempdir()?;
-    let server = Server::start(folder.path()).await?;
-    let mut learned = Learned::default();
-    let mut done = Done {
-        examples: 0,
-        differences: Vec::new(),
-        text: String::new(),
+    let mut run = Run {
+        mode,
+        machine: Machine::new(text).await?,
+        learned: Learned::default(),
+        done: Done {
+            examples: 0,
+            differences: Vec::new(),
+            text: String::new(),
+        },
+        out: Vec::new(),
     };
-    let mut out = Vec::new();
-    let mut rest = pieces.into_iter().peekable();
+    let mut rest = cut(text)?.into_iter().peekable();
     while let Some(piece) = rest.next() {
-        let behind = matches!(out.last(), Some(Piece::Text(text)) if text.trim_end().ends_with(BEHIND));
-        out.push(piece.clone());
-        let Piece::Http { line, text } = piece else {
+        let Piece::Block(block) = piece else {
+            run.out.push(piece);
             continue;
         };
-        let at_line = || format!("line {line}");
-        ensure!(!is_answer(&text), "{line}: an answer without a request before it");
-        let sent = message(&text).with_context(at_line)?;
+        let line = block.line;
+        let ran = match &block.kind {
+            Kind::Http => run.http(block, &mut rest).await,
+            Kind::Console => run.console(block).await,
+            Kind::File { .. } => run.file(block),
+        };
+        ran.with_context(|| format!("line {line}"))?;
+    }
+    run.done.text = join(&run.out);
+    Ok(run.done)
+}
+
+struct Run {
+    mode: Mode,
+    machine: Machine,
+    learned: Learned,
+    done: Done,
+    /// The page up to here, with the answers of this run where they differ.
+    out: Vec<Piece>,
+}
+
+impl Run {
+    /// Sends a request; its answer follows at once in the page, or is not written yet.
+    async fn http(&mut self, block: Block, rest: &mut Peekable<IntoIter<Piece>>) -> Result<()> {
+        let behind = matches!(self.out.last(), Some(Piece::Text(text)) if text.trim_end().ends_with(BEHIND));
+        ensure!(!is_answer(&block.text), "an answer without a request before it");
+        let sent = message(&block.text)?;
+        let url = self.machine.url()?;
         if behind {
-            keep_busy(&server, &sent).await.with_context(at_line)?;
+            keep_busy(&url, &sent).await?;
         }
-        let answer = send(&server.url, &sent, &mut learned)
-            .await
-            .with_context(at_line)?;
-        done.examples += 1;
-        // The answer follows at once, or is not written yet.
+        let answer = send(&url, &sent, &mut self.learned).await?;
+        self.done.examples += 1;
+        self.out.push(Piece::Block(block.clone()));
         let mut between = None;
         if let Some(Piece::Text(text)) = rest.peek()
             && text.trim().is_empty()
@@ -71,42 +97,83 @@ pub(crate) async fn page(text: &str, mode: Mode) -> Result<Done> {
             between = rest.next();
         }
         let written = match rest.peek() {
-            Some(Piece::Http { text, .. }) if is_answer(text) && between.is_some() => Some(text.clone()),
+            Some(Piece::Block(next))
+                if next.kind == Kind::Http && is_answer(&next.text) && between.is_some() =>
+            {
+                Some(next.clone())
+            }
             _ => None,
         };
         match written {
-            Some(written) => {
+            Some(mut written) => {
                 rest.next();
-                out.extend(between);
-                let same = is_as_written(&written, &answer, &mut learned).with_context(at_line)?;
-                let mut shown = written.clone();
-                if !same {
-                    shown = as_page_shows(&answer, Some(&written), &learned)?;
-                    if mode == Mode::Compare {
-                        let first = sent.first;
-                        done.differences.push(format!(
-                            "{line}: {first}\nis to answer\n{written}and answers\n{shown}"
-                        ));
-                    }
+                self.out.extend(between);
+                if !is_as_written(&written.text, &answer, &mut self.learned)? {
+                    let shown = as_page_shows(&answer, Some(&written.text), &self.learned)?;
+                    self.differs(block.line, sent.first, &written.text, &shown);
+                    written.text = shown;
                 }
-                out.push(Piece::Http { line, text: shown });
+                self.out.push(Piece::Block(written));
             }
-            None if mode == Mode::Update => {
-                out.push(Piece::Text("\n".to_owned()));
-                let text = as_page_shows(&answer, None, &learned)?;
-                out.push(Piece::Http { line, text });
-                out.extend(between);
+            None if self.mode == Mode::Update => {
+                self.out.push(Piece::Text("\n".to_owned()));
+                let text = as_page_shows(&answer, None, &self.learned)?;
+                self.out.push(Piece::Block(Block {
+                    text,
+                    ..block.clone()
+                }));
+                self.out.extend(between);
             }
-            None => bail!("{line}: no answer follows on this request; UPDATE_DOCS=1 writes it"),
+            None => bail!("no answer follows on this request; UPDATE_DOCS=1 writes it"),
         }
         if !behind {
-            wait_until_ended(&server, &sent, &answer)
-                .await
-                .with_context(at_line)?;
+            wait_until_ended(&url, &sent, &answer).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs the commands of a block, one after the other.
+    async fn console(&mut self, mut block: Block) -> Result<()> {
+        let mut text = String::new();
+        let mut steps = console::steps(&block.text)?.into_iter().peekable();
+        while let Some(step) = steps.next() {
+            self.done.examples += 1;
+            let ran = self.machine.run(&step, &mut self.learned).await;
+            let ran = ran.with_context(|| step.command.clone())?;
+            let told = steps.peek().is_some_and(|next| next.command == CODE);
+            ensure!(
+                ran.succeeded || told,
+                "{}: it fails, and '$ {CODE}' does not follow to say with which code:\n{}",
+                step.command,
+                ran.output
+            );
+            let mut shown = step.output.clone();
+            if !console::is_as_written(&step.output, &ran.output, &mut self.learned) {
+                shown = self.learned.to_write(&ran.output);
+                self.differs(block.line, &step.command, &step.output, &shown);
+            }
+            text.push_str(&console::as_page_shows(&step, &shown));
+        }
+        block.text = text;
+        self.out.push(Piece::Block(block));
+        Ok(())
+    }
+
+    /// Writes a file into the folder that commands are run in.
+    fn file(&mut self, block: Block) -> Result<()> {
+        if let Kind::File { name, .. } = &block.kind {
+            self.machine.write(name, &self.learned.sent(&block.text))?;
+        }
+        self.out.push(Piece::Block(block));
+        Ok(())
+    }
+
+    fn differs(&mut self, line: usize, what: &str, written: &str, shown: &str) {
+        if self.mode == Mode::Compare {
+            let difference = format!("{line}: {what}\nis to answer\n{written}and answers\n{shown}");
+            self.done.differences.push(difference);
         }
     }
-    done.text = join(&out);
-    Ok(done)
 }
 
 async fn send(url: &str, written: &Message<'_>, learned: &mut Learned) -> Result<Answer> {
@@ -153,12 +220,12 @@ fn is_as_written(written: &str, answer: &Answer, learned: &mut Learned) -> Resul
     }
     if !written.body.is_empty() {
         let (written, actual) = match kind(answer) {
-            Kind::Json => (compact(written.body), compact(&answer.body)),
-            Kind::Lines => {
+            Body::Json => (compact(written.body), compact(&answer.body)),
+            Body::Lines => {
                 let compacted = |text: &str| text.lines().map(compact).collect::<Vec<_>>().join("\n");
                 (compacted(written.body), compacted(&answer.body))
             }
-            Kind::Text => (
+            Body::Text => (
                 written.body.to_owned(),
                 answer.body.trim_end_matches('\n').to_owned(),
             ),
@@ -181,12 +248,12 @@ fn as_page_shows(answer: &Answer, before: Option<&str>, learned: &Learned) -> Re
     }
     if !answer.body.is_empty() {
         let body = match kind(answer) {
-            Kind::Json => pretty(&answer.body)?,
-            Kind::Lines => {
+            Body::Json => pretty(&answer.body)?,
+            Body::Lines => {
                 let lines: Vec<_> = answer.body.lines().map(one_line).collect();
                 lines.join("\n")
             }
-            Kind::Text => answer.body.trim_end_matches('\n').to_owned(),
+            Body::Text => answer.body.trim_end_matches('\n').to_owned(),
         };
         out.push_str(&format!("\n{}\n", learned.to_write(&body)));
     }
@@ -198,17 +265,17 @@ fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
     value.unwrap_or_default()
 }
 
-enum Kind {
+enum Body {
     Json,
     Lines,
     Text,
 }
 
-fn kind(answer: &Answer) -> Kind {
+fn kind(answer: &Answer) -> Body {
     match header(answer, "content-type").split(';').next() {
-        Some("application/json") => Kind::Json,
-        Some("application/x-ndjson") => Kind::Lines,
-        _ => Kind::Text,
+        Some("application/json") => Body::Json,
+        Some("application/x-ndjson") => Body::Lines,
+        _ => Body::Text,
     }
 }
 
@@ -219,10 +286,10 @@ const BEHIND: &str = "<!-- Sent while a large task is under way. -->";
 const BUSY_WITH: usize = 300_000;
 
 /// Gives the source of a request a task that what is sent next waits behind.
-async fn keep_busy(server: &Server, next: &Message<'_>) -> Result<()> {
+async fn keep_busy(url: &str, next: &Message<'_>) -> Result<()> {
     let source = source(next).context("the request is not for a source")?;
     let client = granary_tests::http().build().unwrap();
-    let url = format!("{}/sources/{source}/v1", server.url);
+    let url = format!("{url}/sources/{source}/v1");
     let profile = client.put(format!("{url}/profiles/filler"));
     let profile = profile.body(r#"{"properties": {}}"#).send().await?;
     ensure!(
@@ -245,11 +312,11 @@ fn source<'a>(sent: &Message<'a>) -> Option<&'a str> {
     sent.first.split('/').nth(2)
 }
 
-/// How long a task of a page may take: it only bounds a hang.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a task or a command of a page may take: it only bounds a hang.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until the task has ended that an answer of 202 names, so that what the page shows next is what came of it.
-async fn wait_until_ended(server: &Server, sent: &Message<'_>, answer: &Answer) -> Result<()> {
+async fn wait_until_ended(url: &str, sent: &Message<'_>, answer: &Answer) -> Result<()> {
     if answer.status != 202 {
         return Ok(());
     }
@@ -257,7 +324,7 @@ async fn wait_until_ended(server: &Server, sent: &Message<'_>, answer: &Answer) 
     let (Some(task), Some(source)) = (accepted["taskId"].as_str(), source(sent)) else {
         return Ok(());
     };
-    let url = format!("{}/sources/{source}/v1/tasks/{task}", server.url);
+    let url = format!("{url}/sources/{source}/v1/tasks/{task}");
     let http = granary_tests::http().build()?;
     let ended = async {
         loop {
