@@ -1,5 +1,6 @@
 //! `granary vocabulary`: vocabularies and their concepts.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -7,8 +8,9 @@ use clap::{Args, Subcommand};
 use granary_client::api::bulk::{BulkRejected, RejectedReceipt};
 use granary_client::api::terminology::{Concept, TerminologyReceipt, Vocabulary as Shown};
 use granary_client::{Client, ConceptsReply};
+use granary_core::keys::ConceptCode;
 use granary_core::receipt::ReceiptStatus;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::definition::{key_of, read};
@@ -41,6 +43,13 @@ pub(crate) enum Vocabulary {
         #[arg(long, env = "GRANARY_CONCEPTS", value_parser = switch())]
         concepts: bool,
     },
+    /// Write one with all its concepts, as `apply` takes it
+    ///
+    /// Times are not in it: concepts that are stored from it are new.
+    Export {
+        /// Its key
+        key: String,
+    },
     /// Delete one with its concepts, unless a definition is bound to it
     Delete {
         /// Its key
@@ -70,6 +79,16 @@ pub(super) struct File {
     description: Option<Box<RawValue>>,
     #[serde(default)]
     pub(super) concepts: Vec<Box<RawValue>>,
+}
+
+/// A concept as a file holds it.
+#[derive(Serialize)]
+struct Exported<'a> {
+    code: &'a ConceptCode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    definition: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    designation: &'a BTreeMap<String, String>,
 }
 
 impl File {
@@ -109,6 +128,11 @@ impl Vocabulary {
                     ]
                 })?;
             }
+            Self::Export { key } => {
+                let vocabulary = client.get_vocabulary(&key).await?;
+                let concepts = all_of(async |query| client.concepts(&key, query).await).await?;
+                export(output, &vocabulary, &concepts)?;
+            }
             Self::Delete { key } => {
                 client.delete_vocabulary(&key).await?;
                 output.status("Deleted", format_args!("vocabulary {key}"));
@@ -127,6 +151,27 @@ fn show(output: &mut Output, all: &[Shown]) -> anyhow::Result<()> {
             vocabulary.title.clone(),
         ]
     })
+}
+
+/// Writes what `apply` takes, a concept a line.
+fn export(output: &mut Output, vocabulary: &Shown, concepts: &[Concept]) -> anyhow::Result<()> {
+    let text = |text: &str| serde_json::to_string(text);
+    output.line(format_args!("{{\"key\":{},", text(vocabulary.key.as_str())?))?;
+    output.line(format_args!("\"title\":{},", text(&vocabulary.title)?))?;
+    if let Some(description) = &vocabulary.description {
+        output.line(format_args!("\"description\":{},", text(description)?))?;
+    }
+    output.line("\"concepts\":[")?;
+    for (at, concept) in concepts.iter().enumerate() {
+        let concept = serde_json::to_string(&Exported {
+            code: &concept.code,
+            definition: concept.definition.as_deref(),
+            designation: &concept.designation,
+        })?;
+        let comma = if at + 1 < concepts.len() { "," } else { "" };
+        output.line(format_args!("{concept}{comma}"))?;
+    }
+    output.line("]}")
 }
 
 fn terms(concept: &Concept) -> String {

@@ -17,6 +17,30 @@ fn colours() -> String {
 }
 
 #[test]
+fn what_is_exported_is_applied_as_it_was() {
+    let server = Server::start();
+    let file = server.file("any.json", &colours());
+    server.granary(&["vocabulary", "apply", "-f", &file]).ends(0);
+    let exported = server
+        .granary(&["vocabulary", "export", "colours"])
+        .ends(0)
+        .stdout;
+    let copy = exported.replace("\"colours\"", "\"copy\"");
+    let file = server.file("copy.json", &copy);
+    server.granary(&["vocabulary", "apply", "-f", &file]).ends(0);
+    let again = server.granary(&["vocabulary", "export", "copy"]).ends(0).stdout;
+    assert_eq!(again, copy);
+    assert!(copy.contains("like blood") && copy.contains("\"rot\""), "{copy}");
+
+    let empty = server.file("empty.json", r#"{"title": "}", "description": "none yet"}"#);
+    server.granary(&["vocabulary", "apply", "-f", &empty]).ends(0);
+    let exported = server.granary(&["vocabulary", "export", "empty"]).ends(0).stdout;
+    let exported: serde_json::Value = serde_json::from_str(&exported).unwrap();
+    let empty = json!({"key": "empty", "title": "}", "description": "none yet", "concepts": []});
+    assert_eq!(exported, empty);
+}
+
+#[test]
 fn a_vocabulary_is_applied_listed_shown_and_deleted() {
     let server = Server::start();
     let file = server.file("any.json", &colours());
