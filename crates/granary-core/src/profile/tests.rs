@@ -186,6 +186,13 @@ fn properties_that_are_wrong() {
     property(r#"{"type":5}"#, &[("/type", "type")]);
     let error = property(r#"{"type":"sybmol"}"#, &[("/type", "type")]);
     assert!(error.message.ends_with("did you mean 'symbol'?"), "{error}");
+    let error = property(r#"{"type":"String"}"#, &[("/type", "type")]);
+    assert!(
+        error
+            .message
+            .ends_with("type 'String' is not known, did you mean 'symbol'?"),
+        "{error}"
+    );
     property(r#"{"type":"code","rule":[]}"#, &[("/rule", "unknown")]);
     property(r#"{"type":"array"}"#, &[("/items", "required")]);
     property(

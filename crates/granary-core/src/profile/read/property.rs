@@ -13,6 +13,16 @@ use crate::profile::types::{TYPES, TypeShape, type_named};
 
 const MEMBERS: [&str; 6] = ["type", "description", "items", "properties", "rules", "binding"];
 
+/// What types are called elsewhere, in names that are not like ours, and what they are called here.
+const ELSEWHERE: [(&str, &str); 6] = [
+    ("string", "symbol"),
+    ("text", "symbol"),
+    ("number", "decimal"),
+    ("float", "decimal"),
+    ("timestamp", "instant"),
+    ("list", "array"),
+];
+
 /// What a value inside a complex type is, whatever its definition says.
 #[derive(Clone, Copy)]
 struct Own {
@@ -259,8 +269,18 @@ impl Reading<'_> {
         };
         let shape = type_named(name);
         if shape.is_none() {
-            let known = TYPES.iter().map(|known| known.name());
-            self.faults.add_unknown(&here, "type", "type", name, known);
+            match ELSEWHERE
+                .iter()
+                .find(|(other, _)| other.eq_ignore_ascii_case(name))
+            {
+                Some((_, ours)) => self.faults.add(&here, "type", || {
+                    format!("type '{name}' is not known, did you mean '{ours}'?")
+                }),
+                None => {
+                    let known = TYPES.iter().map(|known| known.name());
+                    self.faults.add_unknown(&here, "type", "type", name, known);
+                }
+            }
         }
         shape
     }
