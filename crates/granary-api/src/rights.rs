@@ -174,4 +174,5 @@ pub const CALLS: &[Call] = &[
     call("GET", "/openapi.json", Open),
     call("GET", "/docs", Open),
     call("GET", "/", Open),
+    call("GET", "/console/{*path}", Open),
 ];

@@ -7,6 +7,7 @@ mod access;
 mod coding;
 mod conditions;
 mod connections;
+mod console;
 mod cursor;
 mod idempotency;
 mod layers;

@@ -138,7 +138,8 @@ routes! {
     "/metrics" { get crate::metrics::show }
     "/openapi.json" { get not_yet }
     "/docs" { get not_yet }
-    "/" { get not_yet }
+    "/" { get crate::console::page }
+    "/console/{*path}" { get crate::console::asset }
 }
 
 /// The paths of a server that takes in nothing.

@@ -10,6 +10,7 @@ mod catalog;
 mod codings;
 mod conditions;
 mod connections;
+mod console;
 mod events;
 mod every_call;
 mod every_route;

@@ -31,7 +31,15 @@ fn rights_are_those_of_the_contract() {
         let Call {
             method, path, right, ..
         } = call;
-        let open = ["/", "/docs", "/healthz", "/openapi.json", "/readyz"].contains(path);
+        let open = [
+            "/",
+            "/console/{*path}",
+            "/docs",
+            "/healthz",
+            "/openapi.json",
+            "/readyz",
+        ]
+        .contains(path);
         let role = match *method {
             _ if path.starts_with("/access/") => Role::Admin,
             "GET" => Role::Reader,

@@ -102,7 +102,7 @@ impl Demo {
         };
         if ended.is_ok() && !self.exit && !stop.is_terminated() {
             output.note(format_args!(
-                "The server stays up at {NAME}{url}{NAME:#} until Ctrl-C."
+                "The server stays up at {NAME}{url}{NAME:#} until Ctrl-C: open it in a browser for the console."
             ));
             tokio::select! {
                 died = running.ended() => return stopped_by_itself(died),
