@@ -12,7 +12,7 @@ use granary_test_postgres::missing_packages;
 use crate::test::finish;
 
 /// Programs, and the packages of Debian that have them.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 9] = [
     // Records servers for the cuts of power.
     ("strace", "strace"),
     // Pages of docs/ call servers with it.
@@ -27,7 +27,6 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("chromium", "chromium"),
     ("node", "nodejs"),
     ("npm", "npm"),
-    ("python3", "python3-venv"),
 ];
 
 /// Where the tests of the console are, with the list of what they need from npm.
@@ -113,6 +112,12 @@ fn missing() -> Vec<&'static str> {
             .filter(|(program, _)| !found(program))
             .map(|(_, package)| package),
     );
+    // It may be there without what makes environments.
+    let mut python = Command::new("python3");
+    python.args(["-c", "import ensurepip"]).stderr(Stdio::null());
+    if !python.status().is_ok_and(|status| status.success()) {
+        missing.push("python3-venv");
+    }
     missing
 }
 

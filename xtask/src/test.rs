@@ -101,12 +101,25 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
     })?;
     part("demo", &|| binary("granary", &["demo", "--exit"]))?;
     part("package", &crate::package::test)?;
+    part("console", &console)?;
     part("bench, small", &|| {
         // A run that shows that it runs; what it measures is worth nothing, and is not kept among the reports.
         let small = ["--operations", "20000", "--rounds", "1", "--out", "target/bench"];
         binary("granary-bench", &small)?;
         binary("granary-bench", &[&small[..], &["--shared"]].concat())
     })
+}
+
+/// The console in a browser, against the binary that stands beside this one.
+fn console() -> Result<()> {
+    let binary = std::env::current_exe()?.with_file_name("granary");
+    let mut command = Command::new("npx");
+    command.args(["--no", "--", "playwright", "test"]);
+    finish(
+        command
+            .current_dir(crate::install::CONSOLE_TESTS)
+            .env("GRANARY_BIN", binary),
+    )
 }
 
 /// Kills a server as often as the arguments say.
