@@ -15,8 +15,15 @@ use std::path::{Path, PathBuf};
 use run::Mode;
 
 /// Pages that say nothing that could be sent to a server: one explains words; what another says to type into a database
-/// has a test beside those of several nodes; two say how fast it is, and what it survives.
-const WITHOUT_EXAMPLES: [&str; 4] = ["glossary.md", "operations.md", "performance.md", "reliability.md"];
+/// has a test beside those of several nodes; two say how fast it is, and what it survives; one is of a page in a browser,
+/// which has tests of its own.
+const WITHOUT_EXAMPLES: [&str; 5] = [
+    "console.md",
+    "glossary.md",
+    "operations.md",
+    "performance.md",
+    "reliability.md",
+];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
