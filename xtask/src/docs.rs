@@ -1,4 +1,4 @@
-//! Tables in pages of `docs/` that are made from the tables of `granary-core`. The rest of these pages is written by hand.
+//! What is made from the code: tables in pages of `docs/`, whose rest is written by hand, and the description of the API.
 
 use std::fmt::Write;
 use std::fs;
@@ -9,6 +9,8 @@ use granary_core::limits::Limits;
 
 /// What goes before a table, and is followed by the file that it is made from.
 const BEGIN: &str = "<!-- Made by `cargo xtask docs` from ";
+/// The description of the API (OpenAPI).
+const DESCRIPTION: &str = "openapi/granary.json";
 /// What goes behind a table.
 const END: &str = "<!-- End of what is made. -->";
 
@@ -16,22 +18,27 @@ fn tables() -> [(&'static str, String); 2] {
     [("docs/errors.md", errors()), ("docs/limits.md", limits())]
 }
 
-/// Writes every table into its page.
+/// Writes every table into its page, and the description.
 pub(crate) fn write() -> Result<()> {
     for (path, table) in tables() {
         fs::write(path, with_table(path, &table)?.1)?;
         println!("wrote {path}");
     }
+    fs::write(DESCRIPTION, granary_api::description::text())?;
+    println!("wrote {DESCRIPTION}");
     Ok(())
 }
 
-/// Fails where a page is not what would be written.
+/// Fails where a page, or the description, is not what would be written.
 pub(crate) fn check() -> Result<()> {
     for (path, table) in tables() {
         let (now, then) = with_table(path, &table)?;
         if now != then {
             bail!("{path} is stale; run `cargo xtask docs`");
         }
+    }
+    if fs::read_to_string(DESCRIPTION)? != granary_api::description::text() {
+        bail!("{DESCRIPTION} is stale; run `cargo xtask docs`");
     }
     Ok(())
 }

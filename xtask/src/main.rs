@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command line")]
 
+mod description;
 mod docs;
 mod fuzz;
 mod install;
@@ -12,7 +13,7 @@ use anyhow::{Result, bail};
 
 const USAGE: &str = "\
 cargo xtask test              build, lint and test everything; what CI runs
-cargo xtask docs [--check]    write the generated pages of docs/, or fail where one is stale
+cargo xtask docs [--check]    write the generated pages of docs/ and openapi/granary.json, or fail where one is stale
 cargo xtask crash ARGS…       kill a server many times over: --deaths N --seed S --minutes M --store folder|postgres
 cargo xtask power ARGS…       cut its power at many points: --points N --seed S --scene runs|collection --without PART
 cargo xtask cluster ARGS…     have servers that share a PostgreSQL fail in every way: --faults N --seed S --minutes M --fail-over

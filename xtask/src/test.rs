@@ -102,6 +102,7 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
     part("demo", &|| binary("granary", &["demo", "--exit"]))?;
     part("package", &crate::package::test)?;
     part("console", &console)?;
+    part("description and clients", &crate::description::used)?;
     part("bench, small", &|| {
         // A run that shows that it runs; what it measures is worth nothing, and is not kept among the reports.
         let small = ["--operations", "20000", "--rounds", "1", "--out", "target/bench"];

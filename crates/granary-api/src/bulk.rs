@@ -4,12 +4,13 @@
 use granary_core::error::ErrorObject;
 use granary_core::receipt::ReceiptStatus;
 use granary_core::task::TaskId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::tasks::Task;
 
 /// The query of a bulk request.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BulkQuery {
     /// True: check only, store nothing; answers [`BulkValid`] or [`BulkRejected`].
@@ -30,7 +31,7 @@ pub struct BulkQuery {
 }
 
 /// The query of `POST …/tasks/{taskId}/retry`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetryQuery {
     /// Which receipts a rejection answers.
@@ -39,7 +40,7 @@ pub struct RetryQuery {
 }
 
 /// Which receipts a rejection answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReceiptsShown {
     /// One an operation, in their order.
@@ -50,7 +51,7 @@ pub enum ReceiptsShown {
 }
 
 /// What a bulk request is answered with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum BulkStatus {
     /// It is on disk, and a task carries it out.
@@ -62,7 +63,7 @@ pub enum BulkStatus {
 }
 
 /// The answer to an accepted bulk request, 202; 200 where it was waited for and has ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BulkAccepted {
     /// Always [`BulkStatus::Accepted`].
@@ -90,7 +91,7 @@ impl BulkAccepted {
 
 /// The answer to a rejected bulk request, 400. The server writes it as it goes, and a client need not hold it whole:
 /// `receipts` is the last member.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BulkRejected {
     /// Always [`BulkStatus::Rejected`].
     pub status: BulkStatus,
@@ -102,7 +103,7 @@ pub struct BulkRejected {
 }
 
 /// What a rejected request says of one operation: `FAILURE` or `CANCELLED`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RejectedReceipt {
     /// Which operation of the request, counted from 0; there with `receipts=failures`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,7 +116,7 @@ pub struct RejectedReceipt {
 }
 
 /// The answer to a request that was only checked and is right, 200.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BulkValid {
     /// Always [`BulkStatus::Valid`].
     pub status: BulkStatus,

@@ -4,23 +4,28 @@ use granary_core::error::ErrorObject;
 use granary_core::operation::Action;
 use granary_core::receipt::ReceiptStatus;
 use granary_core::task::TaskId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::description::described;
+
 /// The body of `POST …/bundle`: operations as in bulk requests. Those on resources are carried out first.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BundleWrite {
     /// Operations on resources.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<described::ResourceOperation>")]
     pub resource_operations: Vec<Box<RawValue>>,
     /// Operations on relationships.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<described::RelationshipOperation>")]
     pub relationship_operations: Vec<Box<RawValue>>,
 }
 
 /// The answer: 200 where it persisted, else the code of its first failure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BundleAnswer {
     /// Whether all of it took effect, or nothing.
@@ -35,7 +40,7 @@ pub struct BundleAnswer {
 }
 
 /// What became of a bundle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum BundleStatus {
     /// All of it is stored.
@@ -45,7 +50,7 @@ pub enum BundleStatus {
 }
 
 /// What became of one operation: `SUCCESS` where the bundle persisted; else `FAILURE`, or `CANCELLED` by that of another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BundleReceipt {
     /// What it was to do, where it passed the check.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,28 +5,32 @@
 use granary_core::error::ErrorObject;
 use granary_core::keys::Key;
 use granary_core::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::definitions::Definition;
+use crate::description::described;
+use crate::relationships::Relationship;
+use crate::resources::Resource;
 
 /// The format that this version writes, and the newest that it reads.
 pub const EXPORT_FORMAT: u32 = 1;
 
 /// One line of an export: an object with one member.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ExportLine {
     /// The first line.
     Export(ExportHeader),
     /// A profile.
-    Profile(Definition),
+    Profile(#[schemars(with = "described::Profile")] Definition),
     /// A relationship definition.
-    RelationshipDefinition(Definition),
+    RelationshipDefinition(#[schemars(with = "described::RelationshipDefinition")] Definition),
     /// A resource, as it is read by its id.
-    Resource(Box<RawValue>),
+    Resource(#[schemars(with = "Resource")] Box<RawValue>),
     /// A relationship, as it is read by its id.
-    Relationship(Box<RawValue>),
+    Relationship(#[schemars(with = "Relationship")] Box<RawValue>),
     /// The last line of one that is whole.
     End(ExportCounts),
     /// The last line of one that is not: why.
@@ -34,7 +38,7 @@ pub enum ExportLine {
 }
 
 /// What an export is of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExportHeader {
     /// The format of its lines.
@@ -49,7 +53,7 @@ pub struct ExportHeader {
 }
 
 /// How many of each an export has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExportCounts {
     /// Profiles.
@@ -63,7 +67,7 @@ pub struct ExportCounts {
 }
 
 /// The query of `GET …/export`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExportQuery {
     /// Records of this type alone; definitions are all there.
@@ -72,7 +76,7 @@ pub struct ExportQuery {
 }
 
 /// The query of `POST …/import`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportQuery {
     /// True: an export that broke off is taken as far as it goes.
@@ -81,7 +85,7 @@ pub struct ImportQuery {
 }
 
 /// The answer of an import.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Imported {
     /// The source that it was put into.

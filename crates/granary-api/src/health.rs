@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The answer of `/healthz` and of `/readyz`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// How the server is. `/readyz` answers 503 unless it is [`HealthStatus::Ok`].
     pub status: HealthStatus,
@@ -17,7 +18,7 @@ pub struct Health {
 }
 
 /// How a server is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum HealthStatus {
     /// Alive, and at `/readyz`: takes requests.
@@ -31,7 +32,7 @@ pub enum HealthStatus {
 }
 
 /// The answer of `/limits`: every limit in force by name, a flat object.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Limits(pub BTreeMap<String, u64>);
 

@@ -4,11 +4,13 @@ use std::fmt;
 
 use granary_core::access::{Role, Sources};
 use granary_core::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The body of `POST /access/v1/keys`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ApiKeyWrite")]
 pub struct KeyWrite {
     /// What people call it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,7 +23,8 @@ pub struct KeyWrite {
 }
 
 /// A key that was just created: the only answer that shows it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ApiKeyCreated")]
 pub struct KeyCreated {
     /// Its id: no secret, and what it is revoked by.
     pub id: String,
@@ -45,8 +48,9 @@ impl fmt::Debug for KeyCreated {
 }
 
 /// A key, as read and listed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ApiKey")]
 pub struct Key {
     /// Its id.
     pub id: String,
@@ -65,7 +69,8 @@ pub struct Key {
 }
 
 /// The answer of revoking a key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ApiKeyRevoked")]
 pub struct Revoked {
     /// The id of the key that is gone.
     pub id: String,

@@ -7,6 +7,7 @@
 pub mod bulk;
 pub mod bundle;
 pub mod definitions;
+pub mod description;
 pub mod export;
 pub mod health;
 pub mod keys;

@@ -1,14 +1,15 @@
 //! Lists: pages with a cursor (contract, section 2).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One page of a list.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
 pub struct Page<T> {
     /// What the page holds, in the order of the list.
     pub data: Vec<T>,
     /// Where the list goes on.
-    #[serde(default)]
     pub meta: PageMeta,
 }
 
@@ -23,7 +24,7 @@ impl<T> Page<T> {
 }
 
 /// What stands beside the data of a page.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PageMeta {
     /// What to send as `cursor` for the next page; absent at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,7 +32,7 @@ pub struct PageMeta {
 }
 
 /// The query of a list without filters: sources, profiles, relationship definitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
     /// How many to answer at most; 50 unless said, up to the limit `listLimit`.

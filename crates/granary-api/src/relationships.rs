@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::description::described;
 use crate::resources::{Meta, Resource};
 
 /// One end of a relationship.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RelationshipEnd")]
 pub struct End {
     /// The id of the resource.
     pub id: String,
@@ -35,7 +38,7 @@ pub struct RelationshipWrite {
 }
 
 /// A relationship, as read and listed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Relationship {
     /// Its id: `{fromId}.{toId}`.
     pub id: String,
@@ -48,6 +51,7 @@ pub struct Relationship {
     pub to: End,
     /// Its properties.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<described::Data>")]
     pub data: Option<Box<RawValue>>,
     /// Times and version.
     pub meta: Meta,
@@ -57,7 +61,7 @@ pub struct Relationship {
 }
 
 /// The query of `GET …/relationships/{type}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RelationshipsQuery {
     /// Only those that start at the resource with this id.

@@ -2,9 +2,11 @@
 
 use granary_core::keys::Key;
 use granary_core::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::description::described;
 use crate::relationships::Relationship;
 
 /// The body of `POST …/resources/{type}` and `PUT …/resources/{type}/{id}`. The server checks it against the profile
@@ -26,7 +28,7 @@ pub struct ResourceWrite {
 }
 
 /// A resource, as read and listed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Resource {
     /// Its id.
     pub id: String,
@@ -34,16 +36,18 @@ pub struct Resource {
     #[serde(rename = "type")]
     pub type_key: String,
     /// Its properties, as they were sent.
+    #[schemars(with = "described::Data")]
     pub data: Box<RawValue>,
     /// Its contained resources by contain key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<described::Contained>")]
     pub contained: Option<Box<RawValue>>,
     /// Times and version.
     pub meta: Meta,
 }
 
 /// What the server keeps beside a record (contract, section 4).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Meta {
     /// When it was created.
@@ -52,6 +56,7 @@ pub struct Meta {
     pub updated_at: Timestamp,
     /// Its identifiers as they were sent, where it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<described::Identifier>>")]
     pub identifier: Option<Box<RawValue>>,
     /// The source that it is in.
     pub source: Key,
@@ -61,8 +66,9 @@ pub struct Meta {
 
 /// The answer of a single write (contract, sections 3 and 7): the task that it was, and the record it left. A delete
 /// leaves none.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Written")]
 pub struct SingleWrite {
     /// Its task, of the kind `SINGLE`.
     pub task_id: String,
@@ -77,7 +83,7 @@ pub struct SingleWrite {
 }
 
 /// The query of `GET …/resources/{type}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResourcesQuery {
     /// Only resources with this identifier, as `system:value:use`, each part percent-encoded.
@@ -92,7 +98,7 @@ pub struct ResourcesQuery {
 }
 
 /// The query of a single create or upsert.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WriteQuery {
     /// True: check only, store nothing; answers [`crate::bulk::BulkValid`] or what is wrong.
@@ -101,7 +107,7 @@ pub struct WriteQuery {
 }
 
 /// What became of a single write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum SingleStatus {
     /// It is stored, and a crash does not take it back.

@@ -173,6 +173,7 @@ pub const CALLS: &[Call] = &[
     call("GET", "/metrics", Everywhere(Reader)),
     call("GET", "/openapi.json", Open),
     call("GET", "/docs", Open),
+    call("GET", "/docs/{file}", Open),
     call("GET", "/", Open),
     call("GET", "/console/{*path}", Open),
 ];

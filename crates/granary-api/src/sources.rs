@@ -2,10 +2,11 @@
 
 use granary_core::keys::Key;
 use granary_core::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The body of `PUT /catalog/v1/sources/{s}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceWrite {
     /// What kind of source.
@@ -14,7 +15,7 @@ pub struct SourceWrite {
 }
 
 /// What kind of source; there is one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceType {
     /// A registry: records checked against profiles.
@@ -23,7 +24,7 @@ pub enum SourceType {
 }
 
 /// A source, as read, listed and answered by its PUT.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
     /// Its key.
@@ -36,7 +37,7 @@ pub struct Source {
 }
 
 /// The query of `DELETE /catalog/v1/sources/{s}`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceDeleteQuery {
     /// True: the source goes with all it holds. False: refused while it holds data.
@@ -45,7 +46,7 @@ pub struct SourceDeleteQuery {
 }
 
 /// The answer of deleting a source, a profile or a relationship definition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Deleted {
     /// The key that is free again.
     pub key: Key,

@@ -5,10 +5,11 @@ use granary_core::operation::TargetType;
 use granary_core::receipt::{Receipt, ReceiptStatus};
 use granary_core::task::{Counts, Outcome, TaskId, TaskKind, TaskStatus};
 use granary_core::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A task at one moment. `receipts` is the last member, so a server may write the rest and let them follow.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Task {
     /// Its id.
@@ -54,7 +55,7 @@ pub struct Task {
 }
 
 /// The body of `POST …/purge`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PurgeWrite {
     /// Whether the key is that of a profile or of a relationship definition.
@@ -87,7 +88,7 @@ impl Task {
 }
 
 /// The query of `GET …/tasks`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TasksQuery {
     /// Only tasks with this status.
@@ -114,7 +115,7 @@ pub struct TasksQuery {
 }
 
 /// The query of `GET …/tasks/{taskId}` and of `GET …/bulk/{bulkId}`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TaskQuery {
     /// Whether the receipts are in the answer. Unless said: for `/tasks` no, for `/bulk` yes.
@@ -123,7 +124,7 @@ pub struct TaskQuery {
 }
 
 /// The query of `GET …/tasks/{taskId}/receipts` and of `GET …/tasks/{taskId}/operations`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiptsQuery {
     /// Only receipts with this status, or operations that have such a receipt.

@@ -8,12 +8,13 @@ use granary_core::keys::{ConceptCode, Key};
 use granary_core::operation::Action;
 use granary_core::receipt::ReceiptStatus;
 use granary_core::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bulk::ReceiptsShown;
 
 /// A vocabulary, as read, listed and answered by its PUT.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Vocabulary {
     /// Its key.
@@ -32,7 +33,7 @@ pub struct Vocabulary {
 }
 
 /// A concept, as read, listed and answered by its PUT.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Concept {
     /// Its code.
@@ -50,14 +51,14 @@ pub struct Concept {
 }
 
 /// The answer of deleting a concept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeletedConcept {
     /// The code that is free again.
     pub code: ConceptCode,
 }
 
 /// The query of a bulk request on vocabularies or concepts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TerminologyBulkQuery {
     /// Which receipts a rejection answers.
@@ -67,7 +68,7 @@ pub struct TerminologyBulkQuery {
 
 /// The answer to a bulk request on vocabularies or concepts that was applied, 200. One that is rejected answers
 /// [`BulkRejected`](crate::bulk::BulkRejected).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TerminologyApplied {
     /// That it was applied; what became of each operation is in its receipt.
     pub status: AppliedStatus,
@@ -76,7 +77,7 @@ pub struct TerminologyApplied {
 }
 
 /// That a request was applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum AppliedStatus {
     /// It was.
@@ -84,7 +85,7 @@ pub enum AppliedStatus {
 }
 
 /// What became of one operation on a vocabulary or a concept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TerminologyReceipt {
     /// Which operation of the request, counted from 0.
     pub index: u64,

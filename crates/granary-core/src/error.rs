@@ -1,9 +1,10 @@
 //! The table of error types (contract, section 9) and the error object that carries one.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What kind of failure this is. A program acts on the type, a person reads the message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ErrorType {
     /// Malformed, or breaks the schema or a rule, whatever is stored.
@@ -166,7 +167,8 @@ impl ErrorType {
 }
 
 /// One fault inside an error: where it is and which rule it breaks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ErrorDetail")]
 pub struct Detail {
     /// What kind of fault.
     #[serde(rename = "type")]
@@ -182,9 +184,10 @@ pub struct Detail {
 }
 
 /// The error object: the body of a failed call and the `error` of a receipt (contract, section 9).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[error("{message}")]
+#[schemars(rename = "Error")]
 pub struct ErrorObject {
     /// The HTTP status.
     pub code: u16,

@@ -6,6 +6,7 @@ pub mod check;
 pub mod contained;
 pub mod csv;
 pub mod decide;
+mod described;
 pub mod error;
 mod fault;
 pub mod idempotency;

@@ -1,12 +1,13 @@
 //! Operations that have passed the check: what is spooled, decided and applied.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{Key, ResourceId};
 use crate::meta::SentMeta;
 
 /// What an operation does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Action {
     /// Stores a record that must not exist.
@@ -41,7 +42,7 @@ impl Action {
 }
 
 /// What the operations of a request are on; never both in one bulk request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum TargetType {
     /// Resources.

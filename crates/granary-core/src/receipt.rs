@@ -1,5 +1,6 @@
 //! Receipts: what became of one operation (contract, section 7).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ErrorObject;
@@ -8,7 +9,7 @@ use crate::operation::{Action, RecordId, TargetType};
 use crate::time::Timestamp;
 
 /// What became of an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ReceiptStatus {
     /// Applied.
@@ -22,7 +23,7 @@ pub enum ReceiptStatus {
 }
 
 /// The receipt of one operation of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Receipt {
     /// Which operation of the task, counted from 0.

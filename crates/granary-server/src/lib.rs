@@ -9,6 +9,7 @@ mod conditions;
 mod connections;
 mod console;
 mod cursor;
+mod description;
 mod idempotency;
 mod layers;
 mod linger;

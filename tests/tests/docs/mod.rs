@@ -1,5 +1,5 @@
 //! The pages of `docs/`, as tests: every request is sent to a real server and every command run, in the order of its page,
-//! and must be answered as the page says. `UPDATE_DOCS=1` writes the answers into the pages instead; what it wrote is then read by a person.
+//! and must be answered as the page says, and as the description of the API does. `UPDATE_DOCS=1` writes the answers into the pages instead; what it wrote is then read by a person.
 
 mod console;
 mod layout;
@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use granary_test_description::Description;
 use run::Mode;
 
 /// Pages that say nothing that could be sent to a server: one explains words; what another says to type into a database
@@ -58,12 +59,13 @@ async fn every_example_is_answered_as_it_is_written() {
         Some(_) => Mode::Update,
         None => Mode::Compare,
     };
+    let description = Description::made();
     let mut wrong = Vec::new();
     for (name, text) in pages() {
         if WITHOUT_EXAMPLES.contains(&name.as_str()) {
             continue;
         }
-        match run::page(&text, mode).await {
+        match run::page(&text, mode, &description).await {
             Err(error) => wrong.push(format!("docs/{name}: {error:#}")),
             Ok(done) if done.examples == 0 => wrong.push(format!("docs/{name}: it has no example")),
             Ok(done) => {

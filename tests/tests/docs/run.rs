@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::vec::IntoIter;
 
 use anyhow::{Context, Result, bail, ensure};
+use granary_test_description::{Call, Description};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap};
 
@@ -35,12 +36,15 @@ struct Answer {
     status: u16,
     headers: HeaderMap,
     body: String,
+    /// What is wrong with it, or with its request, by the description of the API.
+    undescribed: Option<String>,
 }
 
 /// Runs all examples of a page.
-pub(crate) async fn page(text: &str, mode: Mode) -> Result<Done> {
+pub(crate) async fn page(text: &str, mode: Mode, description: &Description) -> Result<Done> {
     let mut run = Run {
         mode,
+        description,
         machine: Machine::new(text).await?,
         learned: Learned::default(),
         done: Done {
@@ -68,8 +72,9 @@ pub(crate) async fn page(text: &str, mode: Mode) -> Result<Done> {
     Ok(run.done)
 }
 
-struct Run {
+struct Run<'d> {
     mode: Mode,
+    description: &'d Description,
     machine: Machine,
     learned: Learned,
     done: Done,
@@ -77,7 +82,7 @@ struct Run {
     out: Vec<Piece>,
 }
 
-impl Run {
+impl Run<'_> {
     /// Sends a request; its answer follows at once in the page, or is not written yet.
     async fn http(&mut self, block: Block, rest: &mut Peekable<IntoIter<Piece>>) -> Result<()> {
         let behind = matches!(self.out.last(), Some(Piece::Text(text)) if text.trim_end().ends_with(BEHIND));
@@ -87,8 +92,12 @@ impl Run {
         if behind {
             keep_busy(&url, &sent).await?;
         }
-        let answer = send(&url, &sent, &mut self.learned).await?;
+        let answer = send(&url, &sent, &mut self.learned, self.description).await?;
         self.done.examples += 1;
+        let undescribed = answer.undescribed.iter();
+        self.done
+            .differences
+            .extend(undescribed.map(|why| format!("{}: {why}", block.line)));
         self.out.push(Piece::Block(block.clone()));
         let mut between = None;
         if let Some(Piece::Text(text)) = rest.peek()
@@ -176,7 +185,12 @@ impl Run {
     }
 }
 
-async fn send(url: &str, written: &Message<'_>, learned: &mut Learned) -> Result<Answer> {
+async fn send(
+    url: &str,
+    written: &Message<'_>,
+    learned: &mut Learned,
+    description: &Description,
+) -> Result<Answer> {
     let first = learned.sent(written.first);
     let (method, path) = first
         .split_once(' ')
@@ -196,14 +210,41 @@ async fn send(url: &str, written: &Message<'_>, learned: &mut Learned) -> Result
         .build()
         .unwrap()
         .request(Method::try_from(method)?, format!("{url}{path}"))
-        .headers(headers)
-        .body(body);
+        .headers(headers.clone())
+        .body(body.clone());
     let answer = request.send().await?;
-    Ok(Answer {
+    let mut answer = Answer {
         status: answer.status().as_u16(),
         headers: answer.headers().clone(),
         body: answer.text().await?,
-    })
+        undescribed: None,
+    };
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let call = Call {
+        method,
+        path,
+        media_type: media_type.unwrap_or_default(),
+        body: body.as_bytes(),
+    };
+    let names = answer.headers.iter();
+    let names: Vec<(String, String)> = names
+        .map(|(name, value)| {
+            (
+                name.to_string(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        })
+        .collect();
+    let got = granary_test_description::Answer {
+        status: answer.status,
+        headers: &names,
+        body: answer.body.as_bytes(),
+    };
+    answer.undescribed = description
+        .check(&call, &got)
+        .err()
+        .map(|fault| format!("{fault:#}"));
+    Ok(answer)
 }
 
 /// True where the answer is the one in the page: its status, the headers that the page names, and its body if the page

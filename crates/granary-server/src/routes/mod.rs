@@ -29,6 +29,7 @@ use granary_api::page::Page;
 use granary_core::error::{ErrorObject, ErrorType};
 
 use crate::App;
+use crate::description;
 use crate::reply::{Failure, Reply, json, with_header};
 use crate::request::shortened;
 
@@ -136,8 +137,9 @@ routes! {
     "/healthz" { get health::alive }
     "/readyz" { get health::ready }
     "/metrics" { get crate::metrics::show }
-    "/openapi.json" { get not_yet }
-    "/docs" { get not_yet }
+    "/openapi.json" { get description::show }
+    "/docs" { get description::page }
+    "/docs/{file}" { get description::file }
     "/" { get crate::console::page }
     "/console/{*path}" { get crate::console::asset }
 }
@@ -202,4 +204,32 @@ async fn not_yet(OriginalUri(uri): OriginalUri, method: Method) -> Failure {
         shortened(uri.path())
     );
     Failure(ErrorObject::new(ErrorType::Unimplemented, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use granary_test_description::Description;
+
+    use super::*;
+
+    #[test]
+    fn what_a_route_understands_is_what_is_described() {
+        let description = Description::made();
+        for route in TABLE {
+            // Contained resources are routed whatever their depth.
+            let root = route.path.trim_end_matches("{*contained}");
+            let described = description.operations().into_iter().filter(|(method, path)| {
+                let contained = root != route.path && path.starts_with(&format!("{root}{{containKey}}"));
+                (path == route.path || contained) && route.methods.contains(&&*method.to_ascii_lowercase())
+            });
+            for (method, path) in described.filter(|(method, _)| method != "GET") {
+                let headers = description.sent_headers(&method, &path);
+                let told = |name: &str| headers.contains(name);
+                let once = route.once && method == "POST";
+                assert_eq!(told("idempotency-key"), once, "{method} {path}");
+                assert_eq!(told("if-match"), route.conditional, "{method} {path}");
+                assert_eq!(told("if-none-match"), route.conditional, "{method} {path}");
+            }
+        }
+    }
 }

@@ -1,0 +1,537 @@
+//! One operation of the API, and how it stands in the description.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use granary_core::access::Right;
+use granary_core::error::ErrorType::{self, *};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use super::errors;
+use super::schemas::Schemas;
+use crate::rights::Call;
+use crate::{JSON, NDJSON};
+
+/// Makes the schema of a type, or a reference to it.
+pub(super) type Shape = fn(&mut SchemaGenerator) -> Schema;
+
+/// The schema of this type.
+pub(super) fn of<T: JsonSchema>() -> Shape {
+    SchemaGenerator::subschema_for::<T>
+}
+
+/// One of two.
+struct Either<A, B>(std::marker::PhantomData<(A, B)>);
+
+impl<A: JsonSchema, B: JsonSchema> JsonSchema for Either<A, B> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("{}Or{}", A::schema_name(), B::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let options = [generator.subschema_for::<A>(), generator.subschema_for::<B>()];
+        schemars::json_schema!({"anyOf": options})
+    }
+}
+
+/// What a body is.
+struct Content {
+    media_type: &'static str,
+    shape: Shape,
+    /// Of what is sent in lines or events: what one is.
+    item: Option<Shape>,
+    example: Option<Value>,
+}
+
+struct Answer {
+    status: u16,
+    description: &'static str,
+    contents: Vec<Content>,
+    headers: Vec<&'static str>,
+}
+
+/// One operation.
+pub(super) struct Operation {
+    method: &'static str,
+    /// The path that is described.
+    pub(super) path: &'static str,
+    /// The path as it is routed, where that is another one.
+    routed: &'static str,
+    id: &'static str,
+    tag: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    query: Option<Shape>,
+    /// Names of parameters in the components.
+    headers: Vec<&'static str>,
+    body: Vec<Content>,
+    body_required: bool,
+    answers: Vec<Answer>,
+    errors: BTreeSet<(u16, &'static str)>,
+    /// Statuses of failures whose body may also be this.
+    failed: Vec<(u16, Shape)>,
+}
+
+/// An operation of this method and path, which is called so and does this.
+pub(super) fn operation(
+    method: &'static str,
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+) -> Operation {
+    let operation = Operation {
+        method,
+        path,
+        routed: path,
+        id,
+        tag: "",
+        summary,
+        description: "",
+        query: None,
+        headers: vec!["XRequestId", "AcceptEncoding"],
+        body: Vec::new(),
+        body_required: true,
+        answers: Vec::new(),
+        errors: BTreeSet::new(),
+        failed: Vec::new(),
+    };
+    let operation = operation.fails(500, &[Internal]).fails(503, &[Unavailable]);
+    match path.contains("{source}") {
+        true => operation.fails(404, &[NotFound]),
+        false => operation,
+    }
+}
+
+impl Operation {
+    pub(super) fn tagged(mut self, tag: &'static str) -> Self {
+        self.tag = tag;
+        self
+    }
+
+    /// What there is to know beyond the summary.
+    pub(super) fn says(mut self, description: &'static str) -> Self {
+        self.description = description;
+        self
+    }
+
+    /// It is one case of this route.
+    pub(super) fn routed(mut self, path: &'static str) -> Self {
+        self.routed = path;
+        self
+    }
+
+    pub(super) fn query<Q: JsonSchema>(mut self) -> Self {
+        self.query = Some(Q::json_schema);
+        self.fails(400, &[InvalidArgument])
+    }
+
+    /// A header that is sent: its name in the components.
+    pub(super) fn header(mut self, name: &'static str) -> Self {
+        self.headers.push(name);
+        self
+    }
+
+    fn body_of(mut self, media_type: &'static str, shape: Shape, example: Value) -> Self {
+        if self.body.is_empty() {
+            self.headers.push("ContentEncoding");
+        }
+        self.body.push(Content {
+            media_type,
+            shape,
+            item: None,
+            example: Some(example),
+        });
+        self.fails(400, &[InvalidArgument])
+            .fails(413, &[ContentTooLarge])
+            .fails(415, &[UnsupportedMediaType])
+            .fails(429, &[ResourceExhausted])
+    }
+
+    /// A JSON body.
+    pub(super) fn body<B: JsonSchema>(self, example: Value) -> Self {
+        self.body_of(JSON, of::<B>(), example)
+    }
+
+    /// A body of another media type.
+    pub(super) fn body_as<B: JsonSchema>(self, media_type: &'static str, example: Value) -> Self {
+        self.body_of(media_type, of::<B>(), example)
+    }
+
+    /// A body of lines, each of which is this.
+    pub(super) fn lines<I: JsonSchema>(self, example: &str) -> Self {
+        let mut operation = self.body_of(NDJSON, of::<String>(), example.into());
+        if let Some(content) = operation.body.last_mut() {
+            content.item = Some(of::<I>());
+        }
+        operation
+    }
+
+    pub(super) fn body_is_optional(mut self) -> Self {
+        self.body_required = false;
+        self
+    }
+
+    /// An answer in JSON.
+    pub(super) fn answers<A: JsonSchema>(
+        self,
+        status: u16,
+        description: &'static str,
+        example: Value,
+    ) -> Self {
+        self.answers_as::<A>(status, description, JSON, example)
+    }
+
+    /// An answer of another media type.
+    pub(super) fn answers_as<A: JsonSchema>(
+        mut self,
+        status: u16,
+        description: &'static str,
+        media_type: &'static str,
+        example: Value,
+    ) -> Self {
+        self.answers.push(Answer {
+            status,
+            description,
+            contents: vec![Content {
+                media_type,
+                shape: of::<A>(),
+                item: None,
+                example: Some(example),
+            }],
+            headers: Vec::new(),
+        });
+        self
+    }
+
+    /// The last answer is also this, in lines, where they are asked for or where there is nothing else.
+    pub(super) fn or_lines<I: JsonSchema>(mut self, media_type: &'static str, example: &str) -> Self {
+        let content = Content {
+            media_type,
+            shape: of::<String>(),
+            item: Some(of::<I>()),
+            example: Some(example.into()),
+        };
+        if let Some(answer) = self.answers.last_mut() {
+            answer.contents.push(content);
+        }
+        self
+    }
+
+    /// An answer in JSON that is one of two.
+    pub(super) fn answers_either<A: JsonSchema, B: JsonSchema>(
+        self,
+        status: u16,
+        description: &'static str,
+        example: Value,
+    ) -> Self {
+        self.answers_as::<Either<A, B>>(status, description, JSON, example)
+    }
+
+    /// An answer in lines or events alone, each of which is this.
+    pub(super) fn answers_lines<I: JsonSchema>(
+        self,
+        status: u16,
+        description: &'static str,
+        media_type: &'static str,
+        example: &str,
+    ) -> Self {
+        let mut operation = self.answers_as::<String>(status, description, media_type, example.into());
+        for answer in operation.answers.iter_mut().rev().take(1) {
+            answer
+                .contents
+                .iter_mut()
+                .for_each(|content| content.item = Some(of::<I>()));
+        }
+        operation
+    }
+
+    /// The last answer may also be of this media type.
+    pub(super) fn or_as<A: JsonSchema>(mut self, media_type: &'static str, example: Value) -> Self {
+        let content = Content {
+            media_type,
+            shape: of::<A>(),
+            item: None,
+            example: Some(example),
+        };
+        if let Some(answer) = self.answers.last_mut() {
+            answer.contents.push(content);
+        }
+        self
+    }
+
+    /// An answer without a body.
+    pub(super) fn answers_empty(mut self, status: u16, description: &'static str) -> Self {
+        self.answers.push(Answer {
+            status,
+            description,
+            contents: Vec::new(),
+            headers: Vec::new(),
+        });
+        self
+    }
+
+    /// The last answer has this header: its name in the components.
+    pub(super) fn with(mut self, header: &'static str) -> Self {
+        if let Some(answer) = self.answers.last_mut() {
+            answer.headers.push(header);
+        }
+        self
+    }
+
+    /// It fails so.
+    pub(super) fn fails(mut self, code: u16, types: &[ErrorType]) -> Self {
+        self.errors
+            .extend(types.iter().map(|error| (code, error.spec().name)));
+        self
+    }
+
+    /// A failure with one of these statuses may have this body in place of an error object.
+    pub(super) fn failed_as<F: JsonSchema>(mut self, statuses: &[u16]) -> Self {
+        self.failed
+            .extend(statuses.iter().map(|status| (*status, of::<F>())));
+        self
+    }
+
+    // --- what several have in common ---
+
+    /// Nothing but what the path says: a query is refused.
+    pub(super) fn bare(self) -> Self {
+        self.fails(400, &[InvalidArgument])
+    }
+
+    /// A list: its cursor may be of another one, and the next page is in `Link`.
+    pub(super) fn list(self) -> Self {
+        self.with("Link").fails(400, &[OutOfRange])
+    }
+
+    /// Lines are asked for by `Accept`.
+    pub(super) fn or_stream<I: JsonSchema>(self, example: &str) -> Self {
+        self.or_lines::<I>(NDJSON, example)
+    }
+
+    /// It is carried out once by its `Idempotency-Key`.
+    pub(super) fn once(mut self) -> Self {
+        self.headers.push("IdempotencyKey");
+        for answer in &mut self.answers {
+            answer.headers.push("IdempotencyReplayed");
+        }
+        self.fails(400, &[InvalidArgument])
+            .fails(409, &[Aborted])
+            .fails(422, &[Aborted])
+    }
+
+    /// A write that honours conditions.
+    pub(super) fn conditional(mut self) -> Self {
+        self.headers.extend(["IfMatch", "IfNoneMatchAny"]);
+        self.fails(400, &[InvalidArgument])
+            .fails(412, &[FailedPrecondition])
+            .fails(501, &[Unimplemented])
+    }
+
+    /// A read that honours conditions.
+    pub(super) fn conditional_read(mut self) -> Self {
+        self.headers.extend(["IfMatchRead", "IfNoneMatch"]);
+        self.with("ETag")
+            .answers_empty(304, "What is named in `If-None-Match` is what is stored.")
+            .with("ETag")
+            .fails(400, &[InvalidArgument])
+            .fails(412, &[FailedPrecondition])
+    }
+
+    /// The same, where some of its answers have no tag.
+    pub(super) fn conditional_read_mostly(self) -> Self {
+        let mut operation = self.conditional_read();
+        for answer in operation.answers.iter_mut().filter(|answer| answer.status == 200) {
+            answer.headers = vec!["ETagOfRecord"];
+        }
+        operation
+    }
+
+    /// What its path names may not be there.
+    pub(super) fn of_something_named(self) -> Self {
+        self.fails(404, &[NotFound])
+    }
+
+    /// It waits for the end of a task, where that is preferred.
+    pub(super) fn waits(mut self) -> Self {
+        self.headers.push("Prefer");
+        for answer in &mut self.answers {
+            answer.headers.push("PreferenceApplied");
+        }
+        self
+    }
+
+    fn is_write(&self) -> bool {
+        self.method != "GET"
+    }
+
+    // --- as it stands ---
+
+    fn right(&self) -> Right {
+        Call::find(self.method, self.routed).map_or(Right::Open, |call| call.right)
+    }
+
+    /// Its method as a member of a path item.
+    pub(super) fn member(&self) -> String {
+        self.method.to_ascii_lowercase()
+    }
+
+    pub(super) fn write(mut self, schemas: &mut Schemas, responses: &mut BTreeMap<String, Value>) -> Value {
+        let right = self.right();
+        match right {
+            Right::Open => {}
+            _ => {
+                self = self
+                    .fails(401, &[Unauthenticated])
+                    .fails(403, &[PermissionDenied])
+            }
+        }
+        // Headers that would change what a write means are refused where they are not understood.
+        if self.is_write() {
+            self = self.fails(501, &[Unimplemented]);
+        }
+        let mut operation = Map::new();
+        operation.insert("operationId".to_owned(), self.id.into());
+        operation.insert("summary".to_owned(), self.summary.into());
+        operation.insert("tags".to_owned(), json!([self.tag]));
+        let description = [self.description, &right_of(right)].map(str::trim).join(" ");
+        operation.insert("description".to_owned(), description.trim().into());
+        if right == Right::Open {
+            operation.insert("security".to_owned(), json!([]));
+        }
+        let mut parameters = self.path_parameters();
+        if let Some(query) = self.query {
+            parameters.extend(query_parameters(&schemas.of(query)));
+        }
+        let headers = self.headers.iter();
+        parameters.extend(headers.map(|name| json!({"$ref": format!("#/components/parameters/{name}")})));
+        operation.insert("parameters".to_owned(), parameters.into());
+        if !self.body.is_empty() {
+            let content = contents(&self.body, |shape| schemas.of(shape));
+            operation.insert(
+                "requestBody".to_owned(),
+                json!({"required": self.body_required, "content": content}),
+            );
+        }
+        let mut answers = Map::new();
+        for answer in &self.answers {
+            let mut object = Map::new();
+            object.insert("description".to_owned(), answer.description.into());
+            object.insert("headers".to_owned(), header_references(&answer.headers));
+            if !answer.contents.is_empty() {
+                object.insert(
+                    "content".to_owned(),
+                    contents(&answer.contents, |shape| schemas.of(shape)),
+                );
+            }
+            answers.insert(answer.status.to_string(), object.into());
+        }
+        let mut by_code: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+        for (code, error_type) in &self.errors {
+            by_code.entry(*code).or_default().push(error_type);
+        }
+        for (code, types) in by_code {
+            let other = self.failed.iter().find(|(status, _)| *status == code);
+            let response = match other {
+                Some((_, shape)) => errors::response(code, &types, schemas, Some(*shape)),
+                None => {
+                    let name = errors::name(code, &types);
+                    if !responses.contains_key(&name) {
+                        let response = errors::response(code, &types, schemas, None);
+                        responses.insert(name.clone(), response);
+                    }
+                    json!({"$ref": format!("#/components/responses/{name}")})
+                }
+            };
+            answers.insert(code.to_string(), response);
+        }
+        operation.insert("responses".to_owned(), answers.into());
+        operation.into()
+    }
+
+    fn path_parameters(&self) -> Vec<Value> {
+        let parts = self.path.split('/').filter(|part| part.starts_with('{'));
+        let names = parts.map(|part| part.trim_matches(['{', '}']));
+        names
+            .map(|name| {
+                let (description, schema, example) = super::parameters::in_path(self.method, self.path, name);
+                json!({
+                    "name": name, "in": "path", "required": true, "description": description,
+                    "schema": schema, "example": example,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Who may call.
+fn right_of(right: Right) -> String {
+    match right {
+        Right::Open => "Takes no key.".to_owned(),
+        Right::OfSource(role) => format!("Takes a key with the role `{}` for the source.", role.name()),
+        Right::Any(role) => format!(
+            "Takes a key with the role `{}`, for whatever sources.",
+            role.name()
+        ),
+        Right::Everywhere(role) => {
+            format!("Takes a key with the role `{}` for all sources.", role.name())
+        }
+    }
+}
+
+/// Each member of a struct of a query as a parameter.
+fn query_parameters(schema: &Value) -> Vec<Value> {
+    let required: BTreeSet<&str> = schema["required"]
+        .as_array()
+        .map(|names| names.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
+    let Some(properties) = schema["properties"].as_object() else {
+        return Vec::new();
+    };
+    properties
+        .iter()
+        .map(|(name, schema)| {
+            let mut schema = schema.clone();
+            // A parameter that is there has a value.
+            super::schemas::without_null(&mut schema);
+            let description = schema
+                .as_object_mut()
+                .and_then(|members| members.remove("description"));
+            json!({
+                "name": name, "in": "query", "required": required.contains(name.as_str()),
+                "description": description.unwrap_or_default(), "schema": schema,
+            })
+        })
+        .collect()
+}
+
+fn contents(contents: &[Content], mut schema: impl FnMut(Shape) -> Value) -> Value {
+    let mut object = Map::new();
+    for content in contents {
+        let mut media = Map::new();
+        media.insert("schema".to_owned(), schema(content.shape));
+        if let Some(item) = content.item {
+            // The name of OpenAPI 3.2, where it is told of lines and events.
+            media.insert("x-itemSchema".to_owned(), schema(item));
+        }
+        if let Some(example) = &content.example {
+            media.insert("example".to_owned(), example.clone());
+        }
+        object.insert(content.media_type.to_owned(), media.into());
+    }
+    object.into()
+}
+
+/// The headers of an answer: those of every one, and these.
+pub(super) fn header_references(names: &[&str]) -> Value {
+    let mut headers = Map::new();
+    for name in ["XRequestId", "ContentEncoding", "Vary"].iter().chain(names) {
+        let reference = json!({"$ref": format!("#/components/headers/{name}")});
+        headers.insert(super::parameters::header_name(name).to_owned(), reference);
+    }
+    headers.into()
+}

@@ -1,0 +1,80 @@
+//! How a server is, and what it says of itself.
+
+use granary_core::error::ErrorType::{InvalidArgument, PermissionDenied, Unavailable};
+use serde_json::{Map, Value};
+
+use super::example;
+use super::operation::{Operation, operation};
+use crate::health::{Health, Limits};
+
+const OPENMETRICS: &str = "application/openmetrics-text";
+const HTML: &str = "text/html";
+
+pub(super) fn operations() -> Vec<Operation> {
+    let all = [
+        operation("GET", "/limits", "readLimits", "Read every limit in force").answers::<Limits>(
+            200,
+            "Each limit by its name.",
+            example!({"bulkBodyBytes": 5_000_000_000_u64, "listLimit": 1_000}),
+        ),
+        operation(
+            "GET",
+            "/healthz",
+            "readHealth",
+            "Read whether the server is alive",
+        )
+        .answers::<Health>(
+            200,
+            "It is.",
+            example!({"status": "OK", "version": env!("CARGO_PKG_VERSION")}),
+        ),
+        operation(
+            "GET",
+            "/readyz",
+            "readReadiness",
+            "Read whether the server takes requests",
+        )
+        .answers::<Health>(
+            200,
+            "It does.",
+            example!({"status": "OK", "version": env!("CARGO_PKG_VERSION")}),
+        )
+        .failed_as::<Health>(&[503])
+        .fails(503, &[Unavailable]),
+        operation("GET", "/metrics", "readMetrics", "Read the metrics of the server").answers_as::<String>(
+            200,
+            "Metrics as OpenMetrics has them.",
+            OPENMETRICS,
+            "# EOF\n".into(),
+        ),
+        operation("GET", "/openapi.json", "readDescription", "Read this description")
+            .answers::<Map<String, Value>>(
+                200,
+                "OpenAPI 3.1.",
+                example!({"openapi": "3.1.0", "info": {"title": "Granary"}, "paths": {}}),
+            )
+            .with("CacheControl")
+            .fails(403, &[PermissionDenied]),
+        operation("GET", "/docs", "readDocs", "Read this description as a page")
+            .answers_as::<String>(200, "The page.", HTML, "<!doctype html>".into())
+            .with("ContentSecurityPolicy")
+            .with("ContentTypeOptions")
+            .with("ReferrerPolicy")
+            .with("CacheControl")
+            .fails(403, &[PermissionDenied]),
+        operation("GET", "/docs/{file}", "readDocsFile", "Read a file of that page")
+            .answers_as::<String>(200, "The file.", "text/css", "main {}".into())
+            .or_as::<String>("text/javascript", "start();".into())
+            .with("ContentSecurityPolicy")
+            .with("ContentTypeOptions")
+            .with("ReferrerPolicy")
+            .with("CacheControl")
+            .of_something_named()
+            .fails(400, &[InvalidArgument])
+            .fails(403, &[PermissionDenied]),
+        operation("GET", "/", "readConsole", "Open the console")
+            .answers_as::<String>(200, "The console.", HTML, "<!doctype html>".into())
+            .fails(403, &[PermissionDenied]),
+    ];
+    all.map(|operation| operation.tagged("Server")).into()
+}
