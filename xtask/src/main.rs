@@ -19,6 +19,7 @@ cargo xtask power ARGS…       cut its power at many points: --points N --seed 
 cargo xtask cluster ARGS…     have servers that share a PostgreSQL fail in every way: --faults N --seed S --minutes M --fail-over
 cargo xtask fuzz ARGS…        hand the fuzz targets what they have not seen: --minutes N (of each target) --target NAME --seed S, or --short
 cargo xtask package [--test]  make a Debian package of the release binary, in target/package; try it in a fresh Debian
+cargo xtask clients           lint the description of the API, make clients from it, and use them on a server
 cargo xtask bench ARGS…       measure; see `cargo xtask bench --help`";
 
 fn main() -> Result<()> {
@@ -37,6 +38,7 @@ fn main() -> Result<()> {
         ["package"] => package::build().map(|made| println!("made {}", made.display())),
         ["package", "--test"] => package::test(),
         ["bench", rest @ ..] => test::bench(rest),
+        ["clients"] => test::clients(),
         _ => bail!("{USAGE}"),
     }
 }

@@ -141,6 +141,12 @@ pub(crate) fn cluster(arguments: &[&str]) -> Result<()> {
     binary("cluster", arguments)
 }
 
+/// Makes clients from the description of the API, and uses them.
+pub(crate) fn clients() -> Result<()> {
+    build()?;
+    crate::description::used()
+}
+
 /// Measures.
 pub(crate) fn bench(arguments: &[&str]) -> Result<()> {
     build()?;

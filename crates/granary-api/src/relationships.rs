@@ -72,6 +72,7 @@ pub struct RelationshipsQuery {
     pub to: Option<String>,
     /// How many to answer at most; 50 unless said, up to the limit `listLimit`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub limit: Option<u64>,
     /// The `cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]

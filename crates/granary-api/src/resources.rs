@@ -91,6 +91,7 @@ pub struct ResourcesQuery {
     pub identifier: Option<String>,
     /// How many to answer at most; 50 unless said, up to the limit `listLimit`. A stream (NDJSON) without it answers all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub limit: Option<u64>,
     /// The `cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -108,6 +108,7 @@ pub struct TasksQuery {
     pub created_before: Option<Timestamp>,
     /// How many to answer at most; 50 unless said, up to the limit `listLimit`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub limit: Option<u64>,
     /// The `cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,6 +136,7 @@ pub struct ReceiptsQuery {
     pub from: Option<u64>,
     /// How many to answer at most; 50 unless said, up to the limit `listLimit`. A stream (NDJSON) without it answers all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub limit: Option<u64>,
     /// The `cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]

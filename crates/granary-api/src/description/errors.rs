@@ -3,8 +3,9 @@
 use granary_core::error::{ErrorObject, ErrorType};
 use serde_json::{Map, Value, json};
 
-use super::operation::{Shape, header_references, of};
+use super::operation::{Shape, of};
 use super::schemas::Schemas;
+use super::written::header_references;
 
 /// The name in the components of the response with this status and these types.
 pub(super) fn name(code: u16, types: &[&str]) -> String {

@@ -17,6 +17,7 @@ mod schemas;
 mod server;
 mod tasks;
 mod terminology;
+mod written;
 
 use std::collections::BTreeMap;
 

@@ -55,7 +55,7 @@ fn sent() -> [(&'static str, &'static str, &'static str, Value, Value); 10] {
             "IfNoneMatchAny",
             "If-None-Match",
             "With `*` the write takes effect only where nothing is stored. Tags are not taken here.",
-            json!({"type": "string", "const": "*"}),
+            json!({"type": "string", "pattern": "^\\*$"}),
             "*".into(),
         ),
         ("IfMatchRead", "If-Match", tags, text(), "\"1-1\"".into()),

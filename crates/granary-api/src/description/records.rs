@@ -73,7 +73,8 @@ fn line(row: &Value) -> String {
 
 pub(super) fn operations() -> Vec<Operation> {
     let resources = resources().map(|operation| operation.tagged("Resources"));
-    let contained = contained().map(|operation| operation.tagged("Contained resources"));
+    let contained = contained().into_iter();
+    let contained = contained.map(|operation| operation.tagged("Contained resources"));
     let relationships = relationships().map(|operation| operation.tagged("Relationships"));
     resources
         .into_iter()
@@ -137,7 +138,7 @@ fn resources() -> [Operation; 5] {
 }
 
 /// Of the two depths that are described, the deeper ones go on in the same way.
-fn contained() -> [Operation; 10] {
+fn contained() -> Vec<Operation> {
     let at =
         |all: &'static str, one: &'static str, ids: [&'static str; 5], deeper: &'static str, sent: Value| {
             let mut item = sent.clone();
@@ -225,8 +226,7 @@ fn contained() -> [Operation; 10] {
         "What is deeper has a path that goes on in the same way: a contain key, an id, and so on.",
         example!({"type": "note", "data": {"text": "Seen in the original."}}),
     );
-    let mut all = first.into_iter().chain(nested);
-    std::array::from_fn(|_| all.next().unwrap_or_else(|| operation("", "", "", "")))
+    first.into_iter().chain(nested).collect()
 }
 
 fn relationships() -> [Operation; 5] {

@@ -103,7 +103,24 @@ pub(super) fn without_null(schema: &mut Value) {
     }
 }
 
-/// A comment without its links into the code.
+/// What a link into the code names, as clients know it.
+fn on_the_wire(link: &str) -> String {
+    match link.rsplit_once("::") {
+        // A value of an enum; what stands in a module has its own name.
+        Some((of, name))
+            if of
+                .rsplit("::")
+                .next()
+                .is_some_and(|of| of.starts_with(char::is_uppercase)) =>
+        {
+            name.to_ascii_uppercase()
+        }
+        Some((_, name)) => name.to_owned(),
+        None => link.to_owned(),
+    }
+}
+
+/// A comment without its links into the code and into the contract.
 pub(super) fn cleaned(comment: &str) -> String {
     let mut out = String::new();
     let mut rest = comment;
@@ -114,7 +131,7 @@ pub(super) fn cleaned(comment: &str) -> String {
         out.push_str(&rest[..start]);
         let link = &rest[start + 2..start + length];
         out.push('`');
-        out.push_str(link.rsplit("::").next().unwrap_or(link));
+        out.push_str(&on_the_wire(link));
         out.push('`');
         rest = &rest[start + length + 2..];
         // The address of the link.
@@ -123,5 +140,11 @@ pub(super) fn cleaned(comment: &str) -> String {
         }
     }
     out.push_str(rest);
+    while let Some(start) = out.find(" (contract, section") {
+        let Some(length) = out[start..].find(')') else {
+            break;
+        };
+        out.replace_range(start..=start + length, "");
+    }
     out.replace('\n', " ").replace("  ", "\n\n")
 }

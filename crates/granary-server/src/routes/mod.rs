@@ -196,16 +196,6 @@ fn encoded(raw: &str) -> String {
         .collect()
 }
 
-/// Calls that the contract names and that are not built yet.
-async fn not_yet(OriginalUri(uri): OriginalUri, method: Method) -> Failure {
-    let message = format!(
-        "{} {} is not supported yet",
-        shortened(method.as_str()),
-        shortened(uri.path())
-    );
-    Failure(ErrorObject::new(ErrorType::Unimplemented, message))
-}
-
 #[cfg(test)]
 mod tests {
     use granary_test_description::Description;
