@@ -185,6 +185,7 @@ fn contained() -> Vec<Operation> {
                     )
                     .with("ETagOfRecord")
                     .fails(400, &[FailedPrecondition])
+                    .fails(409, &[AlreadyExists])
                     .conditional(),
                 operation("DELETE", one, remove, "Remove a contained resource")
                     .answers::<SingleWrite>(
