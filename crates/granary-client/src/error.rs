@@ -53,6 +53,9 @@ pub enum Error {
     /// The body could not be read where it comes from.
     #[error("could not read what is to be sent")]
     Body(#[source] io::Error),
+    /// What the answer says could not be kept.
+    #[error("could not keep what the server answered")]
+    Kept(#[source] io::Error),
     /// An answer came, and it is none of a granary server.
     #[error(
         "{url} answered {status} with what is no answer of granary: {why}; is another server at that address?"

@@ -16,6 +16,7 @@
 mod bulk;
 mod definitions;
 mod error;
+mod events;
 mod export;
 mod health;
 mod keys;
@@ -38,7 +39,9 @@ use url::{Host, Url};
 pub use bulk::{BulkBody, BulkReply, Rejection, RejectionSummary};
 pub use definitions::DefinitionKind;
 pub use error::Error;
+pub use events::TaskEvent;
 pub use granary_api as api;
+pub use tasks::TaskOperation;
 pub use terminology::ConceptsReply;
 
 /// How long to try to connect.

@@ -6,9 +6,20 @@ use granary_api::tasks::{PurgeWrite, ReceiptsQuery, Task, TaskQuery, TasksQuery}
 use granary_core::operation::TargetType;
 use granary_core::receipt::Receipt;
 use reqwest::Method;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::bulk::collection;
-use crate::{Error, SourceClient};
+use crate::{Error, SourceClient, TaskEvent};
+
+/// An operation of a task, as it was accepted.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TaskOperation {
+    /// Which operation of the task, counted from 0.
+    pub index: u64,
+    /// The operation, as a bulk request takes it; `None` where it is kept no longer.
+    pub operation: Option<Box<RawValue>>,
+}
 
 impl SourceClient {
     /// A page of the tasks.
@@ -70,5 +81,29 @@ impl SourceClient {
     ) -> Result<impl Stream<Item = Result<Receipt, Error>> + use<>, Error> {
         let request = self.request(Method::GET, &["tasks", id, "receipts"])?;
         self.client.lines(request.query(query)).await
+    }
+
+    /// The operations of a task that the query asks for, one after another as they arrive.
+    pub async fn operations_stream(
+        &self,
+        id: &str,
+        query: &ReceiptsQuery,
+    ) -> Result<impl Stream<Item = Result<TaskOperation, Error>> + use<>, Error> {
+        let request = self.request(Method::GET, &["tasks", id, "operations"])?;
+        self.client.lines(request.query(query)).await
+    }
+
+    /// What becomes of a task, as it happens, until it has ended: nothing more follows then. `seen` is the revision of the
+    /// event that was seen last, where there was one. A stream that breaks off before is to be asked for again.
+    pub async fn task_events(
+        &self,
+        id: &str,
+        seen: Option<u64>,
+    ) -> Result<impl Stream<Item = Result<TaskEvent, Error>> + use<>, Error> {
+        let mut request = self.request(Method::GET, &["tasks", id, "events"])?;
+        if let Some(seen) = seen {
+            request = request.header("last-event-id", seen);
+        }
+        self.client.events(request).await
     }
 }

@@ -219,7 +219,7 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 /// `, did you mean '…'?` with the one of `known` that is closest to `name`, if one is close.
-pub(crate) fn did_you_mean<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+pub fn did_you_mean<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     closest(name, known).map_or_else(String::new, |near| format!(", did you mean '{near}'?"))
 }
 

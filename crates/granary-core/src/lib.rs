@@ -24,3 +24,5 @@ pub mod task;
 pub mod terminology;
 pub mod time;
 pub mod vocabulary;
+
+pub use fault::did_you_mean;

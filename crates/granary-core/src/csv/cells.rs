@@ -10,7 +10,7 @@ pub struct Cells {
 impl Cells {
     /// Takes in the cells of `row`, which comes without its line break. The error says what is wrong with its quotes, and
     /// in which cell, counted from 0.
-    pub(super) fn read(&mut self, row: &str) -> Result<(), (usize, &'static str)> {
+    pub fn read(&mut self, row: &str) -> Result<(), (usize, &'static str)> {
         self.text.clear();
         self.ends.clear();
         let mut rest = Some(row);
@@ -25,12 +25,18 @@ impl Cells {
         Ok(())
     }
 
-    pub(super) fn len(&self) -> usize {
+    /// How many there are.
+    pub fn len(&self) -> usize {
         self.ends.len()
     }
 
+    /// True before a row was taken in: a row has one cell at least.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
     /// The cell at this place; nothing past the last.
-    pub(super) fn get(&self, place: usize) -> &str {
+    pub fn get(&self, place: usize) -> &str {
         let Some(end) = self.ends.get(place) else {
             return "";
         };
@@ -38,7 +44,8 @@ impl Cells {
         &self.text[start..*end]
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+    /// Each of them, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).map(|place| self.get(place))
     }
 
