@@ -17,9 +17,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use commands::{
-    bulk, check, definition, demo, export, get, import, key, receipts, serve, source, task, vocabulary,
+    bulk, check, definition, demo, export, get, import, infer, key, receipts, serve, source, task, vocabulary,
 };
 use exit::Ended;
+use granary_client::DefinitionKind;
 use output::Output;
 
 /// A registry for very large volumes of records
@@ -57,7 +58,7 @@ Output:
 Environment:
   Every flag has a variable, GRANARY_ and its name in capitals: GRANARY_SOURCE for --source, GRANARY_JSON=1 for
   --json. The flag wins. Those of `demo` start with GRANARY_DEMO_, and what
-  `key create` makes a key of with GRANARY_KEY_. GRANARY_API_KEY holds the API key to show to the
+  `key create` makes a key of with GRANARY_KEY_, and that of `bulk --failures` is GRANARY_BULK_FAILURES. GRANARY_API_KEY holds the API key to show to the
   server; it has no flag, for others can read command lines.
 
 Examples:
@@ -121,7 +122,7 @@ enum Command {
     Source(source::Source),
     /// Profiles: what a resource of a type looks like
     #[command(subcommand)]
-    Profile(definition::Definition),
+    Profile(Profile),
     /// Relationship definitions: what a relationship of a type joins
     #[command(subcommand)]
     RelationshipDefinition(definition::Definition),
@@ -129,6 +130,14 @@ enum Command {
     Vocabulary(vocabulary::Vocabulary),
     #[command(subcommand)]
     Key(key::Key),
+}
+
+/// What profiles are there for.
+#[derive(Debug, Subcommand)]
+enum Profile {
+    #[command(flatten)]
+    Stored(definition::Definition),
+    Infer(infer::Infer),
 }
 
 fn main() -> std::process::ExitCode {
@@ -150,7 +159,6 @@ fn main() -> std::process::ExitCode {
 }
 
 async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ended> {
-    use granary_client::DefinitionKind::{Profile, RelationshipDefinition};
     let client = || cli.global.client();
     match cli.command {
         Command::Serve(command) => command.run(output).await,
@@ -163,9 +171,14 @@ async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ended> {
         Command::Import(command) => command.run(&client()?, output).await,
         Command::Check(command) => command.run(output).await,
         Command::Source(command) => command.run(&client()?, output).await,
-        Command::Profile(command) => command.run(Profile, &client()?, output).await,
+        Command::Profile(Profile::Stored(command)) => {
+            command.run(DefinitionKind::Profile, &client()?, output).await
+        }
+        Command::Profile(Profile::Infer(command)) => command.run(output).await,
         Command::RelationshipDefinition(command) => {
-            command.run(RelationshipDefinition, &client()?, output).await
+            command
+                .run(DefinitionKind::RelationshipDefinition, &client()?, output)
+                .await
         }
         Command::Vocabulary(command) => command.run(&client()?, output).await,
         Command::Key(command) => command.run(client, output).await,
@@ -194,6 +207,7 @@ mod tests {
                 let of = match long {
                     _ if path.ends_with("demo") => "DEMO_",
                     "role" | "source" | "name" if path.ends_with("key create") => "KEY_",
+                    "failures" if path.ends_with("bulk") => "BULK_",
                     _ => "",
                 };
                 let variable = format!("GRANARY_{of}{}", long.to_uppercase().replace('-', "_"));

@@ -131,6 +131,9 @@ impl Output {
             for line in fault_lines(error) {
                 self.note(format_args!("  {line}"));
             }
+            if *status == 404 && error.message.starts_with("source '") {
+                self.note("  create it with `granary source apply`; `granary source list` shows those that there are");
+            }
             if *status == 401 {
                 self.note("  give the key in GRANARY_API_KEY, or the file that holds it with --key-file");
             }

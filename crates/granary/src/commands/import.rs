@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use super::export::{LastLine, said};
 use super::{InSource, switch};
 use crate::exit::Ended;
-use crate::input::Input;
+use crate::input::{Coding, Input};
 use crate::output::{Output, elapsed, size};
 use crate::progress::Bar;
 
@@ -34,7 +34,7 @@ const END_BYTES_MAX: u64 = 4_096;
 pub(crate) struct Import {
     #[command(flatten)]
     within: InSource,
-    /// What `granary export` has written; `-` is stdin, and one whose name ends in .gz or .zst is sent as it is
+    /// What `granary export` has written; `-` is stdin; one that is compressed with gzip or zstd is sent as it is
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Take an export that broke off as far as it goes
@@ -46,14 +46,15 @@ impl Import {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> anyhow::Result<Ended> {
         let input = Input::open(&self.file).await?;
         // Found out before anything is stored, where it can be.
-        if !self.incomplete && input.size.is_some() && input.encoding.is_none() {
+        if !self.incomplete && input.size.is_some() && input.coding.is_none() {
             see_end(&self.file).await?;
         }
         let key = &*self.within.source;
         if client.put_source(key).await?.created {
             output.status("Created", format_args!("source {key}"));
         }
-        let (name, length, encoding) = (input.name.clone(), input.size, input.encoding);
+        let (name, length) = (input.name.clone(), input.size);
+        let encoding = input.coding.map(Coding::name);
         let started = Instant::now();
         let bar = Bar::upload(&name, length);
         let mover = bar.mover();

@@ -8,12 +8,14 @@ pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod get;
 pub(crate) mod import;
+pub(crate) mod infer;
 pub(crate) mod key;
 pub(crate) mod receipts;
 pub(crate) mod serve;
 pub(crate) mod source;
 pub(crate) mod task;
 pub(crate) mod vocabulary;
+pub(crate) mod watch;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;

@@ -1,22 +1,23 @@
 //! `granary task`: the tasks of a source, and waiting for one.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use granary_client::api::bulk::{ReceiptsShown, RetryQuery};
 use granary_client::api::page::Page;
 use granary_client::api::tasks::{ReceiptsQuery, Task as Shown, TasksQuery};
 use granary_client::{BulkReply, Client, SourceClient};
+use granary_core::idempotency::IdempotencyKey;
 use granary_core::receipt::{Receipt, ReceiptStatus};
 use granary_core::task::{Outcome, TaskKind, TaskStatus};
 use granary_core::time::Timestamp;
 
+use super::watch::watch;
 use super::{InSource, bulk, switch};
 use crate::exit::Ended;
 use crate::output::{
     BAD, FAULTS_SHOWN, GOOD, NAME, Output, WARN, count, counted, elapsed, fault_lines, rate, styled, word,
 };
-use crate::progress;
 
 /// Tasks: what became of accepted requests
 #[derive(Debug, Subcommand)]
@@ -54,9 +55,13 @@ pub(crate) enum Task {
         #[arg(short, long, env = "GRANARY_WAIT", value_parser = switch())]
         wait: bool,
     },
-    /// Wait until a task has ended
+    /// Wait until a task has ended, with its progress as it happens
     ///
-    /// Exits with 2 if some of its operations failed or were cancelled.
+    /// The server tells each step (server-sent events). A server that is started again meanwhile is waited for, a minute at
+    /// the most.
+    #[command(
+        after_help = "Exit codes: 0 all its operations succeeded; 2 some failed or were cancelled; 1 it could not be carried out, or anything else."
+    )]
     Watch {
         #[command(flatten)]
         within: InSource,
@@ -139,7 +144,8 @@ impl Task {
                 Ok(Ended::Well)
             }
             Self::Retry { within, task, wait } => {
-                retry(&client.source(within.source), &task, wait, output).await
+                let source = client.source(within.source);
+                Ok(retry(&source, &task, wait, None, output).await?.ended)
             }
             Self::Watch { within, task } => {
                 let source = client.source(within.source);
@@ -150,30 +156,63 @@ impl Task {
     }
 }
 
-async fn retry(source: &SourceClient, task: &str, wait: bool, output: &mut Output) -> anyhow::Result<Ended> {
+/// What became of a retry.
+pub(crate) struct Retried {
+    /// What it is called.
+    pub(crate) name: String,
+    /// The new task, where it was waited for.
+    pub(crate) task: Option<Shown>,
+    /// How the command ends.
+    pub(crate) ended: Ended,
+}
+
+/// Has what failed or was cancelled in a task tried again, under a key by which that is done once.
+pub(crate) async fn retry(
+    source: &SourceClient,
+    task: &str,
+    wait: bool,
+    key: Option<&IdempotencyKey>,
+    output: &mut Output,
+) -> anyhow::Result<Retried> {
     let query = RetryQuery {
-        receipts: (!output.json).then_some(ReceiptsShown::Failures),
+        receipts: Some(ReceiptsShown::Failures),
     };
     let name = format!("the retry of {task}");
-    let accepted = match source.retry_task(task, &query).await? {
+    let (reply, replayed) = match key {
+        Some(key) => source.retry_task_once(task, &query, key).await?,
+        None => (source.retry_task(task, &query).await?, false),
+    };
+    let retried = |task, ended| Retried {
+        name: name.clone(),
+        task,
+        ended,
+    };
+    let accepted = match reply {
         BulkReply::Accepted(accepted) => accepted,
         BulkReply::Rejected(rejection) => {
-            bulk::rejected(output, rejection, &name).await?;
-            return Ok(Ended::Rejected);
+            bulk::rejected(output, rejection, &name, None).await?;
+            return Ok(retried(None, Ended::Rejected));
         }
         BulkReply::Valid(_) => anyhow::bail!("the server only checked {name}"),
     };
     let id = accepted.task_id.to_string();
-    output.status("Accepted", format_args!("{name} as {id}"));
+    match replayed {
+        true => output.status(
+            "Replayed",
+            format_args!("{name} was accepted before as {id}, and nothing was started"),
+        ),
+        false => output.status("Accepted", format_args!("{name} as {id}")),
+    }
     if wait {
-        let ended = watch(source, &id, &name).await?;
-        return tell(output, source, &ended, &name).await;
+        let task = watch(source, &id, &name).await?;
+        let ended = tell(output, source, &task, &name).await?;
+        return Ok(retried(Some(task), ended));
     }
     match output.json {
         true => output.json_line(&accepted)?,
         false => output.line(&id)?,
     }
-    Ok(Ended::Well)
+    Ok(retried(None, Ended::Well))
 }
 
 impl List {
@@ -292,24 +331,6 @@ fn show(output: &mut Output, task: &Shown) -> anyhow::Result<()> {
 pub(crate) fn took(task: &Shown) -> Option<Duration> {
     let millis = task.completed_at?.millis() - task.started_at?.millis();
     u64::try_from(millis).ok().map(Duration::from_millis)
-}
-
-/// Waits until a task has ended, with a bar on a terminal.
-pub(crate) async fn watch(source: &SourceClient, id: &str, name: &str) -> anyhow::Result<Shown> {
-    let start = Instant::now();
-    let mut bar = None;
-    loop {
-        let task = source.task(id).await?;
-        if task.status != TaskStatus::Pending {
-            return Ok(task);
-        }
-        let counts = task.counts;
-        let bar = bar.get_or_insert_with(|| progress::Bar::task(name, counts.total));
-        bar.set_position(counts.total - counts.pending);
-        // Its end is seen at most a tenth late; a long task is not worth more looks than two a second.
-        let pause = (start.elapsed() / 10).clamp(Duration::from_millis(5), Duration::from_millis(500));
-        tokio::time::sleep(pause).await;
-    }
 }
 
 /// How a command ends that waited for this task.

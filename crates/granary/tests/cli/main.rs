@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bulk;
+mod bulk_files;
 mod check;
 mod demo;
 mod export;
 mod help;
+mod infer;
 mod keys;
 mod postgres;
 mod schema;
@@ -14,6 +16,7 @@ mod serve;
 mod tasks;
 mod tls;
 mod vocabulary;
+mod watch;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

@@ -14,7 +14,8 @@ use serde::Serialize;
 
 use super::examples::File;
 use crate::commands::bulk::{Sent, send};
-use crate::commands::{task, vocabulary};
+use crate::commands::vocabulary;
+use crate::commands::watch::watch;
 use crate::input::Input;
 use crate::output::{GOOD, Output, rejected_lines};
 
@@ -114,12 +115,11 @@ impl<'a> Show<'a> {
     ) -> anyhow::Result<(Duration, Task)> {
         let mut input = Input::of(file.name, file.bytes);
         let format = input.format().await?;
-        let Sent { time, reply, .. } =
-            send(source, input, format, target, None, &BulkQuery::default()).await?;
+        let Sent { time, reply, .. } = send(source, input, format, target, &BulkQuery::default()).await?;
         match reply {
             BulkReply::Accepted(accepted) => {
                 let id = accepted.task_id.to_string();
-                Ok((time, task::watch(source, &id, file.name).await?))
+                Ok((time, watch(source, &id, file.name).await?))
             }
             BulkReply::Valid(_) => bail!("{} was not asked to be checked only", file.name),
             BulkReply::Rejected(rejection) => {

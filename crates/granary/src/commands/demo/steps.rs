@@ -150,15 +150,7 @@ impl Show<'_> {
             receipts: Some(ReceiptsShown::All),
             ..Default::default()
         };
-        let sent = send(
-            &self.airports,
-            input,
-            Format::Json,
-            TargetType::Resource,
-            None,
-            &query,
-        )
-        .await?;
+        let sent = send(&self.airports, input, Format::Json, TargetType::Resource, &query).await?;
         let BulkReply::Rejected(rejection) = sent.reply else {
             self.check(format_args!("{} is rejected", file.name), false);
             return Ok(());

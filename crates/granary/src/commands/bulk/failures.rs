@@ -1,0 +1,393 @@
+//! What failed, in a file that can be corrected and sent again, and why, in a second one beside it.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Context;
+use futures::TryStreamExt;
+use granary_client::SourceClient;
+use granary_client::api::tasks::{ReceiptsQuery, Task};
+use granary_core::operation::TargetType;
+use granary_core::receipt::ReceiptStatus;
+use serde::Serialize;
+
+use super::send::Made;
+use crate::input::{CsvRows, Format, Opened, Records, open_sync, wrap_one};
+use crate::output::{Output, counted, word};
+
+/// The two files, under other names until they are whole.
+pub(super) struct Failures {
+    path: PathBuf,
+    files: Arc<Mutex<Files>>,
+    /// What the operations in it are on: one request is of one kind.
+    target: Option<TargetType>,
+}
+
+/// Where what failed goes.
+struct Files {
+    operations: Unfinished,
+    reasons: Unfinished,
+    written: u64,
+}
+
+impl Failures {
+    /// Two files that hold nothing yet.
+    pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
+        let files = Files {
+            operations: Unfinished::create(path.to_owned())?,
+            reasons: Unfinished::create(reasons_of(path))?,
+            written: 0,
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            files: Arc::new(Mutex::new(files)),
+            target: None,
+        })
+    }
+
+    /// Writes what failed of a task that has ended.
+    pub(super) async fn of_task(
+        &mut self,
+        output: &Output,
+        source: &SourceClient,
+        task: &Task,
+        name: &str,
+    ) -> anyhow::Result<()> {
+        if task.counts.failure == 0 {
+            return Ok(());
+        }
+        let target = task.target_type.unwrap_or(TargetType::Resource);
+        if !self.takes(output, target, name) {
+            return Ok(());
+        }
+        let query = ReceiptsQuery {
+            status: Some(ReceiptStatus::Failure),
+            ..ReceiptsQuery::default()
+        };
+        let id = task.task_id.to_string();
+        let cannot = || format!("cannot read back what failed in {name}");
+        let mut operations = Box::pin(source.operations_stream(&id, &query).await.with_context(cannot)?);
+        while let Some(sent) = operations.try_next().await.with_context(cannot)? {
+            // What failed is kept as long as its task.
+            if let Some(operation) = sent.operation {
+                lock(&self.files).operation(operation.get().as_bytes())?;
+            }
+        }
+        let mut reasons = Box::pin(source.receipts_stream(&id, &query).await.with_context(cannot)?);
+        while let Some(receipt) = reasons.try_next().await.with_context(cannot)? {
+            lock(&self.files).reason(&receipt)?;
+        }
+        Ok(())
+    }
+
+    /// One file holds operations on resources or on relationships, as one request does.
+    fn takes(&mut self, output: &Output, target: TargetType, name: &str) -> bool {
+        let of_file = *self.target.get_or_insert(target);
+        if of_file != target {
+            let path = self.path.display();
+            let kinds = |target| word(&target).to_lowercase();
+            output.note(format_args!(
+                "what failed in {name} is on {}s and not in {path}, which has operations on {}s; send the two kinds \
+                 apart to have a file of each",
+                kinds(target),
+                kinds(of_file)
+            ));
+        }
+        of_file == target
+    }
+
+    /// What takes the failures of a rejected request as they are read, and picks their operations out of the file that was
+    /// sent.
+    pub(super) fn of_rejection(
+        &mut self,
+        output: &Output,
+        file: &Path,
+        format: Format,
+        target: TargetType,
+        made: Made,
+        name: &str,
+    ) -> Picking {
+        let takes = self.takes(output, target, name);
+        // Stdin cannot be read twice, and a pipe neither.
+        let again = takes && std::fs::metadata(file).is_ok_and(|meta| meta.is_file());
+        Picking {
+            files: takes.then(|| Arc::clone(&self.files)),
+            sent: again.then(|| Sent::open(file, format, made)).and_then(Result::ok),
+            next: 0,
+        }
+    }
+
+    /// Gives both files their names.
+    pub(super) fn finish(self, output: &Output) -> anyhow::Result<()> {
+        let Ok(files) = Arc::try_unwrap(self.files) else {
+            anyhow::bail!("{} is being written still", self.path.display());
+        };
+        let files = files.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let written = files.written;
+        let reasons = files.reasons.path.clone();
+        files.operations.finish()?;
+        files.reasons.finish()?;
+        if written > 0 {
+            let (failed, path) = (counted(written, "operation"), self.path.display());
+            output.note(format_args!(
+                "{failed} that failed: {path}; why, line by line: {}",
+                reasons.display()
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Files {
+    fn operation(&mut self, json: &[u8]) -> io::Result<()> {
+        self.operations.write(json)?;
+        self.operations.write(b"\n")
+    }
+
+    fn reason(&mut self, receipt: &impl Serialize) -> io::Result<()> {
+        let mut line = serde_json::to_vec(receipt)?;
+        line.push(b'\n');
+        self.written += 1;
+        self.reasons.write(&line)
+    }
+}
+
+fn lock(files: &Mutex<Files>) -> MutexGuard<'_, Files> {
+    // Lines are written whole or the run has failed: there is nothing half done to be afraid of.
+    files.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `failed.reasons.ndjson` beside `failed.ndjson`.
+fn reasons_of(path: &Path) -> PathBuf {
+    path.with_extension("reasons.ndjson")
+}
+
+/// A file under another name until it is whole, so that what is sent may be what is written in the end.
+struct Unfinished {
+    path: PathBuf,
+    unfinished: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Unfinished {
+    fn create(path: PathBuf) -> anyhow::Result<Self> {
+        let mut name = path.file_name().context("--failures names no file")?.to_owned();
+        name.push(".unfinished");
+        let unfinished = path.with_file_name(name);
+        let file =
+            File::create(&unfinished).with_context(|| format!("cannot write {}", unfinished.display()))?;
+        Ok(Self {
+            path,
+            unfinished,
+            file: BufWriter::new(file),
+        })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        let done = self
+            .file
+            .flush()
+            .and_then(|()| std::fs::rename(&self.unfinished, &self.path));
+        done.with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // It is there only where it was not finished.
+        let _ = std::fs::remove_file(&self.unfinished);
+    }
+}
+
+/// Takes the failures of a rejection.
+pub(crate) struct Picking {
+    files: Option<Arc<Mutex<Files>>>,
+    sent: Option<Sent>,
+    /// The operation of the file that comes next.
+    next: u64,
+}
+
+impl Picking {
+    /// True where the operations are picked out of the file too.
+    pub(super) const fn has_operations(&self) -> bool {
+        self.sent.is_some()
+    }
+
+    /// Takes one, in the order of the request.
+    pub(super) fn take(&mut self, index: u64, receipt: &impl Serialize) -> io::Result<()> {
+        let Some(files) = &self.files else { return Ok(()) };
+        let mut files = lock(files);
+        if let Some(sent) = &mut self.sent {
+            if self.next == 0 {
+                files.operations.write(&sent.header()?)?;
+            }
+            while self.next < index {
+                self.next += 1;
+                sent.skip()?;
+            }
+            self.next += 1;
+            let line = sent.take()?;
+            files.operations.write(&line)?;
+        }
+        files.reason(receipt)
+    }
+}
+
+/// A file that was sent, read again.
+enum Sent {
+    Json(Records<Box<dyn io::BufRead + Send>>, Made),
+    Csv(CsvRows<Box<dyn io::BufRead + Send>>),
+}
+
+impl Sent {
+    fn open(path: &Path, format: Format, made: Made) -> anyhow::Result<Self> {
+        let Opened { reader, format } = open_sync(path, Some(format))?;
+        Ok(match format {
+            Format::Csv => Self::Csv(CsvRows::new(reader)),
+            Format::Json | Format::Ndjson => Self::Json(Records::new(reader), made),
+        })
+    }
+
+    /// What stands before the first.
+    fn header(&mut self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Csv(rows) => line(rows.next_raw()?),
+            Self::Json(..) => Ok(Vec::new()),
+        }
+    }
+
+    fn skip(&mut self) -> io::Result<()> {
+        match self {
+            Self::Csv(rows) => rows.next_raw().map(drop),
+            Self::Json(records, _) => records.next().map(drop),
+        }
+    }
+
+    /// The next, as a line that can be sent.
+    fn take(&mut self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Csv(rows) => line(rows.next_raw()?),
+            Self::Json(records, made) => {
+                let record = records.next()?.map(on_one_line);
+                match (&made.wrapped, record) {
+                    (Some((action, type_key)), Some(record)) => {
+                        line(Some(&wrap_one(&record, *action, type_key).unwrap_or(record)))
+                    }
+                    (_, record) => line(record.as_deref()),
+                }
+            }
+        }
+    }
+}
+
+fn line(row: Option<&[u8]>) -> io::Result<Vec<u8>> {
+    Ok(row.map(|row| [row, b"\n"].concat()).unwrap_or_default())
+}
+
+/// The same JSON without line breaks between its tokens; one inside a string would be a fault already.
+fn on_one_line(json: &[u8]) -> Vec<u8> {
+    json.iter()
+        .map(|byte| {
+            if matches!(byte, b'\n' | b'\r') {
+                b' '
+            } else {
+                *byte
+            }
+        })
+        .collect()
+}
+
+/// Says what to do with the failures of a request of which nothing is stored.
+pub(super) fn advise(output: &Output, picked: bool, failures: u64) {
+    let where_from = match picked {
+        true => "correct them in the file that was sent, and send it whole: nothing of it is stored",
+        false => {
+            "they are not picked out of what was sent, which cannot be read twice; their `index` counts from 0"
+        }
+    };
+    output.note(format_args!(
+        "{} failed; {where_from}",
+        counted(failures, "operation")
+    ));
+}
+
+#[cfg(test)]
+mod tests {
+    use granary_core::operation::Action;
+
+    use super::*;
+
+    fn picked(name: &str, content: &str, format: Format, made: Made, indexes: &[u64]) -> (String, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, failed) = (folder.path().join(name), folder.path().join("failed.ndjson"));
+        std::fs::write(&file, content).unwrap();
+        let output = Output::new(false);
+        let mut failures = Failures::create(&failed).unwrap();
+        let mut picking = failures.of_rejection(&output, &file, format, TargetType::Resource, made, "a file");
+        for index in indexes {
+            picking
+                .take(*index, &serde_json::json!({ "index": index }))
+                .unwrap();
+        }
+        drop(picking);
+        failures.finish(&output).unwrap();
+        let read = |path| std::fs::read_to_string(path).unwrap();
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            3,
+            "nothing is left over"
+        );
+        (read(failed), read(folder.path().join("failed.reasons.ndjson")))
+    }
+
+    #[test]
+    fn operations_are_picked_out_of_every_format() {
+        let none = Made::default;
+        let (operations, reasons) = picked(
+            "x.ndjson",
+            "{\"a\":0}\n\n{\"a\":1}\n{\"a\":2}",
+            Format::Ndjson,
+            none(),
+            &[0, 2],
+        );
+        assert_eq!(operations, "{\"a\":0}\n{\"a\":2}\n");
+        assert_eq!(reasons, "{\"index\":0}\n{\"index\":2}\n");
+        let json = "{\"operations\":[{\"a\":0},\n{\"a\":\n1}]}";
+        assert_eq!(
+            picked("x.json", json, Format::Json, none(), &[1]).0,
+            "{\"a\": 1}\n"
+        );
+        let csv = "id,name\r\n1,x\r\n\r\n2,\"y\nz\"\r\n3,";
+        assert_eq!(
+            picked("x.csv", csv, Format::Csv, none(), &[1, 2]).0,
+            "id,name\n2,\"y\nz\"\n3,\n"
+        );
+        let made = Made {
+            wrapped: Some((Action::Upsert, "book".into())),
+            ..none()
+        };
+        let (operations, _) = picked(
+            "x.ndjson",
+            "{\"id\":\"a1\"}\n{\"id\":\"b1\"}\n",
+            Format::Ndjson,
+            made,
+            &[1],
+        );
+        assert_eq!(
+            operations,
+            "{\"action\":\"UPSERT\",\"upsert\":{\"type\":\"book\",\"id\":\"b1\"}}\n"
+        );
+    }
+
+    #[test]
+    fn without_failures_both_files_are_empty() {
+        let (operations, reasons) = picked("x.ndjson", "{}", Format::Ndjson, Made::default(), &[]);
+        assert_eq!((operations, reasons), (String::new(), String::new()));
+    }
+}

@@ -1,0 +1,307 @@
+//! The records of a file, found in whatever form they come.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::Context;
+use granary_client::api::definitions::Members;
+use granary_core::keys::Key;
+use serde_json::value::RawValue;
+
+use super::node::{Kind, NAMES_MAX, Node};
+use crate::input::{CsvRows, Format, Opened, Records, open_sync};
+
+/// More types than a source has are not told apart.
+const TYPES_MAX: usize = 1_000;
+/// Members of a record as `granary bulk --type` takes it.
+const OF_RECORD: [&str; 7] = ["id", "type", "data", "contained", "meta", "from", "to"];
+/// Lines of an export that hold no record.
+const OF_EXPORT: [&str; 5] = ["export", "profile", "relationshipDefinition", "end", "error"];
+
+/// What was found in one place that contains records.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    pub(super) types: BTreeSet<String>,
+    /// Records that contain something there.
+    pub(super) records: u64,
+    /// The most that one of them contains there.
+    pub(super) most: usize,
+}
+
+/// What was learned of the records of one type.
+pub(super) struct Gathered {
+    pub(super) type_key: Option<String>,
+    /// True where they are contained in others.
+    pub(super) contained: bool,
+    /// True where values are cells of CSV.
+    pub(super) cells: bool,
+    pub(super) records: u64,
+    pub(super) data: Node,
+    pub(super) contains: Vec<(String, Place)>,
+    /// Records of other types, which were passed over.
+    pub(super) other_types: BTreeMap<String, u64>,
+    /// Columns and the properties that they are proposed as.
+    pub(super) renamed: Vec<(String, String)>,
+    separator: String,
+    /// How many more names may be kept.
+    room: usize,
+}
+
+impl Gathered {
+    pub(super) fn new(type_key: Option<String>, separator: String) -> Self {
+        Self {
+            type_key,
+            contained: false,
+            cells: false,
+            records: 0,
+            data: Node::default(),
+            contains: Vec::new(),
+            other_types: BTreeMap::new(),
+            renamed: Vec::new(),
+            separator,
+            room: NAMES_MAX,
+        }
+    }
+
+    /// Reads a file, or so many records of it.
+    pub(super) fn read(&mut self, path: &Path, format: Option<Format>, limit: u64) -> anyhow::Result<()> {
+        let Opened { reader, format } = open_sync(path, format)?;
+        let read = match format {
+            Format::Csv => self.read_csv(CsvRows::new(reader), limit),
+            Format::Json | Format::Ndjson => self.read_json(Records::new(reader), limit),
+        };
+        read.with_context(|| format!("cannot make anything of {}", path.display()))
+    }
+
+    fn read_json(&mut self, mut records: Records<impl std::io::BufRead>, limit: u64) -> anyhow::Result<()> {
+        let mut read = 0;
+        while read < limit {
+            let Some(value) = records.next()? else { break };
+            let taken = serde_json::from_slice::<&RawValue>(value).and_then(|value| self.take(value));
+            taken.with_context(|| format!("line {} is no JSON", records.line()))?;
+            read += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes in a value, whatever it is.
+    fn take(&mut self, value: &RawValue) -> serde_json::Result<()> {
+        if !value.get().starts_with('{') {
+            // Told as a kind of its own: it is no record.
+            return self.data.take(value, &mut self.room, 0);
+        }
+        let Members(members) = serde_json::from_str(value.get())?;
+        let member = |name: &str| {
+            members
+                .iter()
+                .find(|(own, _)| own == name)
+                .map(|(_, value)| value)
+        };
+        if let Some(action) = member("action").and_then(|value| text(value)) {
+            return match action.to_ascii_uppercase().as_str() {
+                "CREATE" => member("create").map_or(Ok(()), |payload| self.take(payload)),
+                "UPSERT" => member("upsert").map_or(Ok(()), |payload| self.take(payload)),
+                _ => Ok(()),
+            };
+        }
+        if let [(name, inner)] = members.as_slice() {
+            match name.as_str() {
+                "resource" | "relationship" => return self.take(inner),
+                name if OF_EXPORT.contains(&name) && inner.get().starts_with(['{', '1']) => return Ok(()),
+                _ => {}
+            }
+        }
+        let of_record = |(name, _): &(String, _)| OF_RECORD.contains(&name.as_str());
+        let holds_data = member("data").is_some_and(|data| data.get().starts_with('{'));
+        let is_edge = member("from").is_some() && member("to").is_some();
+        if members.iter().all(of_record) && (holds_data || is_edge) {
+            return self.take_record(&members, false);
+        }
+        self.count_record(None, false);
+        self.take_data(value)
+    }
+
+    /// Takes in a record, and those that it contains.
+    fn take_record(&mut self, members: &[(String, Box<RawValue>)], inside: bool) -> serde_json::Result<()> {
+        let member = |name: &str| {
+            members
+                .iter()
+                .find(|(own, _)| own == name)
+                .map(|(_, value)| value)
+        };
+        let type_key = member("type").and_then(|value| text(value));
+        let counts = self.count_record(type_key, inside);
+        if counts {
+            match member("data") {
+                Some(data) => self.take_data(data)?,
+                None => self.data.take_object(true),
+            }
+        }
+        let Some(contained) = member("contained").filter(|value| value.get().starts_with('{')) else {
+            return Ok(());
+        };
+        let Members(keys) = serde_json::from_str(contained.get())?;
+        for (key, records) in keys {
+            let records: Vec<Members> = serde_json::from_str(records.get())?;
+            if counts && !records.is_empty() {
+                self.take_place(&key, &records);
+            }
+            for Members(record) in &records {
+                self.take_record(record, true)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a record; true where it is of the type that is asked for.
+    fn count_record(&mut self, type_key: Option<String>, inside: bool) -> bool {
+        let wanted = match (&self.type_key, &type_key) {
+            (Some(wanted), Some(own)) => wanted == own,
+            // The first says which.
+            (None, Some(own)) if self.records == 0 && !inside => {
+                self.type_key = Some(own.clone());
+                true
+            }
+            // A record that does not say its type is of the one that there is.
+            (_, None) => !inside,
+            (None, Some(_)) => false,
+        };
+        if wanted {
+            self.records += 1;
+            self.contained |= inside;
+        } else if let Some(own) = type_key.filter(|_| !inside)
+            && (self.other_types.len() < TYPES_MAX || self.other_types.contains_key(&own))
+        {
+            *self.other_types.entry(own).or_default() += 1;
+        }
+        wanted
+    }
+
+    fn take_data(&mut self, data: &RawValue) -> serde_json::Result<()> {
+        self.data.take(data, &mut self.room, 0)
+    }
+
+    fn take_place(&mut self, key: &str, records: &[Members]) {
+        let place = match self.contains.iter().position(|(own, _)| own == key) {
+            Some(place) => place,
+            None if self.contains.len() == NAMES_MAX => return,
+            None => {
+                self.contains.push((key.to_owned(), Place::default()));
+                self.contains.len() - 1
+            }
+        };
+        let (_, place) = &mut self.contains[place];
+        place.records += 1;
+        place.most = place.most.max(records.len());
+        for Members(record) in records {
+            let own = record
+                .iter()
+                .find(|(name, _)| name == "type")
+                .and_then(|(_, value)| text(value));
+            if let Some(own) = own
+                && place.types.len() < TYPES_MAX
+            {
+                place.types.insert(own);
+            }
+        }
+    }
+
+    /// Reads rows, whose cells say what they are.
+    fn read_csv(&mut self, mut rows: CsvRows<impl std::io::BufRead>, limit: u64) -> anyhow::Result<()> {
+        self.cells = true;
+        let Some(header) = rows.next()? else { return Ok(()) };
+        // Those that name records are no properties.
+        let names = |name: &str| matches!(name, "id" | "from" | "to" | "");
+        let columns: Vec<Option<Vec<String>>> = header
+            .iter()
+            .map(|name| (!names(name)).then(|| self.path_of(name)))
+            .collect();
+        let (mut read, mut arrays) = (0, vec![false; columns.len()]);
+        while read < limit {
+            let Some(cells) = rows.next()? else { break };
+            if cells.len() != columns.len() {
+                let what = format!(
+                    "the row has {} cells, and the header {}",
+                    cells.len(),
+                    columns.len()
+                );
+                return Err(rows.wrong(&what).into());
+            }
+            read += 1;
+            self.records += 1;
+            self.data.take_object(true);
+            // Objects of which a cell is there, each counted once a row.
+            let mut objects = BTreeSet::new();
+            for (place, cell) in cells.iter().enumerate().filter(|(_, cell)| !cell.is_empty()) {
+                let Some(path) = &columns[place] else { continue };
+                let mut node = &mut self.data;
+                for (depth, name) in path.iter().enumerate() {
+                    let Some(member) = node.member_mut(name, &mut self.room) else {
+                        break;
+                    };
+                    node = member;
+                    if depth + 1 < path.len() && objects.insert(&path[..=depth]) {
+                        node.take_object(true);
+                    }
+                    if depth + 1 == path.len() {
+                        take_cell(node, cell, &self.separator, &mut arrays[place]);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The property of a column: its dotted path, with names that properties may have.
+    fn path_of(&mut self, column: &str) -> Vec<String> {
+        let path: Vec<String> = column.split('.').map(property_name).collect();
+        let renamed = path.join(".");
+        if renamed != column {
+            self.renamed.push((column.to_owned(), renamed));
+        }
+        path
+    }
+}
+
+/// Takes in a cell. One that holds a separator makes all of its column arrays.
+fn take_cell(node: &mut Node, cell: &str, separator: &str, array: &mut bool) {
+    if !*array && cell.contains(separator) {
+        *array = true;
+        // Those before are arrays of one.
+        let before = std::mem::take(node);
+        node.kinds[Kind::Array as usize] = before.count(Kind::Text);
+        node.element = (before.seen() > 0).then(|| Box::new(before));
+    }
+    match *array {
+        true => node.take_list(cell.split(separator)),
+        false => node.take_text(cell),
+    }
+}
+
+/// `fullName` for `Full name`, where that is no key.
+fn property_name(name: &str) -> String {
+    if Key::parse(name).is_ok() {
+        return name.to_owned();
+    }
+    let mut made = String::new();
+    for word in name
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+    {
+        let (first, rest) = word.split_at(1);
+        match made.is_empty() {
+            true => made.push_str(&first.to_ascii_lowercase()),
+            false => made.push_str(&first.to_ascii_uppercase()),
+        }
+        made.push_str(rest);
+    }
+    made.truncate(Key::LEN_MAX);
+    match Key::parse(&made) {
+        Ok(_) => made,
+        Err(_) => format!("column-{made}"),
+    }
+}
+
+fn text(value: &RawValue) -> Option<String> {
+    serde_json::from_str(value.get()).ok()
+}

@@ -1,0 +1,363 @@
+//! `granary profile infer`: a profile proposed from data.
+
+mod gather;
+mod node;
+mod propose;
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::exit::Ended;
+use crate::input::Format;
+use crate::output::{NAME, Output, Table, WARN, count, counted, pretty, styled};
+
+use gather::Gathered;
+use propose::{Proposal, quoted};
+
+/// Propose a profile from data
+///
+/// Reads NDJSON, a JSON array, a bulk request or CSV, also compressed, and proposes types, what is required, lists of
+/// choices, arrays, nested objects and complex types such as `address`. It is a proposal: read it, add what only you know,
+/// and store it with `granary profile apply`. The profile is the result; the reason of each choice goes to stderr.
+///
+/// Records stand alone, {"name":…}, or as `granary bulk --type` takes them, {"id":…,"data":{…}}, or in operations, or are
+/// an export. Where they are of several types, --type says which; a type that is contained in others is found there.
+///
+/// One record is held at a time, and of each property what fits its values, so the data may be of any size.
+#[derive(Debug, Args)]
+pub(crate) struct Infer {
+    /// The data; `-` is stdin
+    #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    files: Vec<PathBuf>,
+    /// Only records of this type; else those of the type of the first
+    #[arg(long = "type", env = "GRANARY_TYPE", value_name = "KEY")]
+    type_key: Option<String>,
+    /// How the data is written; else the extension or the first bytes tell
+    #[arg(long, env = "GRANARY_FORMAT", value_enum, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Of CSV: what joins the elements of an array in a cell
+    #[arg(long, env = "GRANARY_SEPARATOR", value_name = "TEXT", default_value = "|")]
+    separator: String,
+    /// Read this many records of each file at the most
+    #[arg(long, env = "GRANARY_LIMIT", value_name = "N")]
+    limit: Option<u64>,
+}
+
+impl Infer {
+    pub(crate) async fn run(self, output: &mut Output) -> anyhow::Result<Ended> {
+        anyhow::ensure!(
+            !self.separator.is_empty(),
+            "--separator is empty; name what joins the elements of an array"
+        );
+        let gathering = tokio::task::spawn_blocking(move || self.gather());
+        let gathered = gathering.await??;
+        let mut proposal = Proposal {
+            cells: gathered.cells,
+            ..Proposal::default()
+        };
+        let profile = profile(&gathered, &mut proposal);
+        tell(&gathered, &proposal, output);
+        match output.json {
+            true => output.line(profile)?,
+            false => output.line(pretty(&profile))?,
+        }
+        Ok(Ended::Well)
+    }
+
+    fn gather(self) -> anyhow::Result<Gathered> {
+        let mut gathered = Gathered::new(self.type_key, self.separator);
+        for file in &self.files {
+            gathered.read(file, self.format, self.limit.unwrap_or(u64::MAX))?;
+        }
+        if gathered.records == 0 {
+            match &gathered.type_key {
+                Some(key) if !gathered.other_types.is_empty() => {
+                    let hint =
+                        granary_core::did_you_mean(key, gathered.other_types.keys().map(String::as_str));
+                    anyhow::bail!("there are no records of type '{key}'{hint}");
+                }
+                _ => anyhow::bail!("there are no records in it; is it empty?"),
+            }
+        }
+        Ok(gathered)
+    }
+}
+
+/// The profile, as JSON.
+fn profile(gathered: &Gathered, proposal: &mut Proposal) -> String {
+    let kind = if gathered.contained { "CONTAINED" } else { "ROOT" };
+    let properties = proposal.properties(&gathered.data, "");
+    let mut contained = Vec::new();
+    for (key, place) in &gathered.contains {
+        let types: Vec<String> = place.types.iter().map(|key| quoted(key)).collect();
+        let cardinality = match (place.records == gathered.records, place.most <= 1) {
+            (true, true) => "1:1",
+            (true, false) => "1:*",
+            (false, true) => "0:1",
+            (false, false) => "0:*",
+        };
+        contained.push(format!(
+            "{}:{{\"types\":[{}],\"cardinality\":\"{cardinality}\"}}",
+            quoted(key),
+            types.join(",")
+        ));
+    }
+    let contained = match contained.is_empty() {
+        true => String::new(),
+        false => format!(",\"contained\":{{{}}}", contained.join(",")),
+    };
+    format!("{{\"type\":\"{kind}\",\"properties\":{properties}{contained}}}")
+}
+
+/// Tells why it is as it is, on stderr.
+fn tell(gathered: &Gathered, proposal: &Proposal, output: &Output) {
+    let of_type = match &gathered.type_key {
+        Some(key) => format!(" of type {key}"),
+        None => String::new(),
+    };
+    output.status(
+        "Read",
+        format_args!("{}{of_type}", counted(gathered.records, "record")),
+    );
+    let header = ["PROPERTY", "TYPE", "WHY"];
+    let told = proposal.reasons.iter().filter(|reason| !reason.warns);
+    let rows = told.map(|reason| {
+        vec![
+            styled(NAME, &reason.path),
+            reason.of_type.clone(),
+            reason.why.clone(),
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    if !rows.is_empty() {
+        let table = Table::fit(&header, &rows);
+        output.note(table.header(&header));
+        rows.iter().for_each(|row| output.note(table.row(row)));
+    }
+    let warning = |text: String| output.note(format_args!("{WARN}warning{WARN:#}: {text}"));
+    for reason in proposal.reasons.iter().filter(|reason| reason.warns) {
+        let path = if reason.path.is_empty() {
+            "the data"
+        } else {
+            &reason.path
+        };
+        warning(format!("{path}: {}", reason.why));
+    }
+    for (column, key) in &gathered.renamed {
+        warning(format!(
+            "column '{column}' cannot be a property by that name: it is proposed as '{key}'; send the file with \
+             `granary bulk --map '{column}={key}'`"
+        ));
+    }
+    for (key, place) in &gathered.contains {
+        let types: Vec<&str> = place.types.iter().map(String::as_str).collect();
+        output.note(format_args!(
+            "contained under '{key}': {}, whose profiles have to be there first; propose them with --type",
+            types.join(", ")
+        ));
+    }
+    for (key, records) in &gathered.other_types {
+        output.note(format_args!("passed over: {} of type {key}", count(*records)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is proposed for a file, and the warnings.
+    fn proposed(name: &str, content: &str, type_key: Option<&str>) -> (String, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(name);
+        std::fs::write(&file, content).unwrap();
+        let mut gathered = Gathered::new(type_key.map(str::to_owned), "|".to_owned());
+        gathered.read(&file, None, u64::MAX).unwrap();
+        let mut proposal = Proposal {
+            cells: gathered.cells,
+            ..Proposal::default()
+        };
+        let json = profile(&gathered, &mut proposal);
+        serde_json::from_str::<serde_json::Value>(&json).unwrap();
+        let warnings = proposal.reasons.into_iter().filter(|reason| reason.warns);
+        (
+            json,
+            warnings
+                .map(|reason| format!("{}: {}", reason.path, reason.why))
+                .collect(),
+        )
+    }
+
+    #[track_caller]
+    fn properties(content: &str, expected: &str) {
+        let (json, warnings) = proposed("x.ndjson", content, None);
+        assert_eq!(
+            json,
+            format!("{{\"type\":\"ROOT\",\"properties\":{{{expected}}}}}")
+        );
+        assert_eq!(warnings, [""; 0]);
+    }
+
+    #[test]
+    fn types_are_told_by_values() {
+        for (values, of_type) in [
+            ("1,-2,9223372036854775807", "integer"),
+            ("1,2.50", "decimal"),
+            ("9223372036854775808", "decimal"),
+            ("true,false", "boolean"),
+            ("\"2024-01\",\"2024\"", "date"),
+            ("\"2024\",\"1999\"", "code"),
+            ("\"2024-01-31T08:00:00Z\"", "instant"),
+            ("\"2024-01-31T08:00:00Z\",\"2024-01\"", "datetime"),
+            ("\"08:00:00\"", "time"),
+            ("\"https://a.example/b\"", "url"),
+            ("\"urn:oid:1.2\"", "uri"),
+            ("\"KSEA\",\"EGLL\"", "code"),
+            ("\"Ada\",\"Bob\"", "symbol"),
+            ("\" x\",\"\"", "symbol"),
+        ] {
+            let values = values.split(',').map(|value| format!("{{\"a\":{value}}}\n"));
+            let expected = format!("\"a\":{{\"type\":\"{of_type}\",\"rules\":[{{\"required\":true}}]}}");
+            properties(&values.collect::<String>(), &expected);
+        }
+    }
+
+    #[test]
+    fn what_is_not_everywhere_is_not_required() {
+        properties(
+            "{\"a\":1,\"b\":\"Ada\"}\n{\"a\":2,\"b\":null}\n{\"a\":3}",
+            "\"a\":{\"type\":\"integer\",\"rules\":[{\"required\":true}]},\"b\":{\"type\":\"symbol\"}",
+        );
+        let (json, warnings) = proposed("x.ndjson", "{\"a\":null,\"b\":1}", None);
+        assert!(!json.contains("\"a\""), "{json}");
+        assert!(warnings[0].contains("null wherever"), "{warnings:?}");
+    }
+
+    #[test]
+    fn few_texts_that_come_often_are_choices() {
+        let many = "{\"a\":\"on\"}\n{\"a\":\"off\"}\n".repeat(5);
+        let rules = "\"rules\":[{\"required\":true},{\"enum\":[\"off\",\"on\"]}]";
+        properties(&many, &format!("\"a\":{{\"type\":\"code\",{rules}}}"));
+        properties(
+            "{\"a\":\"on\"}\n{\"a\":\"off\"}",
+            "\"a\":{\"type\":\"symbol\",\"rules\":[{\"required\":true}]}",
+        );
+    }
+
+    #[test]
+    fn objects_and_arrays_are_looked_into() {
+        let record = r#"{"at":{"latitude":1.5,"longitude":-70},"tags":["X","Y"],"size":{"w":1},"none":[],
+            "home":{"city":"Lyon","country":"FR"},"period":{"start":"2024-01-01"}}"#;
+        let required = ",\"rules\":[{\"required\":true}]}";
+        properties(
+            record,
+            &[
+                &format!("\"at\":{{\"type\":\"geopoint\"{required}"),
+                &format!("\"tags\":{{\"type\":\"array\",\"items\":{{\"type\":\"code\"}}{required}"),
+                &format!("\"size\":{{\"type\":\"object\",\"properties\":{{\"w\":{{\"type\":\"integer\"{required}}}{}", &required),
+                &format!("\"none\":{{\"type\":\"array\",\"items\":{{\"type\":\"symbol\"}}{required}"),
+                &format!("\"home\":{{\"type\":\"address\"{required}"),
+                &format!("\"period\":{{\"type\":\"period\"{required}"),
+            ]
+            .map(String::as_str)
+            .join(","),
+        );
+    }
+
+    #[test]
+    fn an_object_that_only_looks_like_a_complex_type_is_an_object() {
+        for record in [
+            r#"{"a":{"latitude":91,"longitude":0}}"#,
+            r#"{"a":{"latitude":1}}"#,
+            r#"{"a":{"start":"2024","end":"2023"}}"#,
+            r#"{"a":{"system":"urn:x","value":1}}"#,
+            r#"{"a":{"city":"Lyon","country":"FR","mayor":"x"}}"#,
+        ] {
+            let (json, _) = proposed("x.json", record, None);
+            assert!(json.contains(r#""a":{"type":"object""#), "{record}: {json}");
+        }
+    }
+
+    #[test]
+    fn what_no_type_fits_is_warned_of() {
+        let (json, warnings) = proposed("x.json", r#"[{"a":1},{"a":2},{"a":"x"}]"#, None);
+        assert!(json.contains(r#""a":{"type":"integer""#), "{json}");
+        assert_eq!(
+            warnings,
+            [
+                "a: its values are of several kinds, and the data does not pass: a string 1 times, a number 2 times"
+            ]
+        );
+        let (_, warnings) = proposed("x.json", r#"{"a b":1,"c":[null]}"#, None);
+        assert!(
+            warnings[0].contains("a b: left out: key 'a b' is not valid"),
+            "{warnings:?}"
+        );
+        assert!(warnings[1].contains("null elements"), "{warnings:?}");
+    }
+
+    #[test]
+    fn names_without_end_do_not_fill_memory() {
+        let record: Vec<String> = (0..5_000).map(|n| format!("\"k{n}\":1")).collect();
+        let (json, warnings) = proposed("x.json", &format!("{{{}}}", record.join(",")), None);
+        assert_eq!(json.matches("integer").count(), node::NAMES_MAX);
+        assert!(warnings[0].contains("keys of a map"), "{warnings:?}");
+        let deep = format!("{}1{}", "{\"a\":".repeat(60), "}".repeat(60));
+        let (_, warnings) = proposed("x.json", &deep, None);
+        assert!(
+            warnings.iter().any(|warning| warning.contains("too deep")),
+            "{warnings:?}"
+        );
+    }
+
+    #[test]
+    fn records_are_found_in_operations_records_and_exports() {
+        let expected = r#"{"type":"ROOT","properties":{"n":{"type":"integer","rules":[{"required":true}]}}}"#;
+        for content in [
+            r#"{"action":"CREATE","create":{"type":"t","id":"ab","data":{"n":1},"meta":{}}}"#,
+            r#"{"operations":[{"action":"UPSERT","upsert":{"type":"t","id":"ab","data":{"n":1}}},{"action":"DELETE","delete":{"type":"t","id":"cd"}}]}"#,
+            r#"{"id":"ab","data":{"n":1}}"#,
+            "{\"export\":1}\n{\"profile\":{\"key\":\"t\"}}\n{\"resource\":{\"id\":\"ab\",\"type\":\"t\",\"data\":{\"n\":1},\"meta\":{}}}\n{\"end\":{\"profiles\":1,\"relationshipDefinitions\":0,\"resources\":1,\"relationships\":0}}",
+            r#"[{"n":1}]"#,
+        ] {
+            assert_eq!(proposed("x", content, None).0, expected, "{content}");
+        }
+    }
+
+    #[test]
+    fn contained_records_are_named_and_can_be_asked_for() {
+        let data = r#"{"id":"ab","type":"t","data":{},"contained":{"rooms":[{"id":"1","type":"room","data":{"n":1},"contained":{"beds":[{"type":"bed","data":{}}]}},{"type":"room","data":{"n":2}}]}}"#;
+        let (root, _) = proposed("x.ndjson", data, None);
+        assert_eq!(
+            root,
+            r#"{"type":"ROOT","properties":{},"contained":{"rooms":{"types":["room"],"cardinality":"1:*"}}}"#
+        );
+        let (room, _) = proposed("x.ndjson", data, Some("room"));
+        assert_eq!(
+            room,
+            r#"{"type":"CONTAINED","properties":{"n":{"type":"integer","rules":[{"required":true}]}},"contained":{"beds":{"types":["bed"],"cardinality":"0:1"}}}"#
+        );
+    }
+
+    #[test]
+    fn cells_of_csv_say_what_they_are() {
+        let csv = "id,n,price,ok,Full name,tags,address.city,zip\nab,1,2.50,TRUE,Ada B,x|y,Lyon,01234\ncd,2,3,false,Bob,,Paris,99999\n";
+        let (json, warnings) = proposed("x.csv", csv, None);
+        let required = ",\"rules\":[{\"required\":true}]}";
+        let expected = [
+            &format!("\"n\":{{\"type\":\"integer\"{required}"),
+            &format!("\"price\":{{\"type\":\"decimal\"{required}"),
+            &format!("\"ok\":{{\"type\":\"boolean\"{required}"),
+            &format!("\"fullName\":{{\"type\":\"symbol\"{required}"),
+            "\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"symbol\"}}",
+            &format!("\"address\":{{\"type\":\"object\",\"properties\":{{\"city\":{{\"type\":\"symbol\"{required}}}{required}"),
+            &format!("\"zip\":{{\"type\":\"code\"{required}"),
+        ]
+        .join(",");
+        assert_eq!(
+            json,
+            format!("{{\"type\":\"ROOT\",\"properties\":{{{expected}}}}}")
+        );
+        assert_eq!(warnings, [""; 0]);
+    }
+}

@@ -1,0 +1,102 @@
+//! Waiting for a task: its events as they happen, over restarts of the server.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use granary_client::api::tasks::Task;
+use granary_client::{Error, SourceClient, TaskEvent};
+use granary_core::task::TaskStatus;
+
+use crate::progress::Bar;
+
+/// How long a server that was there may be away: it is started again, or another takes over.
+const AWAY_MAX: Duration = Duration::from_secs(60);
+/// How long to wait before it is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Waits until a task has ended, with a bar on a terminal.
+pub(crate) async fn watch(source: &SourceClient, id: &str, name: &str) -> Result<Task, Error> {
+    let mut watch = Watch {
+        name,
+        bar: None,
+        seen: None,
+        last_seen_at: None,
+    };
+    loop {
+        let told = match source.task_events(id, watch.seen).await {
+            Ok(events) => watch.follow(events).await,
+            Err(error) => Err(error),
+        };
+        match told {
+            Ok(Some(task)) => return Ok(task),
+            // The server stops, and another one goes on.
+            Ok(None) => {}
+            Err(error) if watch.may_pass(&error) => {}
+            // Too many watch already, or the server does not tell: then it is asked.
+            Err(Error::Refused {
+                status: 405 | 429 | 501,
+                ..
+            }) => {
+                let task = source.task(id).await?;
+                if task.status != TaskStatus::Pending {
+                    return Ok(task);
+                }
+                watch.show(&task);
+            }
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+/// A task that is watched.
+struct Watch<'a> {
+    name: &'a str,
+    bar: Option<Bar>,
+    /// The revision that was seen last.
+    seen: Option<u64>,
+    /// When that was.
+    last_seen_at: Option<Instant>,
+}
+
+impl Watch<'_> {
+    /// Follows events to their end; the task, where it has ended.
+    async fn follow(
+        &mut self,
+        events: impl futures::Stream<Item = Result<TaskEvent, Error>>,
+    ) -> Result<Option<Task>, Error> {
+        let mut events = pin!(events);
+        while let Some(event) = events.next().await {
+            let TaskEvent {
+                revision,
+                ended,
+                task,
+            } = event?;
+            (self.seen, self.last_seen_at) = (Some(revision), Some(Instant::now()));
+            if ended {
+                return Ok(Some(task));
+            }
+            self.show(&task);
+        }
+        // Connected, and told that there is no more for now.
+        self.last_seen_at = Some(Instant::now());
+        Ok(None)
+    }
+
+    fn show(&mut self, task: &Task) {
+        let counts = task.counts;
+        let name = self.name;
+        let bar = self.bar.get_or_insert_with(|| Bar::task(name, counts.total));
+        bar.set_position(counts.total - counts.pending);
+    }
+
+    /// True where the error is likely to pass by itself: the server was there a moment ago.
+    fn may_pass(&self, error: &Error) -> bool {
+        let away = matches!(
+            error,
+            Error::Unreachable { .. } | Error::Broken { .. } | Error::Refused { status: 503, .. }
+        );
+        away && self.last_seen_at.is_some_and(|at| at.elapsed() < AWAY_MAX)
+    }
+}

@@ -1,0 +1,247 @@
+//! What `granary bulk` sends: files and stdin, told apart by name and first bytes, and what is made of them on their way.
+
+mod columns;
+mod decode;
+mod records;
+mod told;
+mod wrap;
+
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use granary_core::operation::TargetType;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio_util::io::ReaderStream;
+
+pub(crate) use columns::{ColumnMap, renamed};
+pub(crate) use decode::{Coding, decoded};
+pub(crate) use records::{CsvRows, Opened, Records, open_sync};
+pub(crate) use wrap::{wrap, wrap_one};
+
+use told::{format_of, target_of};
+
+/// How much is read at once.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// How far to look for what the first operation is on. An operation is not larger (limit `operationBytes`).
+const HEAD_BYTES_MAX: usize = 11_000_000;
+
+/// How operations stand in a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// A bulk request, `{"operations":[…]}`.
+    Json,
+    /// One operation, or with --type one record, a line.
+    Ndjson,
+    /// A header row that names properties, and a row for each operation; with --type.
+    Csv,
+}
+
+/// Something to send, opened, its start already read.
+pub(crate) struct Input {
+    /// What to call it.
+    pub(crate) name: String,
+    /// Its size in bytes, where it is known.
+    pub(crate) size: Option<u64>,
+    /// The content coding that it is in.
+    pub(crate) coding: Option<Coding>,
+    extension: Option<String>,
+    head: Vec<u8>,
+    rest: Box<dyn AsyncRead + Send + Unpin>,
+    ended: bool,
+}
+
+impl Input {
+    /// Opens a file, or stdin for `-`, and reads its start.
+    pub(crate) async fn open(path: &Path) -> anyhow::Result<Self> {
+        let mut input = Self::unread(path).await?;
+        // A gzip member and a zstd frame begin with their magic number, and no JSON, line or CSV does.
+        while input.head.len() < Coding::MAGIC_LEN && !input.ended {
+            input.more().await?;
+        }
+        input.coding = Coding::of(&input.head);
+        Ok(input)
+    }
+
+    async fn unread(path: &Path) -> anyhow::Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self::over("stdin".into(), None, None, tokio::io::stdin()));
+        }
+        let cannot = || format!("cannot read {}", path.display());
+        let file = tokio::fs::File::open(path).await.with_context(cannot)?;
+        let meta = file.metadata().await.with_context(cannot)?;
+        if meta.is_dir() {
+            bail!("{} is a folder; name the files in it", path.display());
+        }
+        // A pipe or a device has no size beforehand.
+        let size = meta.is_file().then_some(meta.len());
+        Ok(Self::over(shown_name(path), size, extension(path), file))
+    }
+
+    /// Bytes that are already here.
+    pub(crate) fn of(name: &str, bytes: &'static [u8]) -> Self {
+        let size = Some(bytes.len() as u64);
+        let input = Self::over(name.to_owned(), size, extension(Path::new(name)), bytes);
+        Self {
+            coding: Coding::of(bytes),
+            ..input
+        }
+    }
+
+    fn over(
+        name: String,
+        size: Option<u64>,
+        extension: Option<String>,
+        rest: impl AsyncRead + Send + Unpin + 'static,
+    ) -> Self {
+        Self {
+            name,
+            size,
+            extension,
+            coding: None,
+            head: Vec::new(),
+            rest: Box::new(rest),
+            ended: false,
+        }
+    }
+
+    /// How its operations stand in it: by its extension, else by its first bytes.
+    pub(crate) async fn format(&mut self) -> anyhow::Result<Format> {
+        if self.head.is_empty() {
+            self.more().await?;
+        }
+        Ok(match format_named(self.extension.as_deref()) {
+            Some(format) => format,
+            None => format_of(&self.peek()),
+        })
+    }
+
+    /// What its first operation is on.
+    pub(crate) async fn target(&mut self, format: Format, wrapped: bool) -> anyhow::Result<TargetType> {
+        let depth = match (format, wrapped) {
+            (Format::Csv, _) => return Ok(TargetType::Resource),
+            (Format::Ndjson, true) => 1,
+            (Format::Ndjson, false) => 2,
+            (Format::Json, _) => 4,
+        };
+        loop {
+            let head = self.peek();
+            if let Some(target) = target_of(&head, depth) {
+                return Ok(target);
+            }
+            if self.ended || head.len() > HEAD_BYTES_MAX {
+                // The server says better what is wrong with such a body than we could.
+                return Ok(TargetType::Resource);
+            }
+            drop(head);
+            self.more().await?;
+        }
+    }
+
+    /// What was read of it so far, decoded.
+    fn peek(&self) -> std::borrow::Cow<'_, [u8]> {
+        match self.coding {
+            None => (&*self.head).into(),
+            Some(coding) => coding.start_of(&self.head, HEAD_BYTES_MAX).into(),
+        }
+    }
+
+    async fn more(&mut self) -> anyhow::Result<()> {
+        let old = self.head.len();
+        self.head.resize(old + CHUNK_BYTES, 0);
+        let read = self.rest.read(&mut self.head[old..]).await;
+        self.head.truncate(old + *read.as_ref().unwrap_or(&0));
+        let read = read.with_context(|| format!("cannot read {}", self.name))?;
+        self.ended |= read == 0;
+        Ok(())
+    }
+
+    /// Its bytes from the start, as they are.
+    pub(crate) fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+        let head = futures::stream::iter([Ok(Bytes::from(self.head))]);
+        head.chain(ReaderStream::with_capacity(self.rest, CHUNK_BYTES))
+    }
+}
+
+/// What a file is called in messages.
+fn shown_name(path: &Path) -> String {
+    match path.file_name() {
+        Some(name) => name.to_string_lossy().into(),
+        None => path.display().to_string(),
+    }
+}
+
+/// The extension of a file, without those that say how it is compressed.
+fn extension(path: &Path) -> Option<String> {
+    let lower = |path: &Path| Some(path.extension()?.to_string_lossy().to_lowercase());
+    match lower(path)?.as_str() {
+        "gz" | "zst" => lower(Path::new(path.file_stem()?)),
+        extension => Some(extension.to_owned()),
+    }
+}
+
+/// The format that an extension names.
+fn format_named(extension: Option<&str>) -> Option<Format> {
+    match extension? {
+        "json" => Some(Format::Json),
+        "ndjson" | "jsonl" => Some(Format::Ndjson),
+        "csv" => Some(Format::Csv),
+        _ => None,
+    }
+}
+
+/// Without the byte order mark that may stand before the first line.
+fn without_mark(bytes: &[u8], first: bool) -> &[u8] {
+    bytes
+        .strip_prefix(b"\xef\xbb\xbf")
+        .filter(|_| first)
+        .unwrap_or(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_looked_at_is_sent_too() {
+        let data: &[u8] = br#"{"action":"CREATE","create":{"type":"t","data":{}}}"#;
+        let mut input = Input::of("x", data);
+        assert_eq!(input.format().await.unwrap(), Format::Ndjson);
+        assert_eq!(
+            input.target(Format::Ndjson, false).await.unwrap(),
+            TargetType::Resource
+        );
+        let sent: Vec<_> = input.into_stream().map(Result::unwrap).collect().await;
+        assert_eq!(sent.concat(), data);
+        for (name, format) in [
+            ("x.json", Format::Json),
+            ("x.ndjson", Format::Ndjson),
+            ("x.CSV", Format::Csv),
+            ("x.csv.gz", Format::Csv),
+            ("x.jsonl.zst", Format::Ndjson),
+            ("x.gz", Format::Json),
+        ] {
+            let mut input = Input::of(name, b"{\"operations\":");
+            assert_eq!(input.format().await.unwrap(), format, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_compressed_is_looked_into_whatever_it_is_called() {
+        let edge: &[u8] = br#"{"action":"CREATE","create":{"type":"t","from":{}}}"#;
+        for coding in [Coding::Gzip, Coding::Zstd] {
+            for name in ["x", "x.ndjson", "x.gz"] {
+                let bytes: &'static [u8] = decode::tests::encoded(coding, edge).leak();
+                let mut input = Input::of(name, bytes);
+                assert_eq!(input.coding, Some(coding));
+                assert_eq!(input.format().await.unwrap(), Format::Ndjson, "{name}");
+                let target = input.target(Format::Ndjson, false).await.unwrap();
+                assert_eq!(target, TargetType::Relationship, "{name}");
+                let sent: Vec<_> = input.into_stream().map(Result::unwrap).collect().await;
+                assert_eq!(sent.concat(), bytes);
+            }
+        }
+    }
+}

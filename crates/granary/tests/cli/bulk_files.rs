@@ -1,0 +1,198 @@
+//! `bulk`: files that are compressed, columns, keys by which files are sent once.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::{Run, Server};
+
+fn bulk(server: &Server, args: &[&str]) -> Run {
+    server.granary(&[&["bulk", "--source", "library"][..], args].concat())
+}
+
+fn title(server: &Server, id: &str) -> String {
+    let book = server
+        .granary(&["get", "book", id, "--source", "library", "--json"])
+        .ends(0)
+        .json();
+    book[0]["data"]["title"].as_str().unwrap().to_owned()
+}
+
+fn compressed(name: &str, content: &str) -> Vec<u8> {
+    if name.ends_with(".zst") {
+        return zstd::encode_all(content.as_bytes(), 3).unwrap();
+    }
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(content.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn a_compressed_file_is_sent_whatever_is_in_it_and_whatever_it_is_called() {
+    let server = Server::start();
+    let operation = |id: &str| {
+        format!(r#"{{"action":"CREATE","create":{{"type":"book","id":"{id}","data":{{"title":"x {id}"}}}}}}"#)
+    };
+    let cases: [(&str, String, &[&str]); 6] = [
+        ("a.ndjson.gz", operation("id-a"), &[]),
+        (
+            "b.json.zst",
+            format!("{{\"operations\":[{}]}}", operation("id-b")),
+            &[],
+        ),
+        // Not told by its name.
+        ("c.zst", operation("id-c"), &[]),
+        (
+            "d.csv.gz",
+            "id,title\nid-d,x id-d\n".to_owned(),
+            &["--type", "book"],
+        ),
+        // Lines and headers that are changed have to be unpacked.
+        (
+            "e.ndjson.zst",
+            r#"{"id":"id-e","data":{"title":"x id-e"}}"#.to_owned(),
+            &["--type", "book"],
+        ),
+        (
+            "f.csv.gz",
+            "id,name\nid-f,x id-f\n".to_owned(),
+            &["--type", "book", "--map", "name=title"],
+        ),
+    ];
+    for (name, content, args) in &cases {
+        let path = server.folder.path().join(name);
+        std::fs::write(&path, compressed(name, content)).unwrap();
+        let path = path.to_str().unwrap();
+        bulk(&server, &[&[path, "--wait"][..], args].concat()).ends(0);
+        let id = format!("id-{}", &name[..1]);
+        assert_eq!(title(&server, &id), format!("x {id}"), "{name}");
+    }
+    // The same without a name that tells, and edges are told as such.
+    let edge = r#"{"action":"CREATE","create":{"type":"by","from":{"type":"book","id":"id-a"},"to":{"type":"author","id":"nobody"}}}"#;
+    let path = server.folder.path().join("edges");
+    std::fs::write(&path, compressed("edges.gz", edge)).unwrap();
+    let failed = bulk(&server, &[path.to_str().unwrap(), "--wait"]).ends(2);
+    assert!(failed.stderr.contains("404"), "{}", failed.stderr);
+}
+
+#[test]
+fn a_file_that_is_damaged_is_said_and_nothing_of_it_is_stored() {
+    let server = Server::start();
+    let whole = compressed(
+        "x.gz",
+        &"{\"id\":\"id-a\",\"data\":{\"title\":\"x\"}}\n".repeat(1_000),
+    );
+    let path = server.folder.path().join("cut.ndjson.gz");
+    std::fs::write(&path, &whole[..whole.len() - 20]).unwrap();
+    let path = path.to_str().unwrap();
+    let refused = bulk(&server, &[path, "--type", "book", "--wait"]).ends(1);
+    assert!(
+        refused.stderr.contains("damaged or breaks off"),
+        "{}",
+        refused.stderr
+    );
+    server
+        .granary(&["get", "book", "id-a", "--source", "library"])
+        .ends(1);
+}
+
+#[test]
+fn a_file_is_carried_out_once_until_it_changes_or_is_sent_in_another_way() {
+    let server = Server::start();
+    let file = server.file("books.ndjson", "{\"data\":{\"title\":\"x\"}}\n");
+    let send = |args: &[&str]| {
+        let sent = bulk(
+            &server,
+            &[&[file.as_str(), "--type", "book", "--wait"][..], args].concat(),
+        )
+        .ends(0);
+        sent.stderr.contains("Replayed")
+    };
+    assert!(!send(&[]));
+    assert!(send(&[]));
+    // How the result is shown makes no other request of it.
+    assert!(send(&["--json"]));
+    assert!(!send(&["--again"]));
+    assert!(!send(&["--idempotency-key", "mine"]));
+    assert!(send(&["--idempotency-key", "mine"]));
+    assert!(!send(&["--idempotency-key", "another"]));
+    server.file("books.ndjson", "{\"data\":{\"title\":\"y\"}}\n");
+    assert!(!send(&[]));
+    assert!(send(&[]));
+    // Checking leaves no mark, and stdin cannot be read twice.
+    let other = server.file("other.ndjson", "{\"data\":{\"title\":\"z\"}}\n");
+    bulk(&server, &[&other, "--type", "book", "--validate-only"]).ends(0);
+    assert!(
+        !bulk(&server, &[&other, "--type", "book"])
+            .ends(0)
+            .stderr
+            .contains("Replayed")
+    );
+    for _ in 0..2 {
+        let args = ["bulk", "-", "--source", "library", "--type", "book"];
+        let sent = server.granary_fed(&args, "{\"data\":{\"title\":\"s\"}}").ends(0);
+        assert!(!sent.stderr.contains("Replayed"));
+    }
+}
+
+#[test]
+fn each_of_many_files_has_a_key_of_its_own() {
+    let server = Server::start();
+    let files = ["one", "two", "three"]
+        .map(|title| server.file(title, &format!("{{\"data\":{{\"title\":\"{title}\"}}}}")));
+    let args: Vec<&str> = files.iter().map(String::as_str).collect();
+    let named = [&args[..], &["--type", "book", "--idempotency-key", "nightly"]].concat();
+    let first = bulk(&server, &named).ends(0);
+    assert_eq!(first.stdout.lines().count(), 3);
+    let again = bulk(&server, &named).ends(0);
+    assert_eq!(again.stdout, first.stdout);
+    assert_eq!(again.stderr.matches("Replayed").count(), 3, "{}", again.stderr);
+}
+
+#[test]
+fn failures_of_a_rejected_csv_are_its_rows() {
+    let server = Server::start();
+    let csv = server.file("books.csv", "id,title,pages\nab,x,1\ncd,,2\nef,\"y, z\",many\n");
+    let failed = server.folder.path().join("failed.csv");
+    let failed = failed.to_str().unwrap();
+    let rejected = bulk(&server, &[&csv, "--type", "book", "--failures", failed, "--json"]).ends(3);
+    assert_eq!(rejected.json()[0]["receipts"].as_array().unwrap().len(), 2);
+    let read = |name: &str| std::fs::read_to_string(server.folder.path().join(name)).unwrap();
+    assert_eq!(read("failed.csv"), "id,title,pages\ncd,,2\nef,\"y, z\",many\n");
+    let indexes: Vec<_> = read("failed.reasons.ndjson")
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["index"].clone())
+        .collect();
+    assert_eq!(indexes, [1, 2]);
+    assert!(!Path::new(&format!("{failed}.unfinished")).exists());
+}
+
+#[test]
+fn failures_of_many_tasks_are_in_one_file_and_sent_again_they_are_gone() {
+    let server = Server::start();
+    let taken = server.file(
+        "taken.ndjson",
+        "{\"id\":\"ab\",\"data\":{\"title\":\"first\"}}\n{\"id\":\"cd\",\"data\":{\"title\":\"first\"}}\n",
+    );
+    bulk(&server, &[&taken, "--type", "book", "--wait"]).ends(0);
+    let one = server.file("one.ndjson", "{\"id\":\"ab\",\"data\":{\"title\":\"1.10\",\"pages\":7}}\n{\"id\":\"ef\",\"data\":{\"title\":\"new\"}}\n");
+    let two = server.file("two.ndjson", "{\"id\":\"cd\",\"data\":{\"title\":\"é\"}}\n");
+    let failed = server.folder.path().join("failed.ndjson");
+    let failed = failed.to_str().unwrap();
+    bulk(&server, &[&one, &two, "--type", "book", "--failures", failed]).ends(2);
+    let operations = std::fs::read_to_string(failed).unwrap();
+    assert_eq!(operations.lines().count(), 2, "{operations}");
+    std::fs::write(
+        failed,
+        operations
+            .replace("CREATE", "UPSERT")
+            .replace("\"create\"", "\"upsert\""),
+    )
+    .unwrap();
+    // What is sent may be what is written in the end.
+    bulk(&server, &[failed, "--failures", failed]).ends(0);
+    assert_eq!(std::fs::read_to_string(failed).unwrap(), "");
+    assert_eq!(
+        (title(&server, "ab"), title(&server, "cd")),
+        ("1.10".into(), "é".into())
+    );
+}
