@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 
 use crate::output::Output;
+use crate::settings;
 
 /// How a command ended that could do what was asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,8 +55,22 @@ fn closed_by_reader(error: &anyhow::Error) -> bool {
 }
 
 /// Shows help, the version, or what is wrong with the command line. `clap` itself would exit with 2, which is taken.
-pub(crate) fn wrong_command_line(error: &clap::Error) -> ExitCode {
+/// Flags that nobody typed are named with it: they come from the settings file.
+pub(crate) fn wrong_command_line(error: &clap::Error, from_file: &[String]) -> ExitCode {
     let _ = error.print();
+    if error.use_stderr()
+        && let Some(file) = settings::in_force().filter(|_| !from_file.is_empty())
+    {
+        let flags = from_file
+            .iter()
+            .map(|flag| flag.split('=').next().unwrap_or(flag));
+        let flags: Vec<&str> = flags.collect();
+        let path = file.path.display();
+        Output::new(false).note(format_args!(
+            "{path} sets {}; `granary config` shows more",
+            flags.join(", ")
+        ));
+    }
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
         _ => Ended::Badly.code().into(),

@@ -8,16 +8,20 @@ mod log;
 mod open_files;
 mod output;
 mod progress;
+mod settings;
 mod start;
 mod store;
 mod traces;
+mod yaml;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use commands::{
-    bulk, check, definition, demo, export, get, import, infer, key, receipts, serve, source, task, vocabulary,
+    bench, bulk, check, config, definition, demo, export, get, import, infer, key, manual, receipts, serve,
+    source, task, vocabulary,
 };
 use exit::Ended;
 use granary_client::DefinitionKind;
@@ -53,13 +57,21 @@ Exit codes:
 
 Output:
   Results go to stdout, everything else to stderr. With --json every result is one JSON value a line, also of
-  lists, as `jq` likes it. Progress bars are drawn only on a terminal. NO_COLOR=1 turns colours off.
+  lists, as `jq` likes it. Progress bars are drawn only on a terminal, and colours too unless --color says
+  otherwise; NO_COLOR=1 turns them off.
+
+Settings:
+  A flag comes from the command line, else from its variable, else from granary.toml in the current folder (or the
+  file that --config names), else it has its default; `granary config` shows which. In the file a flag has the
+  name that it has here, such as source = \"clinic\"; [limits] holds limits by their names.
 
 Environment:
   Every flag has a variable, GRANARY_ and its name in capitals: GRANARY_SOURCE for --source, GRANARY_JSON=1 for
-  --json. The flag wins. Those of `demo` start with GRANARY_DEMO_, and what
-  `key create` makes a key of with GRANARY_KEY_, and that of `bulk --failures` is GRANARY_BULK_FAILURES. GRANARY_API_KEY holds the API key to show to the
-  server; it has no flag, for others can read command lines.
+  --json. The flag wins. Those of `demo` and `bench` start with GRANARY_DEMO_ and GRANARY_BENCH_, what
+  `key create` makes a key of with GRANARY_KEY_, and those of `bulk --failures` and `man --output` are
+  GRANARY_BULK_FAILURES and GRANARY_MAN_OUTPUT. GRANARY_LIMIT_JSON_DEPTH and the like set the limits of a
+  server. GRANARY_API_KEY holds the API key to show to the server; it has no flag, for others can read command
+  lines.
 
 Examples:
   granary demo                                               see it all, on real data
@@ -93,6 +105,54 @@ struct Global {
     /// Write results as JSON, one value a line
     #[arg(long, global = true, env = "GRANARY_JSON", value_parser = commands::switch())]
     json: bool,
+    /// When to write in colour
+    #[arg(
+        long,
+        global = true,
+        env = "GRANARY_COLOR",
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
+    color: Color,
+    /// The file of settings; an empty name is none [default: granary.toml, if it is there]
+    #[arg(long, global = true, env = "GRANARY_CONFIG", value_name = "FILE")]
+    config: Option<OsString>,
+}
+
+/// When to write in colour.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    /// What a command line says, also one that is wrong: that is told in colour or not too.
+    fn of(args: &[OsString]) -> Self {
+        let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+        let typed = args
+            .iter()
+            .enumerate()
+            .find_map(|(place, arg)| match arg.strip_prefix("--color")? {
+                "" => args.get(place + 1).map(|value| value.to_string()),
+                rest => rest.strip_prefix('=').map(str::to_owned),
+            });
+        let named = typed.or_else(|| std::env::var("GRANARY_COLOR").ok());
+        let named = named.and_then(|name| clap::ValueEnum::from_str(&name, false).ok());
+        named.unwrap_or(Self::Auto)
+    }
+
+    /// Has all that is written from here on follow it.
+    fn take_effect(self) {
+        match self {
+            Self::Auto => {}
+            Self::Always => anstream::ColorChoice::Always.write_global(),
+            Self::Never => anstream::ColorChoice::Never.write_global(),
+        }
+    }
 }
 
 impl Global {
@@ -118,6 +178,7 @@ enum Command {
     Export(export::Export),
     Import(import::Import),
     Check(check::Check),
+    Bench(bench::Bench),
     #[command(subcommand)]
     Source(source::Source),
     /// Profiles: what a resource of a type looks like
@@ -130,6 +191,10 @@ enum Command {
     Vocabulary(vocabulary::Vocabulary),
     #[command(subcommand)]
     Key(key::Key),
+    Config(config::Config),
+    Completions(manual::Completions),
+    #[command(name = "man")]
+    Manual(manual::Manual),
 }
 
 /// What profiles are there for.
@@ -141,14 +206,20 @@ enum Profile {
 }
 
 fn main() -> std::process::ExitCode {
-    let cli = match Cli::try_parse() {
+    let given: Vec<OsString> = std::env::args_os().collect();
+    let line = match settings::complete(given.clone(), &Cli::command()) {
+        Ok(line) => line,
+        Err(error) => return exit::code(Err(error), &mut Output::new(false)),
+    };
+    Color::of(&line.args).take_effect();
+    let cli = match Cli::try_parse_from(&line.args) {
         Ok(cli) => cli,
-        Err(error) => return exit::wrong_command_line(&error),
+        Err(error) => return exit::wrong_command_line(&error, &line.from_file),
     };
     let mut output = Output::new(cli.global.json);
     let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
-            let ended = runtime.block_on(run(cli, &mut output));
+            let ended = runtime.block_on(run(cli, &given, &mut output));
             // A read of stdin that is under way cannot be called off, and is no reason to stay.
             runtime.shutdown_background();
             ended
@@ -158,7 +229,7 @@ fn main() -> std::process::ExitCode {
     exit::code(ended, &mut output)
 }
 
-async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ended> {
+async fn run(cli: Cli, given: &[OsString], output: &mut Output) -> anyhow::Result<Ended> {
     let client = || cli.global.client();
     match cli.command {
         Command::Serve(command) => command.run(output).await,
@@ -170,6 +241,7 @@ async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ended> {
         Command::Export(command) => command.run(&client()?, output).await,
         Command::Import(command) => command.run(&client()?, output).await,
         Command::Check(command) => command.run(output).await,
+        Command::Bench(command) => command.run(cli.global.key_file.as_deref(), output).await,
         Command::Source(command) => command.run(&client()?, output).await,
         Command::Profile(Profile::Stored(command)) => {
             command.run(DefinitionKind::Profile, &client()?, output).await
@@ -182,18 +254,37 @@ async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ended> {
         }
         Command::Vocabulary(command) => command.run(&client()?, output).await,
         Command::Key(command) => command.run(client, output).await,
+        Command::Config(config) => {
+            let command = Cli::command();
+            let given = config::Given {
+                command: &command,
+                args: given,
+            };
+            config.run(&given, output)
+        }
+        Command::Completions(command) => command.run(Cli::command(), output),
+        Command::Manual(command) => command.run(Cli::command(), output),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn colour_is_told_by_any_command_line() {
+        let of = |args: &[&str]| Color::of(&args.iter().map(OsString::from).collect::<Vec<_>>());
+        assert!(matches!(of(&["granary", "x", "--color", "never"]), Color::Never));
+        assert!(matches!(
+            of(&["granary", "--color=always", "--nope"]),
+            Color::Always
+        ));
+        assert!(matches!(of(&["granary", "--color"]), Color::Auto));
     }
 
     #[test]
@@ -206,8 +297,10 @@ mod tests {
                 // Those that mean something else elsewhere.
                 let of = match long {
                     _ if path.ends_with("demo") => "DEMO_",
+                    _ if path.ends_with("bench") => "BENCH_",
                     "role" | "source" | "name" if path.ends_with("key create") => "KEY_",
                     "failures" if path.ends_with("bulk") => "BULK_",
+                    "output" if path.ends_with("man") => "MAN_",
                     _ => "",
                 };
                 let variable = format!("GRANARY_{of}{}", long.to_uppercase().replace('-', "_"));

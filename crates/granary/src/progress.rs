@@ -36,8 +36,12 @@ impl Bar {
     }
 
     fn new(bar: ProgressBar, template: &str, prefix: &'static str, name: &str) -> Self {
+        let template = match anstream::ColorChoice::global() {
+            anstream::ColorChoice::Never => template.replace(".cyan.bold", ""),
+            _ => template.to_owned(),
+        };
         // A template that does not parse is our mistake, and no reason to show nothing; a test reads all.
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = bar.with_style(style.progress_chars("=> ")).with_prefix(prefix);
         bar.set_message(name.to_owned());
         if !bar.is_hidden() {

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
-use granary_core::limits::Limits;
 use granary_engine::{Engine, SystemClock};
 use granary_server::{AccessOptions, Calls, Listening, Stop, Tls};
 use granary_store::Store;
@@ -13,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::open_files;
+use crate::settings;
 use crate::store::{self, FolderSettings, Opened, PostgresSettings, StoreAt};
 
 /// What a server is there for, where several share a store.
@@ -96,6 +96,7 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
         "only one process works with a folder, so it must do all: leave --role off, or share a store with others by \
          --store postgres://…"
     );
+    let limits = settings::limits()?;
     let connections = open_files::connections_max(&at, &postgres)?;
     let bind = async || {
         TcpListener::bind(listen).await.with_context(|| {
@@ -122,7 +123,6 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
     let starting = early
         .clone()
         .map(|early| tokio::spawn(granary_server::starting(early, ready.clone())));
-    let limits = limits()?;
     let Opened {
         store,
         engine: mut engine_options,
@@ -190,44 +190,4 @@ async fn has_keys(store: &dyn Store, at: &StoreAt) -> anyhow::Result<()> {
         "no API key is there yet, so only this machine may be served; create one first with \
          `granary key create --role admin {place}`, or listen at 127.0.0.1 or [::1]"
     )
-}
-
-/// The limits in force: those of the contract, but for what `GRANARY_LIMIT_…` says.
-pub(crate) fn limits() -> anyhow::Result<Limits> {
-    let mut limits = Limits::default();
-    for row in limits.table() {
-        let variable = limit_variable(row.name);
-        if let Ok(value) = std::env::var(&variable) {
-            let wrong = || format!("{variable} is '{value}'; give it a whole number from 1 on");
-            limits
-                .set(row.name, value.parse().with_context(wrong)?)
-                .with_context(wrong)?;
-        }
-    }
-    Ok(limits)
-}
-
-/// The variable that sets a limit: `GRANARY_LIMIT_JSON_DEPTH` for `jsonDepth`.
-fn limit_variable(name: &str) -> String {
-    let mut variable = "GRANARY_LIMIT_".to_owned();
-    for letter in name.chars() {
-        if letter.is_ascii_uppercase() {
-            variable.push('_');
-        }
-        variable.push(letter.to_ascii_uppercase());
-    }
-    variable
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_limit_has_its_variable() {
-        assert_eq!(
-            limit_variable("tasksWaitingPerSource"),
-            "GRANARY_LIMIT_TASKS_WAITING_PER_SOURCE"
-        );
-    }
 }

@@ -14,7 +14,7 @@ use crate::output::{Output, counted, pretty};
 // Both kinds take the same subcommands; their own descriptions are where they are named, in `main.rs`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Definition {
-    /// Store definitions from JSON files, replacing those that are there
+    /// Store definitions from JSON or YAML files, replacing those that are there
     ///
     /// The key is the name of the file without its extension unless given. Several files are stored in the order
     /// given. A replaced definition judges what is written from then on; records that are stored stay.
@@ -145,14 +145,25 @@ pub(super) fn key_of(file: &Path) -> anyhow::Result<String> {
         .context("the name of the file is no key; name the key after it: … -f - KEY")
 }
 
-pub(super) async fn read(file: &Path) -> std::io::Result<Vec<u8>> {
+/// What a file holds as JSON, which it is unless its name or its first byte says that it is YAML.
+pub(super) async fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     use tokio::io::AsyncReadExt;
-    if file != Path::new("-") {
-        return tokio::fs::read(file).await;
+    let stdin = file == Path::new("-");
+    let mut text = Vec::new();
+    match stdin {
+        true => drop(tokio::io::stdin().read_to_end(&mut text).await?),
+        false => text = tokio::fs::read(file).await?,
     }
-    let mut json = Vec::new();
-    tokio::io::stdin().read_to_end(&mut json).await?;
-    Ok(json)
+    let extension = file.extension().and_then(|extension| extension.to_str());
+    let yaml = match extension {
+        Some("yaml" | "yml") => true,
+        _ => stdin && !text.trim_ascii_start().starts_with(b"{"),
+    };
+    if !yaml {
+        return Ok(text);
+    }
+    let text = std::str::from_utf8(&text).context("it is not UTF-8")?;
+    crate::yaml::to_json(text).map(String::into_bytes)
 }
 
 fn description(definition: &Shown) -> String {

@@ -12,7 +12,7 @@ use granary_engine::{Clock as _, NewKey, SystemClock, error_object};
 use super::all_of;
 use crate::exit::Ended;
 use crate::output::{Output, word};
-use crate::start::limits;
+use crate::settings::limits;
 use crate::store::{self, FolderSettings, Opened, PostgresSettings, StoreAt};
 
 /// API keys: who may call a server, and what for

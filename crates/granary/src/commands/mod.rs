@@ -1,7 +1,9 @@
 //! The subcommands, one a file.
 
+pub(crate) mod bench;
 pub(crate) mod bulk;
 pub(crate) mod check;
+pub(crate) mod config;
 mod csv;
 pub(crate) mod definition;
 pub(crate) mod demo;
@@ -10,6 +12,7 @@ pub(crate) mod get;
 pub(crate) mod import;
 pub(crate) mod infer;
 pub(crate) mod key;
+pub(crate) mod manual;
 pub(crate) mod receipts;
 pub(crate) mod serve;
 pub(crate) mod source;

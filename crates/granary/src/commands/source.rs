@@ -1,9 +1,14 @@
 //! `granary source`: the sources of a server.
 
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
 use clap::Subcommand;
 use granary_client::Client;
-use granary_client::api::sources::Source as Shown;
+use granary_client::api::sources::{Source as Shown, SourceType};
+use serde::Deserialize;
 
+use super::definition::{key_of, read};
 use super::{all_of, switch};
 use crate::exit::Ended;
 use crate::output::{Output, word};
@@ -12,9 +17,22 @@ use crate::output::{Output, word};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Source {
     /// Create a source; one that is there stays as it is
+    ///
+    /// Of a file, {"key": "clinic", "type": "registry"} in JSON or YAML, the key is the name of the file without its
+    /// extension where it holds none.
     Apply {
         /// Its key
-        key: String,
+        #[arg(required_unless_present = "files")]
+        key: Option<String>,
+        /// A file that holds it, `-` is stdin; may be given several times
+        #[arg(
+            short,
+            long = "file",
+            env = "GRANARY_FILE",
+            value_name = "FILE",
+            conflicts_with = "key"
+        )]
+        files: Vec<PathBuf>,
     },
     /// List the sources
     #[command(visible_alias = "ls")]
@@ -39,14 +57,12 @@ pub(crate) enum Source {
 impl Source {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> anyhow::Result<Ended> {
         match self {
-            Self::Apply { key } => {
-                let put = client.put_source(&key).await?;
-                output.status(
-                    if put.created { "Created" } else { "Unchanged" },
-                    format_args!("source {key}"),
-                );
-                if output.json {
-                    output.json_line(&put.value)?;
+            Self::Apply { key, files } => {
+                for key in key.iter() {
+                    apply(key, client, output).await?;
+                }
+                for file in &files {
+                    apply(&key_in(file).await?, client, output).await?;
                 }
             }
             Self::List => {
@@ -60,6 +76,38 @@ impl Source {
             }
         }
         Ok(Ended::Well)
+    }
+}
+
+async fn apply(key: &str, client: &Client, output: &mut Output) -> anyhow::Result<()> {
+    let put = client.put_source(key).await?;
+    output.status(
+        if put.created { "Created" } else { "Unchanged" },
+        format_args!("source {key}"),
+    );
+    match output.json {
+        true => output.json_line(&put.value),
+        false => Ok(()),
+    }
+}
+
+/// What a file holds: there is one type of source.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    key: Option<String>,
+    #[serde(rename = "type")]
+    _source_type: SourceType,
+}
+
+/// The key of the source in a file.
+async fn key_in(path: &Path) -> anyhow::Result<String> {
+    let from = path.display();
+    let json = read(path).await.with_context(|| format!("cannot read {from}"))?;
+    let file: File = serde_json::from_slice(&json).with_context(|| format!("{from} is no source"))?;
+    match file.key {
+        Some(key) => Ok(key),
+        None => key_of(path).with_context(|| format!("{from} has no 'key'")),
     }
 }
 

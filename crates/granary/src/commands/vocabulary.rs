@@ -26,7 +26,7 @@ const BYTES_SENT: usize = 4_000_000;
 /// Vocabularies: the codes that properties may be bound to
 #[derive(Debug, Subcommand)]
 pub(crate) enum Vocabulary {
-    /// Store vocabularies from JSON files, with the concepts that are in them
+    /// Store vocabularies from JSON or YAML files, with the concepts that are in them
     ///
     /// A file holds {"key", "title", "description", "concepts": [{"code", "definition", "designation"}…]}. Its key is
     /// the name of the file without its extension where it holds none. Concepts that are there are replaced; those

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bench;
 mod bulk;
 mod bulk_files;
 mod check;
@@ -10,9 +11,11 @@ mod export;
 mod help;
 mod infer;
 mod keys;
+mod manual;
 mod postgres;
 mod schema;
 mod serve;
+mod settings;
 mod tasks;
 mod tls;
 mod vocabulary;
