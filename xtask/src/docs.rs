@@ -1,7 +1,9 @@
-//! What is made from the code: tables in pages of `docs/`, whose rest is written by hand, and the description of the API.
+//! What is made from the code: tables in pages of `docs/`, whose rest is written by hand, the description of the API, and the
+//! reference of the command line, which a test of the binary holds to it.
 
 use std::fmt::Write;
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use granary_core::error::ErrorType;
@@ -26,6 +28,21 @@ pub(crate) fn write() -> Result<()> {
     }
     fs::write(DESCRIPTION, granary_api::description::text())?;
     println!("wrote {DESCRIPTION}");
+    // The command line is defined in the binary, which this crate is built without.
+    let mut reference = Command::new(env!("CARGO"));
+    reference.args([
+        "test",
+        "--quiet",
+        "-p",
+        "granary",
+        "--bin",
+        "granary",
+        "reference",
+    ]);
+    if !reference.env("UPDATE_DOCS", "1").status()?.success() {
+        bail!("the reference in docs/cli.md was not written; see above");
+    }
+    println!("wrote docs/cli.md");
     Ok(())
 }
 

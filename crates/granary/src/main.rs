@@ -8,6 +8,8 @@ mod log;
 mod open_files;
 mod output;
 mod progress;
+#[cfg(test)]
+mod reference;
 mod settings;
 mod start;
 mod store;

@@ -17,8 +17,9 @@ use run::Mode;
 
 /// Pages that say nothing that could be sent to a server: one explains words; what another says to type into a database
 /// has a test beside those of several nodes; two say how fast it is, and what it survives; one is of a page in a browser,
-/// which has tests of its own.
-const WITHOUT_EXAMPLES: [&str; 5] = [
+/// which has tests of its own; what is typed into a shell is a session of the command line's own tests.
+const WITHOUT_EXAMPLES: [&str; 6] = [
+    "cli.md",
     "console.md",
     "glossary.md",
     "operations.md",

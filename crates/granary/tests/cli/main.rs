@@ -15,6 +15,7 @@ mod manual;
 mod postgres;
 mod schema;
 mod serve;
+mod sessions;
 mod settings;
 mod tasks;
 mod tls;
