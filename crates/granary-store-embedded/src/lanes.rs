@@ -68,8 +68,8 @@ impl Inner {
                 return Some(Lane {
                     source,
                     fence,
-                    // By this process, from one that has ended.
-                    taken_over: trial.is_some(),
+                    // By this process, from one that began at the same place and has ended.
+                    taken_over: trial.is_some_and(TrialRow::asks_for_care),
                     suspect: trial.is_some_and(TrialRow::is_suspect),
                     last: LastChunk::default(),
                 });

@@ -1,9 +1,11 @@
 //! Operations that end the process. A panic is caught, an abort or the want of memory is not: the next start would try
 //! the same operation, and end again.
 //!
-//! Each start notes where the lanes stand that have work. Where starts come again and again and a lane does not get on,
-//! it is suspect: its operations are tried one by one, each noted before, and one that so many processes have ended at is
-//! left out. A stop in order forgets all of it.
+//! Each start notes where the lanes stand that have work. One death is no sign of anything: the start after it applies
+//! what waits as ever, in large chunks. From the second start on that finds a lane at the same place its operations are
+//! applied a few at a time, so that the lane comes close to the one at fault; where starts come again and it does not
+//! get on, it is suspect: operations are tried one by one, each noted before, and one that so many processes have ended
+//! at is left out. A stop in order forgets all of it.
 
 use std::collections::HashMap;
 
@@ -13,7 +15,9 @@ use granary_store::{Result, StoreError};
 use crate::rows::TrialRow;
 use crate::{Inner, engine, lock, rows};
 
-/// Starts at which a lane stood where it stood before, after which its next operation is suspected.
+/// Starts that find a lane at the same place, after which few of its operations are applied at once.
+const STARTS_AT_EASE_MAX: u32 = 1;
+/// Those after which its next operation is suspected.
 const STARTS_MAX: u32 = 2;
 /// So many processes may end at one operation before it is given up. Those that are killed for another reason have then
 /// been so five times, each in the same few milliseconds.
@@ -36,6 +40,11 @@ impl TrialRow {
                 deaths: before.deaths.saturating_add(u32::from(before.trying)),
             },
         }
+    }
+
+    /// Few operations are to be applied at once: a process has begun here, and ended.
+    pub(crate) fn asks_for_care(&self) -> bool {
+        self.starts > STARTS_AT_EASE_MAX || self.is_suspect()
     }
 
     pub(crate) fn is_suspect(&self) -> bool {
@@ -113,13 +122,13 @@ mod tests {
     #[test]
     fn a_lane_is_suspect_where_starts_find_it_at_the_same_place() {
         let mut trial = TrialRow::next(None, (1, 7));
-        for _ in 1..STARTS_MAX {
+        let mut asked = Vec::new();
+        for _ in 0..3 {
+            asked.push((trial.asks_for_care(), trial.is_suspect()));
+            assert_eq!(trial.deaths, 0);
             trial = TrialRow::next(Some(trial), (1, 7));
-            assert!(!trial.is_suspect());
         }
-        trial = TrialRow::next(Some(trial), (1, 7));
-        assert!(trial.is_suspect());
-        assert_eq!(trial.deaths, 0);
+        assert_eq!(asked, [(false, false), (true, false), (true, true)]);
         let tried = TrialRow {
             trying: true,
             ..trial
@@ -127,5 +136,6 @@ mod tests {
         assert_eq!(TrialRow::next(Some(tried), (1, 7)).deaths, 1);
         let on = TrialRow::next(Some(tried), (1, 8));
         assert_eq!((on.starts, on.deaths), (1, 0));
+        assert!(!on.asks_for_care());
     }
 }

@@ -135,8 +135,9 @@ pub struct Lane {
     pub source: Source,
     /// Tells this holder from earlier ones.
     pub fence: u64,
-    /// True where whoever held it before vanished: an operation may have ended it, so that few are to be applied at once,
-    /// and whoever comes next has few to suspect.
+    /// True where whoever held it before vanished, and may have been ended by an operation: few are to be applied at once,
+    /// so that whoever comes next has few to suspect. A store that sees processes end for other reasons may wait for a
+    /// second one.
     pub taken_over: bool,
     /// True where they vanished again and again without getting on: the next operation may be what ends them, so that
     /// they are to be applied one by one.

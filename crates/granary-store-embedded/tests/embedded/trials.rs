@@ -12,10 +12,10 @@ use granary_store_embedded::{Collection, EmbeddedStore, RunStep, Runs};
 use crate::runs::copy_while_open;
 use crate::{OnDisk, limits};
 
-type Copy = Arc<Mutex<Option<tempfile::TempDir>>>;
+pub(crate) type Copy = Arc<Mutex<Option<tempfile::TempDir>>>;
 
 /// Opens a folder; each operation on a record goes in as a run, and what a process leaves that ends in its midst is copied.
-async fn open(folder: &Path) -> (World<EmbeddedStore>, Copy) {
+pub(crate) async fn open(folder: &Path) -> (World<EmbeddedStore>, Copy) {
     let copy = Copy::default();
     let (from, to) = (folder.to_owned(), Arc::clone(&copy));
     let runs = Runs {
@@ -35,7 +35,7 @@ async fn open(folder: &Path) -> (World<EmbeddedStore>, Copy) {
 }
 
 /// What a process leaves that ends before it has done anything.
-fn killed(folder: &Path) -> tempfile::TempDir {
+pub(crate) fn killed(folder: &Path) -> tempfile::TempDir {
     let left = tempfile::tempdir().unwrap();
     copy_while_open(folder, left.path());
     left
@@ -47,10 +47,10 @@ async fn suspect(ops: &[Op]) -> (tempfile::TempDir, StoredTask) {
     let world = World::new(fixture.fresh().await).await;
     let task = world.accept(ops).await;
     let mut folder = killed(&fixture.folder(&world.store).0);
-    for suspected in [false, false, true] {
+    for asked in [(false, false), (true, false), (true, true)] {
         let (world, _) = open(folder.path()).await;
         let lane = world.claim().await.unwrap();
-        assert_eq!((lane.taken_over, lane.suspect), (true, suspected));
+        assert_eq!((lane.taken_over, lane.suspect), asked);
         folder = killed(folder.path());
     }
     (folder, task)
@@ -100,6 +100,59 @@ async fn an_operation_that_ends_the_process_again_and_again_is_left_out() {
     assert_eq!(world.record("person", &resource("deadly")).await, None);
 }
 
+/// Operations of one chunk, as workers choose them for lanes.
+const AT_EASE: usize = 1_024;
+const WITH_CARE: usize = 64;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operation_that_ends_the_process_is_found_among_many() {
+    const DEADLY: u64 = 200;
+    let ops: Vec<Op> = (0..204)
+        .map(|at| create("person", &format!("id-{at}"), at))
+        .collect();
+    let fixture = OnDisk::in_memory();
+    let world = World::new(fixture.fresh().await).await;
+    let task = world.accept(&ops).await;
+    let mut folder = killed(&fixture.folder(&world.store).0);
+    let mut chunks_that_end_it = Vec::new();
+    let world = 'starts: loop {
+        let (world, copy) = open(folder.path()).await;
+        let lane = world.claim().await.unwrap();
+        let mut at = world.task(&task).await.cursor;
+        let mut suspected = if lane.suspect { WITH_CARE } else { 0 };
+        loop {
+            let count = match (suspected, lane.taken_over) {
+                (1.., _) => 1,
+                (0, true) => WITH_CARE,
+                (0, false) => AT_EASE,
+            };
+            suspected = suspected.saturating_sub(count);
+            copy.lock().unwrap().take();
+            let Step::Applied(applied) = world.step(&lane, operations(count)).await else {
+                break 'starts world;
+            };
+            let has_it = (at..at + applied).contains(&DEADLY);
+            at += applied;
+            // It ends in the midst of the chunk that has it, unless that leaves it out.
+            if let Some(left) = copy.lock().unwrap().take().filter(|_| has_it) {
+                chunks_that_end_it.push(count);
+                folder = left;
+                break;
+            }
+        }
+    };
+    // Each length twice: once at the place where it begins, and once as near as chunks of the length before come.
+    let expected = [AT_EASE, WITH_CARE, AT_EASE, WITH_CARE, 1, 1, 1, 1, 1];
+    assert_eq!(chunks_that_end_it, expected);
+    world.settle().await;
+    let codes = codes(&world.receipts(&world.task(&task).await).await);
+    let failed: Vec<usize> = (0..codes.len()).filter(|at| codes[*at] != 200).collect();
+    assert_eq!(
+        (failed.as_slice(), codes.len()),
+        ([DEADLY as usize].as_slice(), 204)
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_in_order_is_no_death_and_neither_is_getting_on() {
     let ops = [create("person", "one", 0), create("person", "two", 0)];
@@ -112,7 +165,7 @@ async fn a_stop_in_order_is_no_death_and_neither_is_getting_on() {
     let left = killed(folder.path());
     let (after, _) = open(left.path()).await;
     let lane = after.claim().await.unwrap();
-    assert!(lane.taken_over && !lane.suspect, "it got on");
+    assert!(!lane.taken_over && !lane.suspect, "it got on");
     drop(after);
 
     let (folder, _) = suspect(&ops).await;
