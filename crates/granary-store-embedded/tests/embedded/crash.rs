@@ -1,9 +1,10 @@
 //! A process that is killed: what it leaves is the folder as it stands at that moment. (Power cuts, which also lose
 //! what was not synced, are another test.)
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use granary_store::suite::Fixture;
 use granary_store::suite::history::histories;
@@ -11,6 +12,7 @@ use granary_store::suite::world::*;
 use granary_store::{Step, Store as _, StoreLimits};
 use granary_store_embedded::EmbeddedStore;
 
+use crate::runs::{after_each_operation, decided, requests, shown};
 use crate::{OnDisk, limits};
 
 /// Copies a folder that is in use. Blocks of zeros become holes: the database sets 64 MB aside for each journal.
@@ -126,6 +128,81 @@ async fn what_was_shown_is_there_after_a_kill_at_any_chunk() {
     }
     world.settle().await;
     assert_eq!(codes(&world.receipts(&world.task(&task).await).await), expected);
+}
+
+/// Where the journal of a database ends after each of its commits. The last row of each has this key, and behind it are its
+/// number and the end of the batch; the next batch is longer than what is left of the margin.
+fn ends_of_commits(journal: &[u8]) -> Vec<usize> {
+    const KEY: &[u8] = b"number of the commit";
+    const MARGIN: usize = 16 + 32;
+    // The database sets room aside.
+    let used = journal.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+    let starts = (0..used).filter(|at| journal[*at..].starts_with(KEY));
+    starts.map(|at| at + KEY.len() + MARGIN).collect()
+}
+
+/// The only journal of a store.
+fn journal(folder: &Path) -> PathBuf {
+    let mut all: Vec<PathBuf> = fs::read_dir(folder.join("db"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|kind| kind == "jnl"))
+        .collect();
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+/// Nothing of this is synced on its own, so a cut of power may leave any of it, from the first on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_commit_is_the_last_a_task_is_as_far_as_its_records() {
+    let expected = after_each_operation(&requests()).await;
+    let reference = World::new(granary_store::memory::MemoryStore::new(limits())).await;
+    let mut receipts = Vec::new();
+    for ops in requests() {
+        receipts.push(codes(&reference.receipts(&reference.bulk(&ops).await).await));
+    }
+
+    let fixture = OnDisk::in_memory();
+    let world = World::new(fixture.fresh().await).await;
+    let mut tasks = Vec::new();
+    for ops in requests() {
+        tasks.push(world.accept(&ops).await);
+    }
+    world.settle().await;
+    let from = fixture.folder(&world.store).0;
+    let path = journal(&from);
+    let accepted = ends_of_commits(&fs::read(&path).unwrap()).len();
+    world.apply_all(operations(7)).await;
+    world.settle().await;
+    let whole = fs::read(&path).unwrap();
+    let ends = ends_of_commits(&whole);
+    let mut seen = BTreeSet::new();
+    for end in &ends[accepted - 1..] {
+        let left = fixture.new_folder();
+        copy_folder(&from, left.path());
+        let journal = journal(left.path());
+        fs::write(&journal, &whole[..*end]).unwrap();
+        // It is not synced either.
+        fs::remove_file(left.path().join("SYNCED")).unwrap();
+        let after = World::found(fixture.open(left.path(), limits())).await;
+        let count = decided(&after, &tasks).await;
+        seen.insert(count);
+        assert_eq!(shown(&after).await, expected[count], "{count} decided");
+        after.apply_all(operations(50)).await;
+        after.settle().await;
+        assert_eq!(
+            shown(&after).await,
+            expected[expected.len() - 1],
+            "{count} decided"
+        );
+        for (task, expected) in tasks.iter().zip(&receipts) {
+            let receipts = after.receipts(&after.task(task).await).await;
+            assert_eq!(codes(&receipts), *expected, "{count} decided");
+        }
+    }
+    assert_eq!(seen.first(), Some(&0));
+    assert_eq!(seen.last(), Some(&(expected.len() - 1)));
+    assert!(seen.len() > 20, "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

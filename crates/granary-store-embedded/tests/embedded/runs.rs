@@ -40,7 +40,7 @@ async fn histories_by_runs_with_kills_agree_with_the_reference() {
 }
 
 /// What clients see of a source, but for times and stamps.
-async fn shown<S: Store>(world: &World<S>) -> Vec<(String, u32, Vec<u8>, Vec<u8>)> {
+pub(crate) async fn shown<S: Store>(world: &World<S>) -> Vec<(String, u32, Vec<u8>, Vec<u8>)> {
     let mut all = Vec::new();
     for name in ["person", "place"] {
         all.extend(world.resources(name, 1_000).await);
@@ -57,7 +57,7 @@ async fn shown<S: Store>(world: &World<S>) -> Vec<(String, u32, Vec<u8>, Vec<u8>
 
 /// Requests whose chunks go wrong visibly if one of them is applied twice, or not at all: with identifiers, edges, and
 /// deletes of what has some.
-fn requests() -> Vec<Vec<Op>> {
+pub(crate) fn requests() -> Vec<Vec<Op>> {
     let people = (0..60).map(|at| {
         let id = format!("id-{}", at % 17);
         match at % 5 {
@@ -84,7 +84,7 @@ fn requests() -> Vec<Vec<Op>> {
 }
 
 /// The world after each operation of these requests, as the reference leaves it.
-async fn after_each_operation(requests: &[Vec<Op>]) -> Vec<Vec<(String, u32, Vec<u8>, Vec<u8>)>> {
+pub(crate) async fn after_each_operation(requests: &[Vec<Op>]) -> Vec<Vec<(String, u32, Vec<u8>, Vec<u8>)>> {
     let world = World::new(MemoryStore::new(limits())).await;
     for ops in requests {
         world.accept(ops).await;
@@ -100,7 +100,7 @@ async fn after_each_operation(requests: &[Vec<Op>]) -> Vec<Vec<(String, u32, Vec
 }
 
 /// How many operations of all tasks are decided.
-async fn decided<S: Store>(world: &World<S>, tasks: &[StoredTask]) -> usize {
+pub(crate) async fn decided<S: Store>(world: &World<S>, tasks: &[StoredTask]) -> usize {
     let mut count = 0;
     for task in tasks {
         count += world.task(task).await.cursor as usize;
