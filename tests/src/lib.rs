@@ -14,6 +14,7 @@ pub mod power;
 mod register;
 mod requests;
 mod server;
+mod told;
 
 pub use http::http;
 pub use server::{Place, Server, Start, binary, on_postgres};

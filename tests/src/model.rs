@@ -1,6 +1,6 @@
 //! What requests do, said once more and as simply as can be: maps, one operation after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use granary_core::operation::TargetType;
@@ -112,27 +112,49 @@ fn noise(id: &str, n: u8) -> String {
 /// What became of an operation: 200, 304 for an equal upsert, 404, 409.
 pub(crate) type Code = u16;
 
+/// What a record is: its version and its value; `None` where it is not there.
+pub(crate) type State = Option<(u64, u8)>;
+
 /// Records as they should stand: for each its version and value.
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) records: BTreeMap<Name, (u64, u8)>,
-    /// There may be edges among them.
-    has_edges: bool,
+    /// The edges that begin or end at a resource.
+    edges: BTreeMap<String, BTreeSet<Name>>,
 }
 
 impl Model {
     /// Does one operation.
     pub(crate) fn apply(&mut self, operation: &Operation) -> Code {
+        self.apply_telling(operation, |_, _| ())
+    }
+
+    /// Does one operation, and tells what each record is now that it has changed.
+    pub(crate) fn apply_telling(
+        &mut self,
+        operation: &Operation,
+        mut tell: impl FnMut(&Name, State),
+    ) -> Code {
         match operation {
             Operation::Create(name, _) if self.records.contains_key(name) => 409,
             Operation::Delete(name) => match self.records.remove(name) {
                 None => 404,
                 Some(_) => {
-                    if let (id, None) = name
-                        && self.has_edges
-                    {
-                        self.records
-                            .retain(|(from, to), _| to.as_ref().is_none_or(|to| from != id && to != id));
+                    tell(name, None);
+                    let gone = match name {
+                        (id, None) => self.edges.remove(id).unwrap_or_default(),
+                        (_, Some(_)) => BTreeSet::from([name.clone()]),
+                    };
+                    for edge in gone {
+                        if self.records.remove(&edge).is_some() {
+                            tell(&edge, None);
+                        }
+                        let ends = [Some(&edge.0), edge.1.as_ref()];
+                        for end in ends.into_iter().flatten() {
+                            if let Some(edges) = self.edges.get_mut(end) {
+                                edges.remove(&edge);
+                            }
+                        }
                     }
                     200
                 }
@@ -144,19 +166,19 @@ impl Model {
                         return 404;
                     }
                 }
-                match self.records.get_mut(name) {
-                    Some((_, value)) if value == n => 304,
-                    Some((version, value)) => {
-                        *version += 1;
-                        *value = *n;
-                        200
-                    }
-                    None => {
-                        self.records.insert(name.clone(), (1, *n));
-                        self.has_edges |= name.1.is_some();
-                        200
+                let (version, value) = self.records.entry(name.clone()).or_default();
+                if *version > 0 && value == n {
+                    return 304;
+                }
+                *version += 1;
+                *value = *n;
+                tell(name, Some((*version, *n)));
+                if let (from, Some(to)) = name {
+                    for end in [from, to] {
+                        self.edges.entry(end.clone()).or_default().insert(name.clone());
                     }
                 }
+                200
             }
         }
     }

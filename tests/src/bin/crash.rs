@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use clap::Parser;
-use granary_tests::crash::{CrashRun, CrashStore};
+use granary_tests::crash::{CrashRun, CrashStore, recovery};
 
 /// Kill a server under load, many times over
 #[derive(Parser)]
@@ -25,9 +25,12 @@ struct Arguments {
     /// Where the store is
     #[arg(long, value_enum, default_value = "folder")]
     store: CrashStore,
-    /// The server dies before a call of the system by chance, such as the third fsync of a thread (needs strace)
+    /// The server dies before a call of the system by chance, such as its third fsync (in a folder; needs cc)
     #[arg(long)]
     before_calls: bool,
+    /// Kill nothing at random; write so many records to a folder, and say how long starts take after that
+    #[arg(long, value_name = "RECORDS")]
+    recovery: Option<usize>,
 }
 
 #[tokio::main]
@@ -39,7 +42,12 @@ async fn main() -> anyhow::Result<()> {
         operations,
         store,
         before_calls,
+        recovery: records,
     } = Arguments::parse();
+    if let Some(records) = records {
+        println!("{:#?}", recovery(records, seed).await?);
+        return Ok(());
+    }
     let run = CrashRun {
         deaths,
         at_least: Duration::from_secs(60 * minutes),

@@ -1,6 +1,7 @@
 /* Preloaded into a server: the process is killed when it is about to make a call of the system that changes a file
- * below DIE_UNDER, of the kind DIE_BEFORE, for the DIE_AT-th time. The call, and the path that it is on, are written to
- * DIE_LOG first. strace could do the same, and slows a server with many threads by a factor of ten.
+ * below DIE_UNDER, of the kind DIE_BEFORE and with DIE_ON in its path, for the DIE_AT-th time. The call, and the path that
+ * it is on, are written to DIE_LOG first. strace could do the same, and slows a server with many threads by a factor of
+ * ten.
  *
  * The clock of such a server is ahead by SHIFT_CLOCK seconds, which may be negative. */
 #define _GNU_SOURCE
@@ -21,7 +22,9 @@ static atomic_long seen;
 
 static void die_before(const char *kind, const char *call, const char *path) {
     const char *under = getenv("DIE_UNDER"), *before = getenv("DIE_BEFORE"), *at = getenv("DIE_AT");
-    if (!under || !before || !at || strcmp(kind, before) || strncmp(path, under, strlen(under))) return;
+    const char *on = getenv("DIE_ON");
+    if (!under || !before || !at || !on) return;
+    if (strcmp(kind, before) || strncmp(path, under, strlen(under)) || !strstr(path + strlen(under), on)) return;
     if (atomic_fetch_add(&seen, 1) + 1 != atol(at)) return;
     int (*open_real)(const char *, int, ...) = dlsym(RTLD_NEXT, "open");
     int log = open_real(getenv("DIE_LOG"), O_WRONLY | O_CREAT | O_TRUNC, 0600);

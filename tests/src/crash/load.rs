@@ -1,37 +1,57 @@
-//! What is sent while the server is killed, and what is known of it: what was answered, and what was shown.
+//! What is sent while the server is killed, and what is known of it: what was answered, and what readers were told.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
+use futures::future::try_join_all;
 use granary_api::resources::ResourceWrite;
 use granary_client::{Client, SourceClient};
+use granary_core::operation::TargetType;
+use granary_core::task::TaskKind;
 use granary_core::time::Timestamp;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::value::to_raw_value;
+use tokio::time::Instant;
 
 use crate::Server;
-use crate::requests::{Requests, send};
+use crate::agree::{accepted, tasks_in_order};
+use crate::model::Operation;
+use crate::requests::{ID, Requests, send};
+use crate::told::{Answer, Past, Position, Reader};
 
 pub(super) const SOURCE: &str = "crash";
 /// How long the end of a server may take that does not answer any more.
 const DYING_MAX: Duration = Duration::from_secs(5);
-/// Ids of the bulk requests: few, so that operations meet each other.
+/// Ids of most bulk requests: few, so that operations meet each other.
 const IDS: u32 = 400;
+/// Ids of the others, which write so many heads that these go in as a run.
+const IDS_OF_RUNS: u32 = 12_000;
+/// About so many operations have requests that are kept in the database.
+const SMALL: usize = 20;
+/// How many read at the same time.
+const READERS: usize = 3;
+/// The tasks that they look at.
+const TASKS_LOOKED_AT: usize = 3;
+/// How much each reads of a server that was started again, before more is sent.
+const READS_AFTER_DEATH: u64 = 20;
+/// How long it is waited at the most until something is applied.
+const PROGRESS_MAX: Duration = Duration::from_secs(10);
 
 /// The load of a crash run and what is known of it.
 pub(super) struct Load {
     rng: StdRng,
+    rng_of_runs: StdRng,
     operations: usize,
     pub(super) requests: Requests,
+    /// What becomes of those that were accepted.
+    past: Past,
+    readers: Vec<Reader>,
     /// For each id of the single writer the value that it was last told is stored, and those on their way since.
     pub(super) singles: HashMap<String, Single>,
     next_single: u64,
-    /// For each task the number of decided operations that was shown last.
-    shown: HashMap<String, u64>,
-    /// How often a task was seen with some of its operations decided and some not.
-    pub(super) shown_in_the_middle: u32,
     /// A request is on its way.
     uploading: bool,
 }
@@ -61,12 +81,15 @@ impl Load {
     pub(super) fn new(seed: u64, operations: usize) -> Self {
         Self {
             rng: StdRng::seed_from_u64(seed ^ 0x5eed),
+            rng_of_runs: StdRng::seed_from_u64(seed ^ 0x2045),
             operations,
             requests: Requests::new(seed ^ 0x0bd5, IDS),
+            past: Past::default(),
+            readers: (0..READERS as u64)
+                .map(|number| Reader::new(StdRng::seed_from_u64(seed ^ (0x4ead + number)), 0))
+                .collect(),
             singles: HashMap::new(),
             next_single: 0,
-            shown: HashMap::new(),
-            shown_in_the_middle: 0,
             uploading: false,
         }
     }
@@ -81,14 +104,14 @@ impl Load {
     ) -> Result<Moment> {
         let source = server.client()?.source(SOURCE);
         self.uploading = false;
-        let deadline = tokio::time::Instant::now() + moment;
         let worked = tokio::select! {
             biased;
             ended = server.ended() => ended.map(|_| ()),
-            worked = self.work(&source, inside_a_task, deadline) => worked,
+            worked = self.work(&source, inside_a_task, moment) => worked,
         };
         if let Err(failure) = worked {
             // What it was asked last may fail before its end is noticed.
+            let failure = of_a_call(failure)?;
             let ended = tokio::time::timeout(DYING_MAX, server.ended()).await;
             ended.map_err(|_| failure.context("nothing was in its way"))??;
         }
@@ -100,24 +123,30 @@ impl Load {
         })
     }
 
-    async fn work(
-        &mut self,
-        source: &SourceClient,
-        inside_a_task: bool,
-        deadline: tokio::time::Instant,
-    ) -> Result<()> {
+    async fn work(&mut self, source: &SourceClient, inside_a_task: bool, moment: Duration) -> Result<()> {
         if inside_a_task {
             for _ in 0..self.rng.random_range(1..4) {
                 self.upload(source).await?;
             }
-            // Reads all the while, so that much was shown when the server dies.
-            while tokio::time::Instant::now() < deadline {
-                self.look(source).await?;
-            }
-            return Ok(());
+            self.learn(source).await?;
+            // Reads all the while, so that much was shown when the server dies. Every second time something is to be applied
+            // before the time begins to run: how long that takes depends on the machine.
+            let (seen, began) = (self.seen(), Instant::now());
+            let waits = self.rng.random_bool(0.5) && seen < self.past.end();
+            let due = Cell::new((!waits).then(|| began + moment));
+            return self
+                .read(source, |reader, _| {
+                    let now = Instant::now();
+                    if due.get().is_none() && (reader.seen > seen || now > began + PROGRESS_MAX) {
+                        due.set(Some(now + moment));
+                    }
+                    due.get().is_none_or(|due| now < due)
+                })
+                .await;
         }
         // Whatever is on its way when the time is over is cut off with the server.
-        while tokio::time::Instant::now() < deadline {
+        let deadline = Instant::now() + moment;
+        while Instant::now() < deadline {
             let called = async {
                 match self.rng.random_bool(0.5) {
                     true => self.upload(source).await,
@@ -141,20 +170,42 @@ impl Load {
         Ok(())
     }
 
-    /// Looks how far the last tasks are.
-    async fn look(&mut self, source: &SourceClient) -> Result<()> {
-        for id in self
-            .requests
-            .sent
-            .iter()
-            .rev()
-            .take(3)
-            .filter_map(|sent| sent.task.clone())
-        {
-            let counts = source.task(&id).await?.counts;
-            self.shown_in_the_middle += u32::from(counts.pending > 0 && counts.pending < counts.total);
-            self.shown.insert(id, counts.success + counts.failure);
+    /// Sees which requests were accepted, those whose answer was lost too. None has gone, and none has gone back.
+    async fn learn(&mut self, source: &SourceClient) -> Result<()> {
+        let tasks = tasks_in_order(source, TaskKind::Bulk).await?;
+        let accepted = accepted(&tasks, &self.requests.sent)?;
+        for (id, sent) in accepted.into_iter().skip(self.past.tasks()) {
+            self.past.goes_on(Some(id), &sent.request.operations);
         }
+        let seen = self.seen();
+        for task in tasks {
+            self.past.hold(seen, &Answer::Task(Box::new(task)))?;
+        }
+        Ok(())
+    }
+
+    /// How much any of the readers has seen.
+    fn seen(&self) -> Position {
+        self.readers
+            .iter()
+            .map(|reader| reader.seen)
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// All readers read, each for as long as this says that knows how many answers it had.
+    async fn read(&mut self, source: &SourceClient, goes_on: impl Fn(&Reader, u64) -> bool) -> Result<()> {
+        let tasks = self.past.latest(TASKS_LOOKED_AT);
+        let (past, tasks, goes_on) = (&self.past, &tasks, &goes_on);
+        let read = async |reader: &mut Reader| {
+            let mut answers = 0;
+            while goes_on(reader, answers) {
+                reader.read(source, past, tasks, IDS_OF_RUNS, IDS).await?;
+                answers += 1;
+            }
+            anyhow::Ok(())
+        };
+        try_join_all(self.readers.iter_mut().map(read)).await?;
         Ok(())
     }
 
@@ -162,31 +213,30 @@ impl Load {
         self.requests.sent.iter().rev().find_map(|sent| sent.task.clone())
     }
 
-    /// Tasks that were seen are there, at least as far as they were seen; single writes that were answered hold.
+    /// Tasks that were seen are there; whatever is read now is of no moment before what was seen; single writes that were
+    /// answered hold.
     pub(super) async fn nothing_shown_is_taken_back(&mut self, client: &Client) -> Result<()> {
         let source = client.source(SOURCE);
-        for sent in &self.requests.sent {
-            let Some(id) = &sent.task else { continue };
-            let task = source
-                .task(id)
-                .await
-                .with_context(|| format!("task {id} was accepted and is gone"))?;
-            let decided = task.counts.success + task.counts.failure;
-            let shown = self.shown.entry(id.clone()).or_default();
-            ensure!(
-                decided >= *shown,
-                "task {id} was shown at {shown} and is back at {decided}"
-            );
-            *shown = decided;
-            ensure!(
-                task.counts.total == sent.request.operations.len() as u64,
-                "task {id} lost operations"
-            );
-        }
+        let seen = self.seen();
+        self.readers.iter_mut().for_each(|reader| reader.seen = seen);
+        self.learn(&source).await?;
+        self.read(&source, |_, answers| answers < READS_AFTER_DEATH)
+            .await?;
         for (id, single) in &self.singles {
             single_holds(&source, id, single).await?;
         }
         Ok(())
+    }
+
+    /// How many answers readers had, and how often of a task that had some of its operations decided and some not.
+    pub(super) fn told(&self) -> (u64, u64) {
+        let told = self
+            .readers
+            .iter()
+            .map(|reader| (reader.answers, reader.in_the_middle));
+        told.fold((0, 0), |(all, middle), (answers, in_the_middle)| {
+            (all + answers, middle + in_the_middle)
+        })
     }
 
     /// Writes one single record.
@@ -212,10 +262,39 @@ impl Load {
     /// Makes the next request and returns its place among those sent.
     fn next_request(&mut self) -> usize {
         let moment = self.requests.sent.len() as u64;
-        let place = self.requests.next(self.operations, moment);
+        let rng = &mut self.rng_of_runs;
+        let kind = rng.random_range(0..10);
+        let place = if kind < 4 {
+            let mut next = rng.random_range(0..IDS_OF_RUNS);
+            let operation = |_: &mut Requests, _| {
+                next += 1;
+                operation_of_a_run(rng, next)
+            };
+            self.requests
+                .next_of(TargetType::Resource, self.operations, moment, operation)
+        } else if kind < 6 {
+            self.requests.next(SMALL, moment)
+        } else {
+            self.requests.next(self.operations, moment)
+        };
         // One is sent after the other, and with the server that dies all is over that it has not accepted.
         self.requests.sent[place].over = Some(moment);
         place
+    }
+}
+
+/// An operation on the next of many resources, or now and then on any: nearly all of them write.
+fn operation_of_a_run(rng: &mut StdRng, next: u32) -> Operation {
+    let number = match rng.random_ratio(1, 8) {
+        true => rng.random_range(0..IDS_OF_RUNS),
+        false => next % IDS_OF_RUNS,
+    };
+    let name = (format!("{ID}{number}"), None);
+    let n = rng.random();
+    match rng.random_range(0..10) {
+        0 => Operation::Create(name, n),
+        1 => Operation::Delete(name),
+        _ => Operation::Upsert(name, n),
     }
 }
 
@@ -238,4 +317,12 @@ pub(super) async fn single_holds(source: &SourceClient, id: &str, single: &Singl
         single.acknowledged
     );
     Ok(())
+}
+
+/// A call that had no answer, or a refusal; any other failure fails.
+pub(super) fn of_a_call(failure: anyhow::Error) -> Result<anyhow::Error> {
+    match failure.downcast_ref::<granary_client::Error>() {
+        Some(_) => Ok(failure),
+        None => Err(failure),
+    }
 }

@@ -1,14 +1,16 @@
 //! The crash run: a real server under load is killed again and again, and must end as if it never had been.
 //!
-//! One client sends bulk requests on resources and on edges over a small domain of ids, another writes single records of
-//! ids of its own. The server is killed at random moments and in the middle of tasks, and started again on the same
-//! folder. What had been shown before a death must still hold after it. At the end a model, which knows nothing of the
-//! server's code, replays the accepted requests in order, and every receipt and every record must be equal to it.
+//! One client sends bulk requests on resources and on edges over a small domain of ids, some over a larger one, so that they
+//! go in as runs. Another writes single records of ids of its own, and others read while requests are applied. The server
+//! is killed at random moments and in the middle of tasks, and started again on the same folder. What had been shown
+//! before a death must still hold after it (`told.rs`). At the end a model, which knows nothing of the server's code,
+//! replays the accepted requests in order, and every receipt and every record must be equal to it.
 //!
 //! Where it is asked for, the server dies before a call of the system, such as its third sync, and its clock jumps.
 
 mod load;
 mod points;
+mod recovery;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -23,6 +25,7 @@ use crate::requests::define;
 use crate::{Place, Server, Start, on_postgres};
 use load::Load;
 use points::Killer;
+pub use recovery::{Recovery, recovery};
 
 /// How a crash run goes.
 #[derive(Clone, Debug)]
@@ -71,8 +74,10 @@ pub struct Summary {
     pub deaths: u32,
     /// Deaths while an accepted task had not ended.
     pub deaths_with_work_left: u32,
-    /// How often a task was seen in its middle, before a death that must not take it back.
-    pub shown_in_the_middle: u32,
+    /// Answers of reads beside the requests, which no death may take back.
+    pub told: u64,
+    /// Of these, tasks that were in their middle.
+    pub shown_in_the_middle: u64,
     /// Deaths while a request was on its way.
     pub deaths_inside_an_upload: u32,
     /// Deaths in a start, before the server served.
@@ -138,6 +143,8 @@ impl CrashRun {
                 let Err(failure) = load.nothing_shown_is_taken_back(&client).await else {
                     break;
                 };
+                let failure =
+                    load::of_a_call(failure).with_context(|| format!("after death {}", summary.deaths))?;
                 let died = killer.as_ref().map(|killer| killer.died_before(&start.place));
                 if died.transpose()?.flatten().is_none() {
                     return Err(failure.context(format!("after death {}", summary.deaths)));
@@ -148,7 +155,7 @@ impl CrashRun {
                 server = start_again(&start, killer.as_ref(), &mut rng, &mut summary).await?;
             }
         }
-        summary.shown_in_the_middle = load.shown_in_the_middle;
+        (summary.told, summary.shown_in_the_middle) = load.told();
         // Whatever was to kill it is left behind.
         server.kill().await?;
         let mut server = Server::spawn(Start {

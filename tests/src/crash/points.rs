@@ -15,17 +15,23 @@ use crate::power::points::part;
 
 const SOURCE: &str = include_str!("die_before.c");
 
-/// Calls that change files of the folder, with how often a server makes them, about, before its next death is due by its
-/// moment: some die in their start, some under load, some otherwise.
-const CALLS: [(&str, u32); 7] = [
-    ("sync", 8),
-    ("sync", 24),
-    ("write", 12),
-    ("write", 60),
-    ("rename", 2),
-    ("remove", 2),
-    ("make", 8),
+/// Calls that change files of the folder: of which kind, on what part of a path, and how often a server makes them, about,
+/// before its next death is due by its moment. Some die in their start, some under load, some otherwise.
+const CALLS: [(&str, &str, u32); 11] = [
+    ("sync", "", 8),
+    ("sync", "", 24),
+    ("write", "", 12),
+    ("write", "", 60),
+    ("write", ".jnl", 200),
+    ("rename", "", 2),
+    ("remove", "", 2),
+    ("make", "", 8),
+    // Of a run, and between its batch and what comes after it.
+    ("sync", REDO, 4),
+    ("remove", REDO, 2),
+    ("sync", "/tables", 4),
 ];
+const REDO: &str = "/redo";
 
 /// The clock of a server is behind by up to so many seconds, so that it may stand before where that of the last one stood.
 const CLOCK_BACK_MAX: i64 = 7_200;
@@ -34,6 +40,7 @@ const CLOCK_BACK_MAX: i64 = 7_200;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Point {
     calls: &'static str,
+    on: &'static str,
     number: u32,
 }
 
@@ -75,7 +82,7 @@ impl Killer {
         if let Err(failure) = std::fs::remove_file(self.log()) {
             ensure!(failure.kind() == ErrorKind::NotFound, failure);
         }
-        let Point { calls, number } = Point::choose(rng);
+        let Point { calls, on, number } = Point::choose(rng);
         let text = |path: &Path| {
             path.to_str()
                 .map(str::to_owned)
@@ -86,6 +93,7 @@ impl Killer {
             ("DIE_LOG", text(&self.log())?),
             ("DIE_UNDER", text(under)?),
             ("DIE_BEFORE", calls.to_owned()),
+            ("DIE_ON", on.to_owned()),
             ("DIE_AT", number.to_string()),
             ("SHIFT_CLOCK", rng.random_range(-CLOCK_BACK_MAX..=0).to_string()),
         ];
@@ -111,15 +119,18 @@ impl Killer {
             "write" | "pwrite" | "pwrite64" | "writev" => "to",
             _ => "of",
         };
-        let call = call.trim_end_matches("64").trim_end_matches("at");
+        let call = match call.trim_end_matches("64").trim_end_matches("at") {
+            "fdatasync" => "fsync",
+            call => call,
+        };
         Ok(Some(format!("{call} {relation} {part}")))
     }
 }
 
 impl Point {
     fn choose(rng: &mut StdRng) -> Self {
-        let (calls, most) = CALLS[rng.random_range(0..CALLS.len())];
+        let (calls, on, most) = CALLS[rng.random_range(0..CALLS.len())];
         let number = rng.random_range(1..=most);
-        Self { calls, number }
+        Self { calls, on, number }
     }
 }

@@ -34,7 +34,8 @@ async fn killed_before_calls_of_the_system_it_ends_as_if_it_never_had_been_in_a_
         deaths: 120,
         at_least: Duration::ZERO,
         seed: 20_262,
-        operations: 6_000,
+        // So many that runs go in.
+        operations: 9_000,
         store: CrashStore::Folder,
         before_calls: true,
     };
@@ -45,7 +46,13 @@ async fn killed_before_calls_of_the_system_it_ends_as_if_it_never_had_been_in_a_
     eprintln!("{summary:#?}");
     let at_calls: u32 = summary.deaths_before.values().sum();
     assert!(at_calls >= 60, "too few deaths before a call: {summary:?}");
-    for call in ["fsync of journal", "fsync of segment", "write to journal"] {
+    for call in [
+        "fsync of journal",
+        "fsync of segment",
+        "write to journal",
+        "fsync of redo file",
+        "unlink of redo file",
+    ] {
         assert!(
             summary.deaths_before.contains_key(call),
             "none before {call}: {summary:?}"
