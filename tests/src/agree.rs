@@ -269,7 +269,7 @@ fn of_requests(all: &Found, prefix: &str) -> Found {
 /// Records by their names, with their versions and data.
 pub(crate) type Found = BTreeMap<Name, (u64, String)>;
 
-async fn edges(source: &SourceClient, of_type: &str, query: RelationshipsQuery) -> Result<Found> {
+pub(crate) async fn edges(source: &SourceClient, of_type: &str, query: RelationshipsQuery) -> Result<Found> {
     let (mut found, mut cursor) = (BTreeMap::new(), None);
     loop {
         let query = RelationshipsQuery {

@@ -14,10 +14,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::value::to_raw_value;
 
-use crate::agree::ended;
+use crate::agree::{Found, ended};
 use crate::model::{LARGE, Name, Operation};
 use crate::register::Register;
 use crate::requests::{ID, Requests, Sent, define, send};
+use crate::told::{Answer, Past, Position, Reader};
 
 /// The sources, the one that most is sent to first.
 pub(super) const SOURCES: [&str; 2] = ["power", "other"];
@@ -30,6 +31,8 @@ const SINGLES: usize = 8;
 pub(super) const SINGLES_FROM: u64 = 1_000;
 /// Between two single writes: they are to be spread over the run.
 const PAUSE: Duration = Duration::from_millis(15);
+/// Between two reads: they are to leave the server time for what it writes.
+const PAUSE_OF_READS: Duration = Duration::from_millis(5);
 
 /// The clock that strace uses.
 pub(super) fn now() -> u64 {
@@ -53,6 +56,10 @@ struct State {
     registers: BTreeMap<String, Register>,
     next_single: u64,
     shown: Vec<Shown>,
+    /// What becomes of the requests.
+    past: Past,
+    /// When an answer had come that showed so much.
+    told: Vec<(u64, Position)>,
 }
 
 /// What was told of a task.
@@ -79,6 +86,8 @@ fn id(at: usize) -> Name {
 
 /// Ids that edges are between.
 const ENDS: usize = 70;
+/// The tasks that a reader looks at.
+const TASKS_LOOKED_AT: usize = 2;
 const RESOURCES: usize = 5_400;
 const EDGES: usize = ENDS * ENDS;
 
@@ -134,6 +143,8 @@ impl Traffic {
             registers: BTreeMap::new(),
             next_single: SINGLES_FROM,
             shown: Vec::new(),
+            past: Past::default(),
+            told: Vec::new(),
         };
         Self {
             key,
@@ -191,6 +202,8 @@ impl Traffic {
 
     async fn send(&self, source: &SourceClient, place: usize) -> Result<()> {
         let request = self.state().requests.sent[place].request.clone();
+        // Before it is sent: it is read from before its answer is here.
+        self.state().past.goes_on(None, &request.operations);
         let began = self.state().requests.sent[place].began;
         for (name, value) in meetings(&request.operations) {
             self.register(&name, |register| register.begin(value, began));
@@ -198,6 +211,7 @@ impl Traffic {
         let task = send(source, &request).await?;
         let mut state = self.state();
         state.answered.insert(place, now());
+        state.past.is_called(&task);
         state.requests.sent[place].task = Some(task);
         Ok(())
     }
@@ -231,6 +245,41 @@ impl Traffic {
             self.look(source).await?;
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Reads what the requests write.
+    async fn reads(&self, source: &SourceClient, seed: u64) -> Result<()> {
+        let mut reader = Reader::new(StdRng::seed_from_u64(seed), 0);
+        loop {
+            let tasks = self.state().past.latest(TASKS_LOOKED_AT);
+            let answer = reader.ask(source, &tasks, RESOURCES as u32, ENDS as u32).await?;
+            let at = now();
+            let before = reader.seen;
+            let mut state = self.state();
+            reader.take(&state.past, &answer)?;
+            if reader.seen > before {
+                state.told.push((at, reader.seen));
+            }
+            drop(state);
+            tokio::time::sleep(PAUSE_OF_READS).await;
+        }
+    }
+
+    /// How much had been shown by a moment.
+    pub(super) fn told_at(&self, moment: u64) -> Position {
+        let state = self.state();
+        let before = state.told.iter().filter(|(at, _)| *at < moment);
+        before.map(|(_, seen)| *seen).max().unwrap_or_default()
+    }
+
+    /// Fails where not all of these records are as they were after so much was seen, or later.
+    pub(super) fn hold_all(&self, seen: Position, found: &Found) -> Result<()> {
+        self.state().past.hold_all(seen, found)
+    }
+
+    /// Fails where this is not an answer after so much was seen.
+    pub(super) fn hold(&self, seen: Position, answer: &Answer) -> Result<()> {
+        self.state().past.hold(seen, answer).map(|_| ())
     }
 
     /// Looks at the tasks whose end was not seen yet.
@@ -334,10 +383,16 @@ impl Load {
             first.look(&sources.0).await?;
             other.look(&sources.1).await
         };
-        let writes = async {
-            tokio::try_join!(first.writes(&sources.0), other.writes(&sources.1)).map(|_: ((), ())| ())
+        let beside = async {
+            tokio::try_join!(
+                first.writes(&sources.0),
+                other.writes(&sources.1),
+                first.reads(&sources.0, 1),
+                other.reads(&sources.1, 2)
+            )
+            .map(|_: ((), (), (), ())| ())
         };
-        until(requests, writes).await
+        until(requests, beside).await
     }
 
     /// Writes to the first source what collection removes, and goes on with single writes until `collected`.

@@ -5,16 +5,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use granary_api::relationships::RelationshipsQuery;
 use granary_client::Client;
 use granary_core::task::TaskKind;
 
 use super::load::{Known, Load, SINGLES_FROM, Traffic, meetings};
 use crate::agree::{
-    Found, accepted, edges_agree, ended, identifiers_agree, receipts_agree, records_agree, tasks_in_order,
+    Found, accepted, all_resources, edges, edges_agree, ended, identifiers_agree, receipts_agree,
+    records_agree, tasks_in_order,
 };
 use crate::model::{Code, Model};
-use crate::requests::Sent;
+use crate::requests::{NEAR, Sent};
 use crate::server::Start;
+use crate::told::Answer;
 use crate::{Place, Server};
 
 /// Starts a server on the folder and checks it; the power was cut at this moment.
@@ -64,10 +67,18 @@ async fn source_holds(client: &Client, traffic: &Traffic, known: &Known, moment:
             shown.decided
         );
     }
+    let seen = traffic.told_at(moment);
+    let mut found = all_resources(&source).await?;
+    found.extend(edges(&source, NEAR, RelationshipsQuery::default()).await?);
+    traffic.hold_all(seen, &found).context("what readers were told")?;
     let tasks = tasks_in_order(&source, TaskKind::Bulk).await?;
     let accepted = accepted(&tasks, &known.sent)?;
     let sent: Vec<&Sent> = accepted.iter().map(|(_, sent)| *sent).collect();
     let mut model = Model::default();
+    for task in &tasks {
+        let told = traffic.hold(seen, &Answer::Task(Box::new(task.clone())));
+        told.context("what readers were told")?;
+    }
     for (id, sent) in accepted {
         let task = ended(&source, &id).await?;
         let codes: Vec<Code> = sent.request.operations.iter().map(|o| model.apply(o)).collect();
