@@ -75,8 +75,3 @@ export function count(source, kind, type, signal, tell = () => {}) {
   else counting(where, COUNT_MAX, signal).then(show, failed);
   return place;
 }
-
-/** What was counted of a type, if it was. */
-export function knownCount(source, kind, type) {
-  return kept.get(listOf(source, kind, type)) ?? null;
-}

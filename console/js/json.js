@@ -117,7 +117,7 @@ class Reader {
   }
 }
 
-/** The value that a node means, with numbers as they are written (`{number: '1.10'}` is never seen: they are texts). */
+/** The member of an object with this name; `null` where there is none. */
 export function member(node, name) {
   return node?.kind === 'object' ? (node.members.find((one) => one.name === name)?.value ?? null) : null;
 }

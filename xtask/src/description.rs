@@ -93,6 +93,7 @@ fn held_against_a_server() -> Result<()> {
         python("schemathesis")?
             .args(["--config-file", &format!("{HERE}/schemathesis.toml")])
             .args(["run", "openapi/granary.json", "--url", &server.url])
+            .env("PYTHONPATH", HERE)
             .env("GRANARY_KEY", said("key")?)
             .env("GRANARY_TASK", said("task")?),
     )

@@ -98,7 +98,7 @@ async function page(where, at, filters, query, signal) {
   };
 }
 
-export function shownShort(node) {
+function shownShort(node) {
   if (!node || node.kind === 'null') return '';
   return cut(node.kind === 'object' || node.kind === 'array' ? inline(node) : node.text, CELL);
 }

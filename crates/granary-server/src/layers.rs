@@ -184,7 +184,10 @@ fn refused(method: &Method, route: Option<&str>, headers: &HeaderMap) -> Option<
     ) {
         return None;
     }
-    // A path that is none is refused as such.
+    // A path that is none is refused as such, and so is a method that the path has not.
+    if route.is_some_and(|path| !routes::takes(path, method.as_str())) {
+        return None;
+    }
     let conditional = route.is_none_or(routes::conditional);
     let once = route.is_none_or(|path| *method == Method::POST && routes::once(path));
     let is_kept = |name: &HeaderName| match *name == IDEMPOTENCY_KEY {

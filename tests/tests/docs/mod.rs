@@ -16,10 +16,12 @@ use granary_test_description::Description;
 use run::Mode;
 
 /// Pages that say nothing that could be sent to a server: one explains words; what another says to type into a database
-/// has a test beside those of several nodes; two say how fast it is, and what it survives; one is of a page in a browser,
-/// which has tests of its own; what is typed into a shell is a session of the command line's own tests.
-const WITHOUT_EXAMPLES: [&str; 6] = [
+/// has a test beside those of several nodes; two say how fast it is, and what it survives; one is of a page in a browser, one of
+/// clients that are made and used, which have tests of their own; what is typed into a shell is a session of the command
+/// line's own tests.
+const WITHOUT_EXAMPLES: [&str; 7] = [
     "cli.md",
+    "clients.md",
     "console.md",
     "glossary.md",
     "operations.md",

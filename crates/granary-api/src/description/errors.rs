@@ -38,6 +38,7 @@ pub(super) fn response(code: u16, types: &[&str], schemas: &mut Schemas, other: 
     };
     let header = match code {
         401 => &["WWWAuthenticate"][..],
+        405 => &["Allow"],
         415 => &["AcceptEncoding"],
         429 | 503 => &["RetryAfter"],
         _ => &[],

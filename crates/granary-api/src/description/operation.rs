@@ -347,6 +347,11 @@ impl Operation {
         operation
     }
 
+    /// A name in its path that is `bulk` leads to another path, which has not this method.
+    pub(super) fn beside_bulk(self) -> Self {
+        self.fails(405, &[Unimplemented])
+    }
+
     /// What its path names may not be there.
     pub(super) fn of_something_named(self) -> Self {
         self.fails(404, &[NotFound])

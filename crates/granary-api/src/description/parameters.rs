@@ -85,7 +85,7 @@ fn sent() -> [(&'static str, &'static str, &'static str, Value, Value); 10] {
 
 /// Headers of answers: the name in the components, the name on the wire, what it is for, whether it is always there, an
 /// example.
-const ANSWERED: [(&str, &str, &str, bool, &str); 18] = [
+const ANSWERED: [(&str, &str, &str, bool, &str); 19] = [
     (
         "XRequestId",
         "X-Request-Id",
@@ -191,6 +191,7 @@ const ANSWERED: [(&str, &str, &str, bool, &str); 18] = [
         true,
         "1",
     ),
+    ("Allow", "Allow", "The methods that the path has.", true, "POST"),
     (
         "WWWAuthenticate",
         "WWW-Authenticate",

@@ -86,6 +86,7 @@ pub(super) fn operations() -> Vec<Operation> {
 fn resources() -> [Operation; 5] {
     [
         operation("GET", RESOURCES, "listResources", "List resources of a type")
+            .beside_bulk()
             .says("In the order of their ids. With `Accept: application/x-ndjson` all of them, one a line.")
             .query::<ResourcesQuery>()
             .answers::<Page<Resource>>(200, "A page of resources, or a stream of them.", page(resource()))
@@ -233,6 +234,7 @@ fn contained() -> Vec<Operation> {
 fn relationships() -> [Operation; 5] {
     [
         operation("GET", EDGES, "listRelationships", "List relationships of a type")
+            .beside_bulk()
             .says(
                 "In the order of their ends, those of one end if it is named. With `Accept: application/x-ndjson` all of them, one a \
                  line.",

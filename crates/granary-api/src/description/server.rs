@@ -1,6 +1,6 @@
 //! How a server is, and what it says of itself.
 
-use granary_core::error::ErrorType::{InvalidArgument, PermissionDenied, Unavailable};
+use granary_core::error::ErrorType::{InvalidArgument, PermissionDenied, Unavailable, Unimplemented};
 use serde_json::{Map, Value};
 
 use super::example;
@@ -73,6 +73,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .fails(400, &[InvalidArgument])
             .fails(403, &[PermissionDenied]),
         operation("GET", "/", "readConsole", "Open the console")
+            .fails(501, &[Unimplemented])
             .answers_as::<String>(200, "The console.", HTML, "<!doctype html>".into())
             .fails(403, &[PermissionDenied]),
     ];

@@ -94,6 +94,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "specialities",
         ),
         operation("GET", VOCABULARY, "readVocabulary", "Read a vocabulary")
+            .beside_bulk()
             .bare()
             .of_something_named()
             .answers::<Vocabulary>(200, "The vocabulary.", vocabulary()),
@@ -103,6 +104,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "putVocabulary",
             "Create a vocabulary, or change its title and description",
         )
+        .beside_bulk()
         .bare()
         .body::<VocabularyWrite>(example!({"title": "Specialities"}))
         .answers::<Vocabulary>(201, "It was created.", vocabulary())
@@ -113,6 +115,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "deleteVocabulary",
             "Delete a vocabulary with its concepts",
         )
+        .beside_bulk()
         .says("Refused while a property is bound to it.")
         .bare()
         .of_something_named()

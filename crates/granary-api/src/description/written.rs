@@ -143,6 +143,12 @@ fn query_parameters(schema: &Value) -> Vec<Value> {
             let mut schema = schema.clone();
             // A parameter that is there has a value.
             super::schemas::without_null(&mut schema);
+            // Any number that is not negative is taken, however large.
+            if let Some(members) = schema.as_object_mut()
+                && members.get("format").is_some_and(|format| format == "int64")
+            {
+                members.remove("format");
+            }
             let description = schema
                 .as_object_mut()
                 .and_then(|members| members.remove("description"));

@@ -152,6 +152,12 @@ pub(crate) fn health() -> Router<Arc<App>> {
         .route("/metrics", MethodRouter::new().get(crate::metrics::show))
 }
 
+/// True where a routed path has this method.
+pub(crate) fn takes(path: &str, method: &str) -> bool {
+    let route = TABLE.iter().find(|route| route.path == path);
+    route.is_some_and(|route| route.methods.iter().any(|of| of.eq_ignore_ascii_case(method)))
+}
+
 /// True where a POST to a routed path honours `Idempotency-Key`.
 pub(crate) fn once(path: &str) -> bool {
     TABLE.iter().any(|route| route.once && route.path == path)

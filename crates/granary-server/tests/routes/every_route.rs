@@ -11,7 +11,7 @@ use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
-use crate::world::{BULK, World, create_edge, refers_to};
+use crate::world::{BULK, World, create_edge, refers_to, shown};
 
 /// See the file for how it is read.
 const CALLS: &str = include_str!("every_route.calls");
@@ -337,9 +337,12 @@ async fn every_route_is_called_with_what_it_takes_and_what_it_refuses() {
     GET /catalog/v1/sources: 200, 400 INVALID_ARGUMENT, 400 OUT_OF_RANGE
     GET /catalog/v1/sources/{source}: 200, 404 NOT_FOUND
     GET /console/{*path}: 200, 404 NOT_FOUND
+    GET /docs: 200
+    GET /docs/{file}: 200, 404 NOT_FOUND
     GET /healthz: 200
     GET /limits: 200
     GET /metrics: 200
+    GET /openapi.json: 200
     GET /readyz: 200
     GET /sources/{source}/v1/export: 200, 400 INVALID_ARGUMENT, 404 NOT_FOUND
     GET /sources/{source}/v1/profiles: 200, 400 INVALID_ARGUMENT, 400 OUT_OF_RANGE, 404 NOT_FOUND
@@ -405,4 +408,11 @@ async fn what_is_listed_as_not_built_is_not() {
             "{route}: {answer}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_method_that_a_path_has_not_is_refused_whatever_it_carries() {
+    let world = World::new().await;
+    let answer = shown(world.request(Method::PUT, BULK).header("idempotency-key", "one")).await;
+    assert!(answer.starts_with("405\nallow: POST\n"), "{answer}");
 }
