@@ -112,6 +112,7 @@ fn resources() -> [Operation; 5] {
             .fails(400, &[FailedPrecondition])
             .conditional_read(),
         operation("PUT", RESOURCE, "putResource", "Create or replace a resource")
+            .beside_bulk()
             .says(
                 "Replaces `data` and `contained` whole; an equal one writes nothing, and the version stays.",
             )
@@ -132,6 +133,7 @@ fn resources() -> [Operation; 5] {
             "deleteResource",
             "Delete a resource with its relationships",
         )
+        .beside_bulk()
         .answers::<SingleWrite>(200, "It is deleted.", deleted())
         .fails(429, &[ResourceExhausted])
         .conditional(),
@@ -271,6 +273,7 @@ fn relationships() -> [Operation; 5] {
             .answers::<Relationship>(200, "The relationship.", relationship())
             .conditional_read_mostly(),
         operation("PATCH", EDGE, "patchRelationship", "Change the data of a relationship in places")
+            .beside_bulk()
             .says("A patch that does not fit, or whose test fails, changes nothing.")
             .bare()
             .body_as::<JsonPatch>(
@@ -283,6 +286,7 @@ fn relationships() -> [Operation; 5] {
             .fails(400, &[FailedPrecondition])
             .conditional(),
         operation("DELETE", EDGE, "deleteRelationship", "Delete a relationship")
+            .beside_bulk()
             .answers::<SingleWrite>(200, "It is deleted.", deleted())
             .fails(404, &[NotFound])
             .fails(429, &[ResourceExhausted])

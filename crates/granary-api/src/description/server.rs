@@ -1,6 +1,6 @@
 //! How a server is, and what it says of itself.
 
-use granary_core::error::ErrorType::{InvalidArgument, PermissionDenied, Unavailable, Unimplemented};
+use granary_core::error::ErrorType::{InvalidArgument, PermissionDenied, Unavailable};
 use serde_json::{Map, Value};
 
 use super::example;
@@ -57,24 +57,18 @@ pub(super) fn operations() -> Vec<Operation> {
             .fails(403, &[PermissionDenied]),
         operation("GET", "/docs", "readDocs", "Read this description as a page")
             .answers_as::<String>(200, "The page.", HTML, "<!doctype html>".into())
-            .with("ContentSecurityPolicy")
-            .with("ContentTypeOptions")
-            .with("ReferrerPolicy")
-            .with("CacheControl")
+            .shown_in_a_browser()
             .fails(403, &[PermissionDenied]),
         operation("GET", "/docs/{file}", "readDocsFile", "Read a file of that page")
             .answers_as::<String>(200, "The file.", "text/css", "main {}".into())
             .or_as::<String>("text/javascript", "start();".into())
-            .with("ContentSecurityPolicy")
-            .with("ContentTypeOptions")
-            .with("ReferrerPolicy")
-            .with("CacheControl")
+            .shown_in_a_browser()
             .of_something_named()
             .fails(400, &[InvalidArgument])
             .fails(403, &[PermissionDenied]),
         operation("GET", "/", "readConsole", "Open the console")
-            .fails(501, &[Unimplemented])
             .answers_as::<String>(200, "The console.", HTML, "<!doctype html>".into())
+            .kept_by_browsers()
             .fails(403, &[PermissionDenied]),
     ];
     all.map(|operation| operation.tagged("Server")).into()

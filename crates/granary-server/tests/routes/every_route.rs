@@ -241,7 +241,9 @@ async fn answer(world: &World, ids: &BTreeMap<&str, String>, call: &Call<'_>) ->
         headers: &headers,
         body: &answered,
     };
-    if let Err(fault) = DESCRIPTION.check(&sent, &got) {
+    if !is_of_the_console(&path)
+        && let Err(fault) = DESCRIPTION.check(&sent, &got)
+    {
         panic!("{fault:#}");
     }
     let body: Value = serde_json::from_slice(&answered).unwrap_or_default();
@@ -269,6 +271,11 @@ async fn read_while_it_comes(mut answer: reqwest::Response) -> Vec<u8> {
     body
 }
 
+/// The files that the console loads are no calls of the API.
+fn is_of_the_console(path: &str) -> bool {
+    path.starts_with("/console/")
+}
+
 #[test]
 fn every_route_is_described_and_nothing_else() {
     // Contained resources are routed whatever their depth, and described to the second.
@@ -279,7 +286,8 @@ fn every_route_is_described_and_nothing_else() {
     let described = DESCRIPTION.operations().into_iter();
     let described: BTreeSet<(String, String)> =
         described.map(|(method, path)| (method, routed(path))).collect();
-    let calls = granary_server::calls().map(|(method, path)| (method, path.to_owned()));
+    let calls = granary_server::calls().filter(|(_, path)| !is_of_the_console(path));
+    let calls = calls.map(|(method, path)| (method, path.to_owned()));
     assert_eq!(described, calls.collect());
 }
 
