@@ -220,20 +220,6 @@ async fn head_is_answered_like_get_without_the_body() {
 }
 
 #[tokio::test]
-async fn what_is_not_built_yet_says_so() {
-    let world = World::new().await;
-    insta::assert_snapshot!(world.get("/openapi.json").await, @r#"
-    501
-    {"code":501,"type":"UNIMPLEMENTED","message":"GET /openapi.json is not supported yet"}
-    "#);
-    for (method, path) in [("GET", "/openapi.json"), ("GET", "/docs")] {
-        let answer = world.call(method, path).await;
-        let expected = "501\n{\"code\":501,\"type\":\"UNIMPLEMENTED\"";
-        assert!(answer.starts_with(expected), "{method} {path}: {answer}");
-    }
-}
-
-#[tokio::test]
 async fn a_header_that_would_change_what_a_write_means_is_not_passed_over() {
     let world = World::new().await;
     let write = |name, value| {

@@ -401,24 +401,6 @@ async fn every_route_is_called_with_what_it_takes_and_what_it_refuses() {
 }
 
 #[tokio::test]
-async fn what_is_listed_as_not_built_is_not() {
-    let world = World::new().await;
-    for route in NOT_BUILT {
-        assert!(
-            granary_server::calls().any(|(method, path)| format!("{method} {path}") == *route),
-            "{route}"
-        );
-        let (method, path) = route.split_once(' ').unwrap();
-        let path = path.replace("{source}", "clinics").replace("{id}", "bk_x");
-        let answer = world.call(method, &path).await;
-        assert!(
-            answer.starts_with("501\n{\"code\":501,\"type\":\"UNIMPLEMENTED\""),
-            "{route}: {answer}"
-        );
-    }
-}
-
-#[tokio::test]
 async fn a_method_that_a_path_has_not_is_refused_whatever_it_carries() {
     let world = World::new().await;
     let answer = shown(world.request(Method::PUT, BULK).header("idempotency-key", "one")).await;
