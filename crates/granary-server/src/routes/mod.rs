@@ -21,17 +21,14 @@ mod terminology;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::OriginalUri;
+use axum::http::StatusCode;
 use axum::http::header::LINK;
-use axum::http::{Method, StatusCode};
 use axum::routing::MethodRouter;
 use granary_api::page::Page;
-use granary_core::error::{ErrorObject, ErrorType};
 
 use crate::App;
 use crate::description;
-use crate::reply::{Failure, Reply, json, with_header};
-use crate::request::shortened;
+use crate::reply::{Reply, json, with_header};
 
 /// The calls of one path of the contract, section 3.
 pub(crate) struct Route {
