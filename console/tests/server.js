@@ -59,9 +59,10 @@ export function airports() {
 }
 
 /** A call that must succeed. */
-export async function call(server, method, path, body, { key, type = 'application/json' } = {}) {
-  const sent = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body);
-  const headers = { ...(sent === undefined ? {} : { 'content-type': type }), ...(key ? { 'x-api-key': key } : {}) };
+export async function call(server, method, path, body, { key, type = 'application/json', encoding } = {}) {
+  const isWritten = body === undefined || typeof body === 'string' || body instanceof Uint8Array;
+  const sent = isWritten ? body : JSON.stringify(body);
+  const headers = { ...(sent === undefined ? {} : { 'content-type': type }), ...(encoding ? { 'content-encoding': encoding } : {}), ...(key ? { 'x-api-key': key } : {}) };
   const answer = await fetch(server.url + path, { method, body: sent, headers });
   const text = await answer.text();
   if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text.slice(0, 500)}`);

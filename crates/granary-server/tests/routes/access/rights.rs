@@ -35,6 +35,7 @@ fn rights_are_those_of_the_contract() {
             "/",
             "/console/{*path}",
             "/docs",
+            "/docs/{file}",
             "/healthz",
             "/openapi.json",
             "/readyz",
