@@ -33,8 +33,8 @@ pub(crate) fn write() -> Result<()> {
     reference.args([
         "test",
         "--quiet",
-        "-p",
-        "granary",
+        "--release",
+        "--workspace",
         "--bin",
         "granary",
         "reference",
