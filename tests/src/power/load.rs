@@ -255,12 +255,13 @@ impl Traffic {
             let answer = reader.ask(source, &tasks, RESOURCES as u32, ENDS as u32).await?;
             let at = now();
             let before = reader.seen;
-            let mut state = self.state();
-            reader.take(&state.past, &answer)?;
-            if reader.seen > before {
-                state.told.push((at, reader.seen));
+            {
+                let mut state = self.state();
+                reader.take(&state.past, &answer)?;
+                if reader.seen > before {
+                    state.told.push((at, reader.seen));
+                }
             }
-            drop(state);
             tokio::time::sleep(PAUSE_OF_READS).await;
         }
     }
