@@ -88,7 +88,7 @@ async fn real_kills_lose_nothing_and_repeat_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let open =
         || EmbeddedStore::open_with(folder.path(), limits(), short_runs(), short_collection()).unwrap();
-    let requests: Vec<Vec<Op>> = (0..12)
+    let requests: Vec<Vec<Op>> = (0..120)
         .map(|request| {
             let op = |at: u32| {
                 let id = format!("id-{}", (at * 7 + request * 13) % 900);
