@@ -61,8 +61,11 @@ fn the_options_and_variables_of_the_page_are_ones_of_a_node() {
         .filter(|word| word.starts_with("GRANARY_") || word.starts_with("--") && word.len() > 3)
         .filter(|word| *word != OF_THE_BENCH && !word.trim_matches('-').is_empty())
         .collect();
-    // `createuser`, `createdb`, `key create` and `source delete` have options too, and the log has its variable.
+    // `cargo`, `createuser`, `createdb`, `key create` and `source delete` have options too, and the log has its variable.
     let of_others = [
+        "--locked",
+        "--path",
+        "--release",
         "--pwprompt",
         "--owner",
         "--encoding",
