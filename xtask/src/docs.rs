@@ -3,7 +3,6 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use granary_core::error::ErrorType;
@@ -29,8 +28,7 @@ pub(crate) fn write() -> Result<()> {
     fs::write(DESCRIPTION, granary_api::description::text())?;
     println!("wrote {DESCRIPTION}");
     // The command line is defined in the binary, which this crate is built without.
-    let mut reference = Command::new(env!("CARGO"));
-    reference.args([
+    let mut reference = crate::cargo::command(&[
         "test",
         "--quiet",
         "--release",

@@ -142,19 +142,18 @@ fn build() -> Result<PathBuf> {
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     let host = host.context("rustc does not say what it builds for")?;
     let folder = home()?;
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // With a target named, build scripts and macros are built without the flags.
+    let mut command = crate::cargo::command(&[
+        "build",
+        "--release",
+        "--locked",
+        "--bins",
+        "--manifest-path",
+        "fuzz/Cargo.toml",
+        "--target",
+        host,
+    ]);
     command
-        // With a target named, build scripts and macros are built without the flags.
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--bins",
-            "--manifest-path",
-            "fuzz/Cargo.toml",
-            "--target",
-            host,
-        ])
         .arg("--target-dir")
         .arg(&folder)
         .env("RUSTFLAGS", FLAGS)

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command line")]
 
+mod cargo;
 mod description;
 mod docs;
 mod fuzz;

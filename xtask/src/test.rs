@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::cargo;
+
 /// Runs every part in order; ends at the first that fails.
 pub(crate) fn everything() -> Result<()> {
     let mut minutes = Vec::new();
@@ -96,7 +98,7 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
             ],
         ]
         .concat();
-        let mut command = cargo_command(&all);
+        let mut command = cargo::command(&all);
         finish(command.env("GRANARY_TEST_STORE", "postgres"))
     })?;
     part("demo", &|| binary("granary", &["demo", "--exit"]))?;
@@ -163,13 +165,7 @@ fn binary(name: &str, arguments: &[&str]) -> Result<()> {
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {
-    finish(&mut cargo_command(arguments))
-}
-
-fn cargo_command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(arguments);
-    command
+    finish(&mut cargo::command(arguments))
 }
 
 fn run(program: &Path, arguments: &[&str]) -> Result<()> {
@@ -185,8 +181,9 @@ pub(crate) fn finish(command: &mut Command) -> Result<()> {
         .to_string_lossy()
         .into_owned();
     for (name, value) in command.get_envs() {
-        let value = value.unwrap_or_default().to_string_lossy();
-        line = format!("{}={value} {line}", name.to_string_lossy());
+        if let Some(value) = value {
+            line = format!("{}={} {line}", name.to_string_lossy(), value.to_string_lossy());
+        }
     }
     for argument in command.get_args() {
         line = format!("{line} {}", argument.to_string_lossy());

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
@@ -43,9 +42,8 @@ pub(super) fn of_third_parties() -> Result<String> {
 
 /// The crates of others that are linked into the binary, as `name-version`, with their licences.
 fn crates() -> Result<BTreeMap<String, String>> {
-    let mut ask = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    ask.args(["tree", "--locked", "--package", "granary"])
-        .args(["--edges", "normal,no-proc-macro", "--prefix", "none"])
+    let mut ask = crate::cargo::command(&["tree", "--locked", "--package", "granary"]);
+    ask.args(["--edges", "normal,no-proc-macro", "--prefix", "none"])
         .args(["--format", "{p}|{l}|"]);
     let output = ask.output().context("cannot run cargo tree")?;
     ensure!(
