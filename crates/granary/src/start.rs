@@ -98,52 +98,34 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
     );
     let limits = settings::limits()?;
     let connections = open_files::connections_max(&at, &postgres)?;
-    let bind = async || {
-        TcpListener::bind(listen).await.with_context(|| {
-            format!("cannot listen at {listen}; stop what listens there, or name another port with --listen")
-        })
+    // An address that is taken is told before anything is opened.
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("cannot listen at {listen}; stop what listens there, or name another port with --listen")
+    })?;
+    let listening = Listening::from(listener).with_connections_max(connections);
+    let listening = match &tls {
+        None => listening,
+        Some(tls) => listening.with_tls(Arc::clone(tls)),
     };
-    // An address that is taken is told before anything is opened; where others reach it, not before it is known that
-    // there are keys.
-    let early = match listen.ip().is_loopback() {
-        true => Some(bind().await?),
-        false => None,
-    };
-    let listening = |listener: TcpListener| {
-        let listening = Listening::from(listener).with_connections_max(connections);
-        match &tls {
-            None => listening,
-            Some(tls) => listening.with_tls(Arc::clone(tls)),
-        }
-    };
-    let early = early.map(listening);
-    // While the store recovers, whoever asks is told so.
+    // While the store recovers, whoever asks is told so, and nothing else.
     let ready = CancellationToken::new();
     let _ready = ready.clone().drop_guard();
-    let starting = early
-        .clone()
-        .map(|early| tokio::spawn(granary_server::starting(early, ready.clone())));
+    let starting = tokio::spawn(granary_server::starting(listening.clone(), ready.clone()));
     let Opened {
         store,
         engine: mut engine_options,
         scratch,
     } = store::open(&at, folder, postgres, &limits).await?;
-    let listener = match early {
-        Some(early) => early,
-        None => {
-            if let Err(error) = has_keys(store.as_ref(), &at).await {
-                store.close().await?;
-                return Err(error);
-            }
-            listening(bind().await?)
-        }
-    };
-    ready.cancel();
-    if let Some(starting) = starting {
-        // From here on each connection is one of the server.
-        starting.await?;
+    if !listen.ip().is_loopback()
+        && let Err(error) = has_keys(store.as_ref(), &at).await
+    {
+        store.close().await?;
+        return Err(error);
     }
-    let addr = listener.local_addr()?;
+    ready.cancel();
+    // From here on each connection is one of the server.
+    starting.await?;
+    let addr = listening.local_addr()?;
     if role == Role::Api {
         engine_options.workers = 0;
     }
@@ -159,7 +141,7 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
     };
     let stop = Stop::default();
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let serving = granary_server::serve(listener, engine.clone(), calls, access, stop.clone());
+    let serving = granary_server::serve(listening, engine.clone(), calls, access, stop.clone());
     let server = tokio::spawn(async move {
         let outcome = serving.await;
         // First the workers give their lanes back, then the store makes all durable: the same order whatever ended it.
