@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use granary_server::{AccessOptions, HeaderValue, Tls};
+use sd_notify::NotifyState;
 
 use crate::exit::Ended;
 use crate::log::{LogFormat, start_log};
@@ -198,6 +199,7 @@ impl Serve {
         let mut running = start_server(options).await.with_context(cannot)?;
         // Whoever starts it from a script waits for this line, and learns the port.
         output.status("Serving", format_args!("{store} at {}", running.url()));
+        tell_service_manager(NotifyState::Ready);
         if output.json {
             let url = running.url();
             output.json_line(&match &store {
@@ -224,6 +226,7 @@ impl Serve {
                 signal = &mut again => return signal.map(|_| Ended::Badly),
             }
         }
+        tell_service_manager(NotifyState::Stopping);
         output.status("Stopping", "finishing what has begun; again to stop at once");
         tokio::select! {
             stopped = running.stop() => stopped?,
@@ -231,6 +234,13 @@ impl Serve {
         }
         output.status("Stopped", "");
         Ok(Ended::Well)
+    }
+}
+
+/// Tells what runs this process, where it wants to know (sd_notify(3)): systemd, for a unit of `Type=notify`.
+fn tell_service_manager(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!("the service manager was not told how far the server is: {error}");
     }
 }
 
