@@ -264,7 +264,8 @@ pub(crate) fn size(bytes: u64) -> String {
 /// A time for people: `4 ms`, `1.3 s`, `2 min 5 s`.
 pub(crate) fn elapsed(time: Duration) -> String {
     match time.as_millis() {
-        0..1_000 => format!("{} ms", time.as_millis()),
+        // Nothing takes no time.
+        0..1_000 => format!("{} ms", time.as_millis().max(1)),
         1_000..60_000 => format!("{:.1} s", time.as_secs_f64()),
         _ => format!("{} min {} s", time.as_secs() / 60, time.as_secs() % 60),
     }
@@ -384,6 +385,7 @@ mod tests {
             (size(999), size(34_835), size(7_501_064)),
             ("999 B".into(), "35 kB".into(), "7.5 MB".into())
         );
+        assert_eq!(elapsed(Duration::from_micros(999)), "1 ms");
         assert_eq!(elapsed(Duration::from_millis(999)), "999 ms");
         assert_eq!(elapsed(Duration::from_millis(1_300)), "1.3 s");
         assert_eq!(elapsed(Duration::from_secs(125)), "2 min 5 s");

@@ -20,6 +20,7 @@ pub(crate) enum Source {
     ///
     /// Of a file, {"key": "clinic", "type": "registry"} in JSON or YAML, the key is the name of the file without its
     /// extension where it holds none.
+    #[command(visible_alias = "create")]
     Apply {
         /// Its key
         #[arg(required_unless_present = "files")]

@@ -4,7 +4,9 @@ use std::io;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use granary_client::api::definitions::Members;
 use granary_core::operation::Action;
+use memchr::memmem;
 
 use super::without_mark;
 
@@ -34,9 +36,11 @@ pub(crate) fn wrap_one(record: &[u8], action: Action, type_key: &str) -> io::Res
     Ok(wrapped)
 }
 
-/// Wraps records into operations without reading what is in them: that is the server's to check.
+/// Wraps records into operations. What is in them is the server's to check; of one as it was read, what only the server gives is
+/// left out.
 struct Wrapper {
     open: Vec<u8>,
+    type_key: String,
     /// The start of a line whose end has not come yet.
     line: Vec<u8>,
     line_number: u64,
@@ -44,11 +48,12 @@ struct Wrapper {
 
 impl Wrapper {
     fn new(action: Action, type_key: &str) -> Self {
-        let type_key = serde_json::Value::from(type_key);
+        let type_json = serde_json::Value::from(type_key);
         let (name, payload) = (action.name(), action.payload());
-        let open = format!(r#"{{"action":"{name}","{payload}":{{"type":{type_key}"#).into_bytes();
+        let open = format!(r#"{{"action":"{name}","{payload}":{{"type":{type_json}"#).into_bytes();
         Self {
             open,
+            type_key: type_key.to_owned(),
             line: Vec::new(),
             line_number: 0,
         }
@@ -97,6 +102,8 @@ impl Wrapper {
         if line.is_empty() {
             return Ok(());
         }
+        let as_sent = as_sent(line, &self.type_key);
+        let line = as_sent.as_deref().unwrap_or(line);
         let Some(members) = line.strip_prefix(b"{").and_then(|line| line.strip_suffix(b"}")) else {
             return Err(bad_line(
                 self.line_number,
@@ -111,6 +118,27 @@ impl Wrapper {
         wrapped.extend_from_slice(b"}}\n");
         Ok(())
     }
+}
+
+/// A record that was read, as it may be sent: without the type that is said beside it, and without what the server gives in
+/// `meta`. `None` where it is no such record.
+fn as_sent(line: &[u8], type_key: &str) -> Option<Vec<u8>> {
+    /// A client may send the last as well, but not to say when this write came.
+    const OF_SERVER: [&str; 3] = ["source", "version", "updatedAt"];
+    memmem::find(line, b"\"meta\"")?;
+    let Members(mut record) = serde_json::from_slice(line).ok()?;
+    let (_, meta) = record.iter_mut().find(|(name, _)| name == "meta")?;
+    let Members(mut members) = serde_json::from_str(meta.get()).ok()?;
+    if !members.iter().any(|(name, _)| name == "version") {
+        return None;
+    }
+    members.retain(|(name, _)| !OF_SERVER.contains(&name.as_str()));
+    *meta = serde_json::value::to_raw_value(&Members(members)).ok()?;
+    // One of another type is the server's to refuse.
+    record.retain(|(name, value)| {
+        name != "type" || serde_json::from_str::<String>(value.get()).ok().as_deref() != Some(type_key)
+    });
+    serde_json::to_vec(&Members(record)).ok()
 }
 
 fn bad_line(number: u64, what: impl std::fmt::Display) -> io::Error {
@@ -148,6 +176,35 @@ mod tests {
                 "cut at {cut}"
             );
         }
+    }
+
+    #[test]
+    fn a_record_as_it_was_read_is_sent_without_what_the_server_gives() {
+        let wrapped = |record: &str| {
+            let operation = wrapped(&[record]).unwrap();
+            let inner = operation.strip_prefix(r#"{"action":"UPSERT","upsert":{"type":"air\"port","#);
+            inner.unwrap().strip_suffix("}}\n").unwrap().to_owned()
+        };
+        let read = concat!(
+            r#"{"id":"ab","type":"air\"port","data":{"z":1.10,"type":"x"},"meta":{"createdAt":"2026-01-31T08:15:30.250Z","#,
+            r#""updatedAt":"2026-02-01T08:15:30.250Z","source":"s","version":3}}"#
+        );
+        assert_eq!(
+            wrapped(read),
+            r#""id":"ab","data":{"z":1.10,"type":"x"},"meta":{"createdAt":"2026-01-31T08:15:30.250Z"}"#
+        );
+        // All others are sent as they are, wrong ones too.
+        for sent in [
+            r#""data":{ "meta":{"version":1} }"#,
+            r#""meta":{"createdAt":"2026-01-31T08:15:30.250Z", "updatedAt":"2026-01-31T08:15:30.250Z"}"#,
+            r#""meta":{"source":"s"}"#,
+            r#""meta":7"#,
+            r#""meta":{"version":1"#,
+        ] {
+            assert_eq!(wrapped(&format!("{{{sent}}}")), sent);
+        }
+        let other = wrapped(r#"{"type":"runway","meta":{"version":1}}"#);
+        assert_eq!(other, r#""type":"runway","meta":{}"#);
     }
 
     #[test]

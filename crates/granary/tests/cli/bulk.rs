@@ -46,6 +46,17 @@ fn records_become_operations_of_their_type_and_action() {
         (&author["data"]["name"], &author["meta"]["version"]),
         (&"Ann C".into(), &2.into())
     );
+    // What was read can be changed and sent.
+    let read = server
+        .granary(&["get", "author", "a1", "--source", "library", "--json"])
+        .ends(0)
+        .stdout;
+    bulk(
+        &server,
+        &["-", "--type", "author", "--action", "upsert", "--wait"],
+        &read.replace("Ann C", "Ann D"),
+    )
+    .ends(0);
     bulk(
         &server,
         &["-", "--type", "author", "--action", "delete", "--wait"],

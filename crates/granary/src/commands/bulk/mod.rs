@@ -30,7 +30,8 @@ pub(crate) use send::{Sent, send};
 /// NDJSON, one operation a line, or CSV, whose header names properties and whose rows are records of --type. One that is
 /// compressed with gzip or zstd is sent as it is. With --type each line is a record instead,
 /// {"id":…,"data":{…},"contained":{…}} with all but data optional, or for relationships
-/// {"from":{…},"to":{…},"data":{…}}; it is made into an operation of --action.
+/// {"from":{…},"to":{…},"data":{…}}; it is made into an operation of --action. One as `granary get` shows it will do: what
+/// only the server gives is left out.
 ///
 /// The server checks a request whole. If any operation is wrong, it is rejected and nothing of it is stored; later
 /// files are then not sent. Else it is accepted, nothing of it can get lost any more, and a task applies it in order.
