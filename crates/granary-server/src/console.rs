@@ -1,42 +1,17 @@
 //! `/` and `/console/…`: the console, a page that speaks the same calls as everybody else. Its files are those of the
-//! folder `console`, compiled in as they are. They tell nothing of any source, so no key is asked for.
-
-use std::hash::{DefaultHasher, Hasher};
+//! folder `console`.
 
 use axum::extract::Path;
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
-};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
 use granary_core::error::ErrorObject;
 
-use crate::reply::{Reply, with_header};
+use crate::pages::{HTML, PICTURE, PageFile, SCRIPT, STYLE};
+use crate::reply::Reply;
 use crate::request::shortened;
 
-/// What the page may load, run and call: its own files and its own server. It is in no frame, and it never turns text
-/// into markup.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-                      img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-                      require-trusted-types-for 'script'; trusted-types 'none'";
-
-const HTML: &str = "text/html; charset=utf-8";
-const STYLE: &str = "text/css; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-const PICTURE: &str = "image/svg+xml";
-
-/// A file of the console.
-struct Asset {
-    /// Its path in the folder `console`.
-    path: &'static str,
-    media_type: &'static str,
-    text: &'static str,
-}
-
-macro_rules! assets {
+macro_rules! files {
     ($($media_type:ident $path:literal)+) => {
-        &[$(Asset {
+        &[$(PageFile {
             path: $path,
             media_type: $media_type,
             text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../console/", $path)),
@@ -45,7 +20,7 @@ macro_rules! assets {
 }
 
 /// The page, and what it loads.
-const ASSETS: &[Asset] = assets! {
+const FILES: &[PageFile] = files! {
     HTML "index.html"
     PICTURE "icon.svg"
     STYLE "css/base.css"
@@ -79,57 +54,19 @@ const ASSETS: &[Asset] = assets! {
     SCRIPT "js/views/checked.js"
 };
 
-impl Asset {
-    fn find(path: &str) -> Option<&'static Self> {
-        ASSETS.iter().find(|asset| asset.path == path)
-    }
-
-    /// A tag that changes with the text.
-    fn tag(&self) -> String {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(self.text.as_bytes());
-        format!("\"{:016x}\"", hasher.finish())
-    }
-
-    /// The file, or that the browser has it already: it asks each time, so that after an upgrade no old file is left.
-    fn answer(&self, headers: &HeaderMap) -> Response {
-        let tag = self.tag();
-        let has_it = headers
-            .get(IF_NONE_MATCH)
-            .and_then(|tags| tags.to_str().ok())
-            .is_some_and(|tags| tags.split(',').any(|one| one.trim() == tag));
-        let mut response = match has_it {
-            true => StatusCode::NOT_MODIFIED.into_response(),
-            false => self.text.into_response(),
-        };
-        let headers = response.headers_mut();
-        let fixed: [(HeaderName, &'static str); 5] = [
-            (CONTENT_TYPE, self.media_type),
-            (CACHE_CONTROL, "no-cache"),
-            (CONTENT_SECURITY_POLICY, POLICY),
-            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (REFERRER_POLICY, "no-referrer"),
-        ];
-        for (name, value) in fixed {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        with_header(response, ETAG, &tag)
-    }
-}
-
 /// The page.
 pub(crate) async fn page(headers: HeaderMap) -> Reply {
     answer("index.html", &headers)
 }
 
 /// What the page loads.
-pub(crate) async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Reply {
+pub(crate) async fn file(Path(path): Path<String>, headers: HeaderMap) -> Reply {
     answer(&path, &headers)
 }
 
 fn answer(path: &str, headers: &HeaderMap) -> Reply {
-    match Asset::find(path) {
-        Some(asset) => Ok(asset.answer(headers)),
+    match PageFile::find(FILES, path) {
+        Some(file) => Ok(file.answer(headers)),
         None => {
             let message = format!("the console has no file '{}'", shortened(path));
             Err(ErrorObject::not_found(message).into())
@@ -162,15 +99,15 @@ mod tests {
         let mut found = BTreeSet::new();
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../console");
         files(Path::new(folder), "", &mut found);
-        let served: BTreeSet<String> = ASSETS.iter().map(|asset| asset.path.to_owned()).collect();
+        let served: BTreeSet<String> = FILES.iter().map(|file| file.path.to_owned()).collect();
         assert_eq!(served, found);
-        let tags: BTreeSet<String> = ASSETS.iter().map(Asset::tag).collect();
-        assert_eq!(tags.len(), ASSETS.len());
+        let tags: BTreeSet<String> = FILES.iter().map(PageFile::tag).collect();
+        assert_eq!(tags.len(), FILES.len());
     }
 
     #[test]
     fn the_type_of_a_file_is_that_of_its_name() {
-        for Asset { path, media_type, .. } in ASSETS {
+        for PageFile { path, media_type, .. } in FILES {
             let expected = match path.rsplit_once('.').unwrap().1 {
                 "html" => HTML,
                 "css" => STYLE,
@@ -185,7 +122,7 @@ mod tests {
     /// Contents of records are text. The browser is told so as well (`require-trusted-types-for`).
     #[test]
     fn nothing_in_the_console_turns_text_into_markup_or_code() {
-        for Asset { path, text, .. } in ASSETS.iter().filter(|asset| asset.media_type == SCRIPT) {
+        for PageFile { path, text, .. } in FILES.iter().filter(|file| file.media_type == SCRIPT) {
             for sink in [
                 "innerHTML",
                 "outerHTML",

@@ -14,6 +14,7 @@ mod idempotency;
 mod layers;
 mod linger;
 mod metrics;
+mod pages;
 mod prefer;
 mod records;
 mod reply;

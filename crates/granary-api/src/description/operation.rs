@@ -338,25 +338,24 @@ impl Operation {
             .fails(412, &[FailedPrecondition])
     }
 
-    /// The headers of what a browser shows.
-    pub(super) fn shown_in_a_browser(self) -> Self {
-        self.with("ContentSecurityPolicy")
-            .with("ContentTypeOptions")
-            .with("ReferrerPolicy")
-            .with("CacheControl")
-    }
-
-    /// The same, for what a browser keeps and asks after each time.
+    /// A file of a page, which a browser keeps and asks after each time.
     pub(super) fn kept_by_browsers(mut self) -> Self {
         self.headers.push("IfNoneMatch");
-        self.shown_in_a_browser()
-            .with("ETag")
-            .answers_empty(304, "What is named in `If-None-Match` is what this server has.")
-            .shown_in_a_browser()
-            .with("ETag")
+        let safe = |operation: Self| {
+            [
+                "ContentSecurityPolicy",
+                "ContentTypeOptions",
+                "ReferrerPolicy",
+                "CacheControl",
+                "ETag",
+            ]
+            .into_iter()
+            .fold(operation, Self::with)
+        };
+        safe(safe(self).answers_empty(304, "What is named in `If-None-Match` is what this server has."))
     }
 
-    /// The same, where some of its answers have no tag.
+    /// As [`conditional_read`](Self::conditional_read), where some of its answers have no tag.
     pub(super) fn conditional_read_mostly(self) -> Self {
         let mut operation = self.conditional_read();
         for answer in operation.answers.iter_mut().filter(|answer| answer.status == 200) {

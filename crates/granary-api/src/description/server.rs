@@ -57,12 +57,12 @@ pub(super) fn operations() -> Vec<Operation> {
             .fails(403, &[PermissionDenied]),
         operation("GET", "/docs", "readDocs", "Read this description as a page")
             .answers_as::<String>(200, "The page.", HTML, "<!doctype html>".into())
-            .shown_in_a_browser()
+            .kept_by_browsers()
             .fails(403, &[PermissionDenied]),
         operation("GET", "/docs/{file}", "readDocsFile", "Read a file of that page")
             .answers_as::<String>(200, "The file.", "text/css", "main {}".into())
             .or_as::<String>("text/javascript", "start();".into())
-            .shown_in_a_browser()
+            .kept_by_browsers()
             .of_something_named()
             .fails(400, &[InvalidArgument])
             .fails(403, &[PermissionDenied]),

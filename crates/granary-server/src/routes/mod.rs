@@ -138,7 +138,7 @@ routes! {
     "/docs" { get description::page }
     "/docs/{file}" { get description::file }
     "/" { get crate::console::page }
-    "/console/{*path}" { get crate::console::asset }
+    "/console/{*path}" { get crate::console::file }
 }
 
 /// The paths of a server that takes in nothing.
