@@ -19,6 +19,7 @@ pub mod stored;
 pub mod terminology;
 pub mod value;
 pub mod when;
+pub mod yaml;
 
 mod peer;
 mod places;
@@ -63,6 +64,8 @@ mod segment;
 )]
 #[path = "../../crates/granary-engine/src/split/mod.rs"]
 mod splitter;
+#[path = "../../crates/granary/src/yaml.rs"]
+mod yaml_reader;
 
 /// The bytes before the first line break, and those after it.
 fn two_parts(input: &[u8]) -> (&[u8], &[u8]) {
