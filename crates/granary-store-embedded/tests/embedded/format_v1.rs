@@ -2,6 +2,7 @@
 //!
 //! `tests/format_v1/store.lz4` was written once by [`write_format_v1`] and, once format 1 is released, is never edited
 //! again: a later version must read what an earlier one wrote. `tests/format_v1/expected.txt` says what is in it.
+//! `tasks.lz4` and `tasks.txt` are another such folder, of what becomes of tasks, by [`write_format_v1_tasks`].
 //! Of the journals only the bytes up to the last that is not zero are kept: the database sets 64 MB aside for each.
 
 use std::fmt::Write as _;
@@ -9,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use granary_core::keys::ConceptCode;
+use granary_core::ksuid::Ksuid;
 use granary_core::schema::DefinitionKind;
 use granary_core::task::TaskKind;
 use granary_core::terminology::{Change, Concept, LanguageTag, Vocabulary};
@@ -17,6 +19,10 @@ use granary_store::suite::world::*;
 use granary_store::{EdgeFilter, Store as _, TaskFilter};
 use granary_store_embedded::EmbeddedStore;
 
+use crate::check::checked;
+use crate::collect_crash::only_named_files;
+use crate::retiring::{all_steps, before};
+use crate::trials::{self, killed};
 use crate::{OnDisk, limits};
 
 pub(crate) fn kept() -> PathBuf {
@@ -275,16 +281,16 @@ async fn write_format_v1() {
     fs::write(kept().join("expected.txt"), text).unwrap();
 }
 
-async fn opened() -> (tempfile::TempDir, World<EmbeddedStore>) {
+async fn opened(name: &str) -> (tempfile::TempDir, World<EmbeddedStore>) {
     let folder = tempfile::tempdir().unwrap();
-    unpack(&fs::read(kept().join("store.lz4")).unwrap(), folder.path());
+    unpack(&fs::read(kept().join(name)).unwrap(), folder.path());
     let world = World::found(EmbeddedStore::open(folder.path(), limits()).unwrap()).await;
     (folder, world)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_of_format_1_reads_back_exactly() {
-    let (_folder, world) = opened().await;
+    let (_folder, world) = opened("store.lz4").await;
     let expected = fs::read_to_string(kept().join("expected.txt")).unwrap();
     let found = shown(&world).await;
     for (found, expected) in found.lines().zip(expected.lines()) {
@@ -295,7 +301,7 @@ async fn a_folder_of_format_1_reads_back_exactly() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_of_format_1_goes_on() {
-    let (_folder, world) = opened().await;
+    let (_folder, world) = opened("store.lz4").await;
     world.apply_all(operations(1)).await;
     let tasks = world
         .store
@@ -315,4 +321,109 @@ async fn a_folder_of_format_1_goes_on() {
     );
     let next = world.store.put_source(&key("next"), world.now()).await.unwrap().0;
     assert!(next.number > 3, "no number is given twice");
+}
+
+/// All that a store shows of the source of a world, and what is known of its tasks beside, these gone ones too.
+async fn shown_with_tasks(world: &World<EmbeddedStore>, gone: &[Ksuid]) -> String {
+    let mut text = shown(world).await;
+    let source = &world.source;
+    for stored in { world.store.tasks(source, &TaskFilter::default(), None, 100).await }.unwrap() {
+        let parent = stored.task.retry_of.map_or("none".into(), |id| id.to_string());
+        writeln!(text, "task {} retries {parent}", stored.task.id).unwrap();
+    }
+    for id in gone {
+        let removed = world.store.removed_task(source, *id).await.unwrap().unwrap();
+        writeln!(text, "removed {id} {} at {}", removed.id, removed.at).unwrap();
+    }
+    text
+}
+
+/// Writes the folder of what becomes of tasks, and the expectation, once, as [`write_format_v1`].
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "it has been run, and what it wrote is kept"]
+async fn write_format_v1_tasks() {
+    assert!(
+        !kept().join("tasks.lz4").exists(),
+        "what was released stays as it is"
+    );
+    let fixture = OnDisk::default();
+    let world = World::new(fixture.fresh().await).await;
+    let person = |at: u64| format!("id-{at}");
+    let creates: Vec<Op> = (0..4)
+        .map(|at| long(create("person", &person(at), 0), b'p'))
+        .collect();
+    // Of these two the operations are in segments, and those of the second have failed.
+    let gone = world.bulk(&creates).await;
+    let half_gone = world.bulk(&creates).await;
+    let since = world.now();
+    let failed = world
+        .bulk(&[create("person", "id-0", 1), create("person", "id-9", 2)])
+        .await;
+    let is_gone = async || {
+        let id = half_gone.task.id.ksuid;
+        world
+            .store
+            .removed_task(&world.source, id)
+            .await
+            .unwrap()
+            .is_some()
+    };
+    while !is_gone().await {
+        let retired = world
+            .store
+            .retire_tasks(&before(since), world.now(), 1)
+            .await
+            .unwrap();
+        assert!(retired.more, "what it held is still there");
+    }
+    world.settle().await;
+    let mut retry = world.upload(&[create("person", "id-0", 1)]).await.unwrap();
+    retry.set_retry_of(failed.task.id);
+    retry.accept(world.revision, world.now()).await.unwrap();
+    // Three processes end with it at the head of the lane.
+    let mut folder = killed(&fixture.folder(&world.store).0);
+    for _ in 0..2 {
+        let (world, _) = trials::open(folder.path()).await;
+        world.claim().await.unwrap();
+        folder = killed(folder.path());
+    }
+    fs::write(kept().join("tasks.lz4"), pack(folder.path())).unwrap();
+    let (_folder, world) = opened("tasks.lz4").await;
+    let gone = [gone.task.id.ksuid, half_gone.task.id.ksuid];
+    fs::write(kept().join("tasks.txt"), shown_with_tasks(&world, &gone).await).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_of_format_1_read_back_and_go_on() {
+    let (folder, world) = opened("tasks.lz4").await;
+    let expected = fs::read_to_string(kept().join("tasks.txt")).unwrap();
+    let ids = expected.lines().filter_map(|line| line.strip_prefix("removed "));
+    let gone: Vec<Ksuid> = ids
+        .map(|line| Ksuid::parse(line.split(' ').next().unwrap()).unwrap())
+        .collect();
+    assert_eq!(gone.len(), 2);
+    assert_eq!(shown_with_tasks(&world, &gone).await, expected);
+    let lane = world.claim().await.unwrap();
+    assert!(lane.taken_over && lane.suspect);
+    world.drain(&lane, operations(1)).await;
+    world.settle().await;
+    let tasks = {
+        world
+            .store
+            .tasks(&world.source, &TaskFilter::default(), None, 100)
+            .await
+    }
+    .unwrap();
+    let [retry, failed] = &tasks[..] else {
+        panic!("two are there")
+    };
+    assert_eq!(retry.task.retry_of, Some(failed.task.id));
+    assert_eq!(codes(&world.receipts(retry).await), [409]);
+    assert_eq!(codes(&world.receipts(failed).await), [409, 200]);
+    all_steps(&world, &before(world.now())).await;
+    assert_eq!(world.resources("person", 100).await.len(), 5);
+    world.store.close().await.unwrap();
+    drop(world);
+    assert_eq!(checked(folder.path()).findings, []);
+    only_named_files(folder.path());
 }

@@ -16,7 +16,7 @@ use crate::collect_crash::only_named_files;
 use crate::runs::copy_while_open;
 use crate::{OnDisk, limits};
 
-fn before(since: Timestamp) -> Retention {
+pub(crate) fn before(since: Timestamp) -> Retention {
     Retention {
         lane_since: since,
         at_once_since: since,
@@ -48,7 +48,7 @@ fn files(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-async fn all_steps(world: &World<EmbeddedStore>, kept: &Retention) {
+pub(crate) async fn all_steps(world: &World<EmbeddedStore>, kept: &Retention) {
     while world
         .store
         .retire_tasks(kept, world.now(), 10)
