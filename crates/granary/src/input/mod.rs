@@ -3,7 +3,7 @@
 mod columns;
 mod decode;
 mod records;
-mod told;
+mod sniff;
 mod wrap;
 
 use std::io;
@@ -21,7 +21,7 @@ pub(crate) use decode::{Coding, decoded};
 pub(crate) use records::{CsvRows, Opened, Records, open_sync};
 pub(crate) use wrap::{wrap, wrap_one};
 
-use told::{format_of, target_of};
+use sniff::{format_of, target_of};
 
 /// How much is read at once.
 const CHUNK_BYTES: usize = 256 * 1024;

@@ -9,7 +9,7 @@ use anyhow::Context;
 use granary_core::csv::Cells;
 
 use super::decode::{Coding, damaged};
-use super::{CHUNK_BYTES, Format, extension, format_named, told, without_mark};
+use super::{CHUNK_BYTES, Format, extension, format_named, sniff, without_mark};
 
 /// The longest record that is read; the server refuses far shorter ones.
 const RECORD_BYTES_MAX: usize = 64_000_000;
@@ -44,7 +44,7 @@ pub(crate) fn open_sync(path: &Path, format: Option<Format>) -> anyhow::Result<O
     }
     let format = match format.or(format_named(extension.as_deref())) {
         Some(format) => format,
-        None => told::format_of(reader.fill_buf().with_context(cannot)?),
+        None => sniff::format_of(reader.fill_buf().with_context(cannot)?),
     };
     Ok(Opened { reader, format })
 }
@@ -132,7 +132,7 @@ impl<R: BufRead> Records<R> {
         let head = self.reader.fill_buf()?;
         let array_at = match byte {
             b'[' => Some(0),
-            b'{' if told::format_of(head) == Format::Json => head.iter().position(|byte| *byte == b'['),
+            b'{' if sniff::format_of(head) == Format::Json => head.iter().position(|byte| *byte == b'['),
             _ => None,
         };
         if let Some(at) = array_at {

@@ -1,4 +1,4 @@
-//! What the first bytes of a body tell of it.
+//! Sniffing: what the first bytes of a body tell of it.
 
 use granary_core::operation::TargetType;
 
