@@ -14,6 +14,7 @@ mod settings;
 mod start;
 mod store;
 mod traces;
+mod watch;
 mod yaml;
 
 use std::ffi::OsString;

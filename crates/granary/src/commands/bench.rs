@@ -16,11 +16,11 @@ use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::watch::watch;
 use crate::exit::Ended;
 use crate::key_given;
 use crate::output::{Output, count, elapsed, rate, size};
 use crate::store::StoreAt;
+use crate::watch::watch;
 
 const SOURCE: &str = "bench";
 const TYPE: &str = "provider";

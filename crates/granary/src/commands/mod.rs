@@ -1,10 +1,9 @@
-//! The subcommands, one a file.
+//! The subcommands: a file or a folder for each.
 
 pub(crate) mod bench;
 pub(crate) mod bulk;
 pub(crate) mod check;
 pub(crate) mod config;
-mod csv;
 pub(crate) mod definition;
 pub(crate) mod demo;
 pub(crate) mod export;
@@ -18,7 +17,6 @@ pub(crate) mod serve;
 pub(crate) mod source;
 pub(crate) mod task;
 pub(crate) mod vocabulary;
-pub(crate) mod watch;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;

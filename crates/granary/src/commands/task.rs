@@ -12,12 +12,12 @@ use granary_core::receipt::{Receipt, ReceiptStatus};
 use granary_core::task::{Outcome, TaskKind, TaskStatus};
 use granary_core::time::Timestamp;
 
-use super::watch::watch;
 use super::{InSource, bulk, switch};
 use crate::exit::Ended;
 use crate::output::{
     BAD, FAULTS_SHOWN, GOOD, NAME, Output, WARN, count, counted, elapsed, fault_lines, rate, styled, word,
 };
+use crate::watch::watch;
 
 /// Tasks: what became of accepted requests
 #[derive(Debug, Subcommand)]

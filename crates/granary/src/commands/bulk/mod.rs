@@ -13,11 +13,11 @@ use granary_client::{BulkReply, Client, Error, SourceClient};
 use granary_core::idempotency::IdempotencyKey;
 use granary_core::operation::{Action, TargetType};
 
-use super::watch::watch;
 use super::{InSource, switch, task};
 use crate::exit::Ended;
 use crate::input::{Coding, ColumnMap, Format, Input};
 use crate::output::{Output, counted, elapsed, size};
+use crate::watch::watch;
 
 use failures::Failures;
 pub(crate) use rejected::rejected;

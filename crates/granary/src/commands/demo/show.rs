@@ -15,9 +15,9 @@ use serde::Serialize;
 use super::examples::File;
 use crate::commands::bulk::{Sent, send};
 use crate::commands::vocabulary;
-use crate::commands::watch::watch;
 use crate::input::Input;
 use crate::output::{GOOD, Output, rejected_lines};
+use crate::watch::watch;
 
 /// Something that was looked at.
 #[derive(Debug, Serialize)]

@@ -1,5 +1,7 @@
 //! `granary export`: a source, or the records of a type, to a file.
 
+mod csv;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -12,10 +14,11 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
 use super::InSource;
-use super::csv::Rows;
 use crate::exit::Ended;
 use crate::output::{Output, counted, elapsed, size};
 use crate::progress::Bar;
+
+use csv::Rows;
 
 /// Write a whole source to a file: its definitions and records, as they were at one moment
 ///
