@@ -14,6 +14,7 @@ mod settings;
 mod start;
 mod store;
 mod traces;
+mod unfinished;
 mod watch;
 mod yaml;
 

@@ -1,7 +1,6 @@
 //! What failed, in a file that can be corrected and sent again, and why, in a second one beside it.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +15,7 @@ use serde::Serialize;
 use super::send::Made;
 use crate::input::{CsvRows, Format, Opened, Records, open_sync, wrap_one};
 use crate::output::{Output, counted, word};
+use crate::unfinished::Unfinished;
 
 /// The two files, under other names until they are whole.
 pub(super) struct Failures {
@@ -36,8 +36,8 @@ impl Failures {
     /// Two files that hold nothing yet.
     pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
         let files = Files {
-            operations: Unfinished::create(path.to_owned())?,
-            reasons: Unfinished::create(reasons_of(path))?,
+            operations: Unfinished::create(path)?,
+            reasons: Unfinished::create(&reasons_of(path))?,
             written: 0,
         };
         Ok(Self {
@@ -126,7 +126,7 @@ impl Failures {
         };
         let files = files.into_inner().unwrap_or_else(PoisonError::into_inner);
         let written = files.written;
-        let reasons = files.reasons.path.clone();
+        let reasons = files.reasons.path().to_owned();
         files.operations.finish()?;
         files.reasons.finish()?;
         if written > 0 {
@@ -142,15 +142,15 @@ impl Failures {
 
 impl Files {
     fn operation(&mut self, json: &[u8]) -> io::Result<()> {
-        self.operations.write(json)?;
-        self.operations.write(b"\n")
+        self.operations.write_all(json)?;
+        self.operations.write_all(b"\n")
     }
 
     fn reason(&mut self, receipt: &impl Serialize) -> io::Result<()> {
         let mut line = serde_json::to_vec(receipt)?;
         line.push(b'\n');
         self.written += 1;
-        self.reasons.write(&line)
+        self.reasons.write_all(&line)
     }
 }
 
@@ -162,47 +162,6 @@ fn lock(files: &Mutex<Files>) -> MutexGuard<'_, Files> {
 /// `failed.reasons.ndjson` beside `failed.ndjson`.
 fn reasons_of(path: &Path) -> PathBuf {
     path.with_extension("reasons.ndjson")
-}
-
-/// A file under another name until it is whole, so that what is sent may be what is written in the end.
-struct Unfinished {
-    path: PathBuf,
-    unfinished: PathBuf,
-    file: BufWriter<File>,
-}
-
-impl Unfinished {
-    fn create(path: PathBuf) -> anyhow::Result<Self> {
-        let mut name = path.file_name().context("--failures names no file")?.to_owned();
-        name.push(".unfinished");
-        let unfinished = path.with_file_name(name);
-        let file =
-            File::create(&unfinished).with_context(|| format!("cannot write {}", unfinished.display()))?;
-        Ok(Self {
-            path,
-            unfinished,
-            file: BufWriter::new(file),
-        })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
-    }
-
-    fn finish(mut self) -> anyhow::Result<()> {
-        let done = self
-            .file
-            .flush()
-            .and_then(|()| std::fs::rename(&self.unfinished, &self.path));
-        done.with_context(|| format!("cannot write {}", self.path.display()))
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // It is there only where it was not finished.
-        let _ = std::fs::remove_file(&self.unfinished);
-    }
 }
 
 /// Takes the failures of a rejection.
@@ -225,7 +184,7 @@ impl Picking {
         let mut files = lock(files);
         if let Some(sent) = &mut self.sent {
             if self.next == 0 {
-                files.operations.write(&sent.header()?)?;
+                files.operations.write_all(&sent.header()?)?;
             }
             while self.next < index {
                 self.next += 1;
@@ -233,7 +192,7 @@ impl Picking {
             }
             self.next += 1;
             let line = sent.take()?;
-            files.operations.write(&line)?;
+            files.operations.write_all(&line)?;
         }
         files.reason(receipt)
     }

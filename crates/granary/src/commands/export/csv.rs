@@ -147,10 +147,7 @@ impl Rows {
     }
 
     /// Hands out the header and the rows, a piece at a time.
-    pub(super) async fn write(
-        self,
-        mut write: impl AsyncFnMut(Vec<u8>) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    pub(super) fn write(self, mut write: impl FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
         const PIECE: usize = 256 * 1024;
         let mut file = self
             .spooled
@@ -167,10 +164,11 @@ impl Rows {
             cells.iter().for_each(|(place, cell)| of_columns[*place] = cell);
             row(&mut out, ids.iter().map(String::as_str).chain(of_columns));
             if out.len() >= PIECE {
-                write(std::mem::take(&mut out)).await?;
+                write(&out)?;
+                out.clear();
             }
         }
-        write(out).await
+        write(&out)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod csv;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -10,13 +11,12 @@ use clap::{Args, ValueEnum};
 use futures::TryStreamExt;
 use granary_client::Client;
 use granary_client::api::export::{ExportCounts, ExportLine, ExportQuery};
-use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
 
 use super::InSource;
 use crate::exit::Ended;
 use crate::output::{Output, counted, elapsed, size};
 use crate::progress::Bar;
+use crate::unfinished::Unfinished;
 
 use csv::Rows;
 
@@ -56,12 +56,7 @@ enum ExportFormat {
 /// Where an export goes.
 enum Target {
     Stdout,
-    /// The file under another name until it is whole.
-    File {
-        path: PathBuf,
-        unfinished: PathBuf,
-        file: File,
-    },
+    File(Unfinished),
 }
 
 impl Export {
@@ -78,36 +73,25 @@ impl Export {
         let started = Instant::now();
         // Asked first, so that a refusal leaves no file.
         let mut pieces = Box::pin(source.export(&query).await?);
-        let mut target = Target::open(self.output.as_deref()).await?;
+        let mut target = Target::open(self.output.as_deref())?;
         let bar = Bar::download(source.key());
         let mover = bar.mover();
         let mut last = LastLine::default();
-        let written = async {
-            while let Some(piece) = pieces.try_next().await.context("the export broke off")? {
-                mover.add(piece.len() as u64);
-                last.push(&piece);
-                match &mut rows {
-                    Some(rows) => rows.push(&piece)?,
-                    None => target.write(&piece, output).await?,
-                }
+        while let Some(piece) = pieces.try_next().await.context("the export broke off")? {
+            mover.add(piece.len() as u64);
+            last.push(&piece);
+            match &mut rows {
+                Some(rows) => rows.push(&piece)?,
+                None => target.write(&piece, output)?,
             }
-            let counts = last.counts()?;
-            if let Some(rows) = rows {
-                rows.write(async |piece| target.write(&piece, output).await)
-                    .await?;
-            }
-            Ok(counts)
-        };
-        let counts = match written.await {
-            Ok(counts) => counts,
-            Err(error) => {
-                target.give_up().await;
-                return Err(error);
-            }
-        };
+        }
+        let counts = last.counts()?;
+        if let Some(rows) = rows {
+            rows.write(|piece| target.write(piece, output))?;
+        }
         let bytes = bar.position();
         drop(bar);
-        target.finish(output).await?;
+        target.finish(output)?;
         output.status(
             "Exported",
             format_args!(
@@ -171,58 +155,26 @@ impl LastLine {
 }
 
 impl Target {
-    async fn open(path: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(path) = path.filter(|path| *path != Path::new("-")) else {
-            return Ok(Self::Stdout);
-        };
-        let mut name = path.file_name().context("--output names no file")?.to_owned();
-        name.push(".unfinished");
-        let unfinished = path.with_file_name(name);
-        let file = File::create(&unfinished)
-            .await
-            .with_context(|| format!("cannot write {}", unfinished.display()))?;
-        Ok(Self::File {
-            path: path.to_owned(),
-            unfinished,
-            file,
+    fn open(path: Option<&Path>) -> anyhow::Result<Self> {
+        Ok(match path.filter(|path| *path != Path::new("-")) {
+            Some(path) => Self::File(Unfinished::create(path)?),
+            None => Self::Stdout,
         })
     }
 
-    async fn write(&mut self, piece: &[u8], output: &mut Output) -> anyhow::Result<()> {
+    fn write(&mut self, piece: &[u8], output: &mut Output) -> anyhow::Result<()> {
         match self {
             Self::Stdout => output.raw(piece),
-            Self::File { unfinished, file, .. } => {
-                let written = file.write_all(piece).await;
-                written.with_context(|| format!("cannot write {}", unfinished.display()))
+            Self::File(file) => {
+                { file.write_all(piece) }.with_context(|| format!("cannot write {}", file.path().display()))
             }
         }
     }
 
-    async fn finish(self, output: &mut Output) -> anyhow::Result<()> {
+    fn finish(self, output: &mut Output) -> anyhow::Result<()> {
         match self {
             Self::Stdout => output.flush(),
-            Self::File {
-                path,
-                unfinished,
-                mut file,
-            } => {
-                let finish = async {
-                    file.flush().await?;
-                    file.sync_all().await?;
-                    tokio::fs::rename(&unfinished, &path).await
-                };
-                finish
-                    .await
-                    .with_context(|| format!("cannot write {}", path.display()))
-            }
-        }
-    }
-
-    /// Removes what is there of a file that will not be whole.
-    async fn give_up(self) {
-        if let Self::File { unfinished, .. } = self {
-            // It says by its name what it is, should it stay.
-            let _ = tokio::fs::remove_file(unfinished).await;
+            Self::File(file) => file.finish(),
         }
     }
 }
