@@ -18,7 +18,7 @@ use tokio_util::io::ReaderStream;
 
 pub(crate) use columns::{ColumnMap, renamed};
 pub(crate) use decode::{Coding, decoded};
-pub(crate) use records::{CsvRows, Opened, Records, open_sync};
+pub(crate) use records::{CsvRows, Lines, Opened, Records, open_sync};
 pub(crate) use wrap::{wrap, wrap_one};
 
 use sniff::{format_of, target_of};
@@ -190,6 +190,22 @@ fn format_named(extension: Option<&str>) -> Option<Format> {
         "csv" => Some(Format::Csv),
         _ => None,
     }
+}
+
+/// Without the white space of JSON at both ends.
+fn trimmed(mut json: &[u8]) -> &[u8] {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    while let [first, rest @ ..] = json
+        && blank(first)
+    {
+        json = rest;
+    }
+    while let [rest @ .., last] = json
+        && blank(last)
+    {
+        json = rest;
+    }
+    json
 }
 
 /// Without the byte order mark that may stand before the first line.

@@ -9,7 +9,7 @@ use anyhow::Context;
 use granary_core::csv::Cells;
 
 use super::decode::{Coding, damaged};
-use super::{CHUNK_BYTES, Format, extension, format_named, sniff, without_mark};
+use super::{CHUNK_BYTES, Format, extension, format_named, sniff, trimmed, without_mark};
 
 /// The longest record that is read; the server refuses far shorter ones.
 const RECORD_BYTES_MAX: usize = 64_000_000;
@@ -100,9 +100,7 @@ impl<R: BufRead> Records<R> {
             if self.place == Place::End {
                 return Ok(None);
             }
-            if std::mem::take(&mut self.first) {
-                self.open()?;
-            }
+            self.open()?;
             let Some(byte) = self.skip_blanks()? else {
                 return match self.place {
                     Place::Array => Err(self.wrong("the array is not closed")),
@@ -120,8 +118,17 @@ impl<R: BufRead> Records<R> {
         }
     }
 
+    /// True where the values are the elements of an array. Asked before the first of them.
+    pub(crate) fn of_array(&mut self) -> io::Result<bool> {
+        self.open()?;
+        Ok(self.place == Place::Array)
+    }
+
     /// Finds out what the values are: an array's elements where the first byte, or the first member `operations`, says so.
     fn open(&mut self) -> io::Result<()> {
+        if !std::mem::take(&mut self.first) {
+            return Ok(());
+        }
         let head = self.reader.fill_buf()?;
         let text = without_mark(head, true);
         let mark = head.len() - text.len();
@@ -224,6 +231,49 @@ impl<R: BufRead> Records<R> {
 
 fn count_lines(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+/// The lines of a file that are not empty, counted as the server counts the operations of NDJSON: what is in them is not
+/// judged.
+pub(crate) struct Lines<R> {
+    reader: R,
+    line: Vec<u8>,
+    lines: u64,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The lines of what `reader` reads.
+    pub(crate) fn new(reader: R) -> Self {
+        Self {
+            reader,
+            line: Vec::new(),
+            lines: 0,
+        }
+    }
+
+    /// The next, without white space around it; `None` at the end.
+    pub(crate) fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        loop {
+            self.line.clear();
+            let most = RECORD_BYTES_MAX as u64 + 1;
+            self.reader
+                .by_ref()
+                .take(most)
+                .read_until(b'\n', &mut self.line)?;
+            if self.line.is_empty() {
+                return Ok(None);
+            }
+            self.lines += 1;
+            if self.line.len() > RECORD_BYTES_MAX {
+                let why = format!("line {}: it is longer than {RECORD_BYTES_MAX} bytes", self.lines);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+            }
+            if !trimmed(without_mark(&self.line, self.lines == 1)).is_empty() {
+                break;
+            }
+        }
+        Ok(Some(trimmed(without_mark(&self.line, self.lines == 1))))
+    }
 }
 
 /// The rows of a CSV file, its header first; empty lines are passed over.
@@ -351,6 +401,16 @@ mod tests {
         ] {
             assert_eq!(values(json), Err(part.to_owned()), "{json}");
         }
+    }
+
+    #[test]
+    fn lines_are_counted_whatever_is_in_them() {
+        let mut lines = Lines::new("\u{feff}{\"a\":\r\n\n \t\r\n}\n\u{feff}\n[".as_bytes());
+        let mut all = Vec::new();
+        while let Some(line) = lines.next().unwrap() {
+            all.push(String::from_utf8(line.to_vec()).unwrap());
+        }
+        assert_eq!(all, ["{\"a\":", "}", "\u{feff}", "["]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use granary_client::api::definitions::Members;
 use granary_core::operation::Action;
 use memchr::memmem;
 
-use super::without_mark;
+use super::{trimmed, without_mark};
 
 /// The longest record that is wrapped; the server refuses far shorter ones.
 const LINE_BYTES_MAX: usize = 64_000_000;
@@ -97,7 +97,7 @@ impl Wrapper {
     }
 
     fn wrap(&mut self, line: &[u8], wrapped: &mut Vec<u8>) -> io::Result<()> {
-        let line = without_mark(line, self.line_number == 0).trim_ascii();
+        let line = trimmed(without_mark(line, self.line_number == 0));
         self.line_number += 1;
         if line.is_empty() {
             return Ok(());

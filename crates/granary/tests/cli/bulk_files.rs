@@ -167,6 +167,55 @@ fn failures_of_a_rejected_csv_are_its_rows() {
 }
 
 #[test]
+fn failures_of_a_request_that_is_no_json_are_its_lines_and_what_was_accepted_is_waited_for() {
+    let server = Server::start();
+    let create = |id: &str, ends: &str| {
+        format!(
+            "{{\"action\":\"CREATE\",\"create\":{{\"type\":\"book\",\"id\":\"{id}\",\"data\":{{\"title\":\"x\"{ends}\n"
+        )
+    };
+    let read = |name: &str| std::fs::read_to_string(server.folder.path().join(name)).unwrap();
+    let failed = server.folder.path().join("failed.ndjson");
+    let failed = failed.to_str().unwrap();
+    let good = server.file("good.ndjson", &create("ab", "}}}"));
+    let cut = create("cd", "}}");
+    let lines = format!("{}\n{cut}{}", create("bc", "}}}"), create("de", "}}}"));
+    let bad = server.file("bad.ndjson", &lines);
+    let rejected = bulk(&server, &[&good, &bad, "--failures", failed]).ends(3);
+    assert!(rejected.stdout.contains("COMPLETE"), "{}", rejected.stdout);
+    assert!(rejected.stderr.contains("operation 1"), "{}", rejected.stderr);
+    assert_eq!(read("failed.ndjson"), cut);
+    assert_eq!(read("failed.reasons.ndjson").lines().count(), 1);
+    // One that breaks off cannot be told apart to its end.
+    let broken = server.file("broken.json", &format!("{{\"operations\":[{}", cut.trim_end()));
+    let rejected = bulk(&server, &[&broken, "--failures", failed]).ends(3);
+    assert_eq!(read("failed.ndjson"), "");
+    assert_eq!(read("failed.reasons.ndjson").lines().count(), 1);
+    let missing = "failed.ndjson has not all of them: from operation 0 on";
+    assert!(rejected.stderr.contains(missing), "{}", rejected.stderr);
+}
+
+#[test]
+fn what_was_accepted_is_waited_for_where_a_rejection_cannot_be_kept() {
+    let server = Server::start();
+    let good = server.file("good.ndjson", "{\"data\":{\"title\":\"x\"}}\n");
+    let bad = server.file("bad.ndjson", "{\"data\":{}}\n");
+    let failed = server.folder.path().join("failed.ndjson");
+    let mut command = super::granary(&[
+        "bulk", &good, &bad, &good, "--source", "library", "--type", "book",
+    ]);
+    command
+        .args(["--json", "--failures", failed.to_str().unwrap()])
+        .env("GRANARY_SERVER", &server.url)
+        .env("TMPDIR", server.folder.path().join("nowhere"));
+    let refused = super::run(command, "").ends(1);
+    assert_eq!(refused.json()[0]["status"], "SUCCESS");
+    for part in ["not sent: 1 later file", "TMPDIR says where"] {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+}
+
+#[test]
 fn failures_of_many_tasks_are_in_one_file_and_sent_again_they_are_gone() {
     let server = Server::start();
     let taken = server.file(

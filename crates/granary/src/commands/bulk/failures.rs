@@ -13,7 +13,7 @@ use granary_core::receipt::ReceiptStatus;
 use serde::Serialize;
 
 use super::send::Made;
-use crate::input::{CsvRows, Format, Opened, Records, open_sync, wrap_one};
+use crate::input::{CsvRows, Format, Lines, Opened, Records, open_sync, wrap_one};
 use crate::output::{Output, counted, word};
 use crate::unfinished::Unfinished;
 
@@ -30,6 +30,8 @@ struct Files {
     operations: Unfinished,
     reasons: Unfinished,
     written: u64,
+    /// Why operations are not in it from one of them on.
+    missing: Option<String>,
 }
 
 impl Failures {
@@ -39,6 +41,7 @@ impl Failures {
             operations: Unfinished::create(path)?,
             reasons: Unfinished::create(&reasons_of(path))?,
             written: 0,
+            missing: None,
         };
         Ok(Self {
             path: path.to_owned(),
@@ -115,7 +118,6 @@ impl Failures {
         Picking {
             files: takes.then(|| Arc::clone(&self.files)),
             sent: again.then(|| Sent::open(file, format, made)).and_then(Result::ok),
-            next: 0,
         }
     }
 
@@ -125,7 +127,7 @@ impl Failures {
             anyhow::bail!("{} is being written still", self.path.display());
         };
         let files = files.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let written = files.written;
+        let (written, missing) = (files.written, files.missing);
         let reasons = files.reasons.path().to_owned();
         files.operations.finish()?;
         files.reasons.finish()?;
@@ -134,6 +136,12 @@ impl Failures {
             output.note(format_args!(
                 "{failed} that failed: {path}; why, line by line: {}",
                 reasons.display()
+            ));
+        }
+        if let Some(missing) = missing {
+            output.note(format_args!(
+                "{} has not all of them: {missing}",
+                self.path.display()
             ));
         }
         Ok(())
@@ -168,8 +176,6 @@ fn reasons_of(path: &Path) -> PathBuf {
 pub(crate) struct Picking {
     files: Option<Arc<Mutex<Files>>>,
     sent: Option<Sent>,
-    /// The operation of the file that comes next.
-    next: u64,
 }
 
 impl Picking {
@@ -182,71 +188,92 @@ impl Picking {
     pub(super) fn take(&mut self, index: u64, receipt: &impl Serialize) -> io::Result<()> {
         let Some(files) = &self.files else { return Ok(()) };
         let mut files = lock(files);
-        if let Some(sent) = &mut self.sent {
-            if self.next == 0 {
-                files.operations.write_all(&sent.header()?)?;
+        match self.sent.as_mut().map(|sent| sent.operation(index)) {
+            Some(Ok(line)) => files.operations.write_all(&line)?,
+            // What was refused need not be JSON to its end. Why it was refused is written all the same.
+            Some(Err(error)) => {
+                self.sent = None;
+                files.missing = Some(format!(
+                    "from operation {index} on, what was sent cannot be told apart: {error}"
+                ));
             }
-            while self.next < index {
-                self.next += 1;
-                sent.skip()?;
-            }
-            self.next += 1;
-            let line = sent.take()?;
-            files.operations.write_all(&line)?;
+            None => {}
         }
         files.reason(receipt)
     }
 }
 
-/// A file that was sent, read again.
-enum Sent {
-    Json(Records<Box<dyn io::BufRead + Send>>, Made),
+/// A file that was sent, read again: its operations as the server counts them.
+struct Sent {
+    operations: Operations,
+    made: Made,
+    /// The operation that comes next.
+    next: u64,
+}
+
+enum Operations {
+    Json(Records<Box<dyn io::BufRead + Send>>),
+    Ndjson(Lines<Box<dyn io::BufRead + Send>>),
     Csv(CsvRows<Box<dyn io::BufRead + Send>>),
+}
+
+impl Operations {
+    /// The next, or before them all the header of CSV.
+    fn next(&mut self) -> io::Result<&[u8]> {
+        let next = match self {
+            Self::Json(records) => records.next(),
+            Self::Ndjson(lines) => lines.next(),
+            Self::Csv(rows) => rows.next_raw(),
+        };
+        next?.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the file has no more of them"))
+    }
 }
 
 impl Sent {
     fn open(path: &Path, format: Format, made: Made) -> anyhow::Result<Self> {
         let Opened { reader, format } = open_sync(path, Some(format))?;
-        Ok(match format {
-            Format::Csv => Self::Csv(CsvRows::new(reader)),
-            Format::Json | Format::Ndjson => Self::Json(Records::new(reader), made),
+        let operations = match format {
+            Format::Json => {
+                let mut records = Records::new(reader);
+                anyhow::ensure!(records.of_array()?, "its first member is not 'operations'");
+                Operations::Json(records)
+            }
+            Format::Ndjson => Operations::Ndjson(Lines::new(reader)),
+            Format::Csv => Operations::Csv(CsvRows::new(reader)),
+        };
+        Ok(Self {
+            operations,
+            made,
+            next: 0,
         })
     }
 
-    /// What stands before the first.
-    fn header(&mut self) -> io::Result<Vec<u8>> {
-        match self {
-            Self::Csv(rows) => line(rows.next_raw()?),
-            Self::Json(..) => Ok(Vec::new()),
+    /// The one with this index, as a line that can be sent; behind the header, where it is the first of CSV. They are asked
+    /// for in their order.
+    fn operation(&mut self, index: u64) -> io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        if self.next == 0 && matches!(self.operations, Operations::Csv(_)) {
+            line.extend_from_slice(self.operations.next()?);
+            line.push(b'\n');
         }
-    }
-
-    fn skip(&mut self) -> io::Result<()> {
-        match self {
-            Self::Csv(rows) => rows.next_raw().map(drop),
-            Self::Json(records, _) => records.next().map(drop),
+        while self.next < index {
+            self.next += 1;
+            self.operations.next()?;
         }
-    }
-
-    /// The next, as a line that can be sent.
-    fn take(&mut self) -> io::Result<Vec<u8>> {
-        match self {
-            Self::Csv(rows) => line(rows.next_raw()?),
-            Self::Json(records, made) => {
-                let record = records.next()?.map(on_one_line);
-                match (&made.wrapped, record) {
-                    (Some((action, type_key)), Some(record)) => {
-                        line(Some(&wrap_one(&record, *action, type_key).unwrap_or(record)))
-                    }
-                    (_, record) => line(record.as_deref()),
-                }
-            }
+        self.next += 1;
+        let is_row = matches!(self.operations, Operations::Csv(_));
+        let operation = self.operations.next()?;
+        if is_row {
+            line.extend_from_slice(operation);
+        } else {
+            let operation = on_one_line(operation);
+            let wrapped = self.made.wrapped.as_ref();
+            let wrapped = wrapped.and_then(|(action, type_key)| wrap_one(&operation, *action, type_key).ok());
+            line.extend_from_slice(&wrapped.unwrap_or(operation));
         }
+        line.push(b'\n');
+        Ok(line)
     }
-}
-
-fn line(row: Option<&[u8]>) -> io::Result<Vec<u8>> {
-    Ok(row.map(|row| [row, b"\n"].concat()).unwrap_or_default())
 }
 
 /// The same JSON without line breaks between its tokens; one inside a string would be a fault already.
@@ -266,9 +293,7 @@ fn on_one_line(json: &[u8]) -> Vec<u8> {
 pub(super) fn advise(output: &Output, picked: bool, failures: u64) {
     let where_from = match picked {
         true => "correct them in the file that was sent, and send it whole: nothing of it is stored",
-        false => {
-            "they are not picked out of what was sent, which cannot be read twice; their `index` counts from 0"
-        }
+        false => "they could not be picked out of what was sent; their `index` counts from 0",
     };
     output.note(format_args!(
         "{} failed; {where_from}",
@@ -283,6 +308,18 @@ mod tests {
     use super::*;
 
     fn picked(name: &str, content: &str, format: Format, made: Made, indexes: &[u64]) -> (String, String) {
+        let (operations, reasons, _) = picked_or_not(name, content, format, made, indexes);
+        (operations, reasons)
+    }
+
+    /// What is in the two files, and what is told to be missing.
+    fn picked_or_not(
+        name: &str,
+        content: &str,
+        format: Format,
+        made: Made,
+        indexes: &[u64],
+    ) -> (String, String, Option<String>) {
         let folder = tempfile::tempdir().unwrap();
         let (file, failed) = (folder.path().join(name), folder.path().join("failed.ndjson"));
         std::fs::write(&file, content).unwrap();
@@ -295,6 +332,7 @@ mod tests {
                 .unwrap();
         }
         drop(picking);
+        let missing = lock(&failures.files).missing.clone();
         failures.finish(&output).unwrap();
         let read = |path| std::fs::read_to_string(path).unwrap();
         assert_eq!(
@@ -302,7 +340,8 @@ mod tests {
             3,
             "nothing is left over"
         );
-        (read(failed), read(folder.path().join("failed.reasons.ndjson")))
+        let reasons = read(folder.path().join("failed.reasons.ndjson"));
+        (read(failed), reasons, missing)
     }
 
     #[test]
@@ -342,6 +381,50 @@ mod tests {
             operations,
             "{\"action\":\"UPSERT\",\"upsert\":{\"type\":\"book\",\"id\":\"b1\"}}\n"
         );
+    }
+
+    #[test]
+    fn what_is_no_json_is_picked_by_its_line_as_the_server_counts_it() {
+        let lines = "{\"a\":0}\n{\"a\":{\n\n \t\r\n}\n{\"a\":3}\n{\"a\":[4\n";
+        assert_eq!(
+            picked("x.ndjson", lines, Format::Ndjson, Made::default(), &[1, 2, 4]).0,
+            "{\"a\":{\n}\n{\"a\":[4\n"
+        );
+    }
+
+    #[test]
+    fn reasons_go_on_where_what_was_sent_cannot_be_told_apart() {
+        let reasons = |indexes: &[u64]| -> String {
+            let lines = indexes.iter().map(|index| format!("{{\"index\":{index}}}\n"));
+            lines.collect()
+        };
+        for (name, content, format, indexes, operations, why) in [
+            (
+                "x.json",
+                "{\"operations\":[{\"a\":0},\n{\"a\":",
+                Format::Json,
+                &[0, 1][..],
+                "{\"a\":0}\n",
+                "from operation 1 on, what was sent cannot be told apart: line 2: the value ends too early",
+            ),
+            // It is another one by now.
+            (
+                "x.ndjson",
+                "{}\n",
+                Format::Ndjson,
+                &[0, 3, 4],
+                "{}\n",
+                "from operation 3 on, what was sent cannot be told apart: the file has no more of them",
+            ),
+        ] {
+            let (picked, told, missing) = picked_or_not(name, content, format, Made::default(), indexes);
+            assert_eq!((picked.as_str(), told), (operations, reasons(indexes)), "{name}");
+            assert_eq!(missing.as_deref(), Some(why), "{name}");
+        }
+        // Whose operations are not at the start is not taken for one operation.
+        let request = "{\"x\":1,\"operations\":[{\"a\":0}]}";
+        let (picked, told) = picked("x.json", request, Format::Json, Made::default(), &[0]);
+        assert_eq!((picked, told), (String::new(), reasons(&[0])));
     }
 
     #[test]

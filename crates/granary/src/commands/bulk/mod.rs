@@ -167,8 +167,9 @@ impl Bulk {
         let mut ended = Ended::Well;
         let mut tasks = Vec::new();
         // All are sent before any is waited for: the next is checked while the one before is applied.
-        let (mut failed, mut answered) = (None, 0);
+        let (mut failed, mut tried) = (None, 0);
         for (place, file) in self.files.iter().enumerate() {
+            tried = place + 1;
             let Answered {
                 format,
                 target,
@@ -182,7 +183,6 @@ impl Bulk {
                     break;
                 }
             };
-            answered += 1;
             let name = sent.name;
             match sent.reply {
                 BulkReply::Accepted(accepted) => {
@@ -201,13 +201,15 @@ impl Bulk {
                     let picking = failures
                         .as_deref_mut()
                         .map(|failures| failures.of_rejection(output, file, format, target, made, &name));
-                    rejected(output, rejection, &name, picking).await?;
-                    ended = Ended::Rejected;
+                    match rejected(output, rejection, &name, picking).await {
+                        Ok(()) => ended = Ended::Rejected,
+                        Err(error) => failed = Some(error),
+                    }
                     break;
                 }
             }
         }
-        let later = self.files.len() - answered - usize::from(failed.is_some());
+        let later = self.files.len() - tried;
         if later > 0 {
             output.note(format_args!("not sent: {}", counted(later as u64, "later file")));
         }
