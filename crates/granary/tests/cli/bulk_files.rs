@@ -167,6 +167,33 @@ fn failures_of_a_rejected_csv_are_its_rows() {
 }
 
 #[test]
+fn rows_and_operations_are_not_in_one_file() {
+    let server = Server::start();
+    let first = server.file("first.csv", "id,title\nab,x\n");
+    bulk(&server, &[&first, "--type", "book", "--wait"]).ends(0);
+    // Taken already when it is applied; wrong before it is accepted.
+    let taken = server.file("taken.csv", "id,title\nab,again\n");
+    let wrong = server.file("wrong.csv", "id,pages\ncd,1\n");
+    let failed = server.folder.path().join("failed.csv");
+    let failed = failed.to_str().unwrap();
+    let rejected = bulk(&server, &[&taken, &wrong, "--type", "book", "--failures", failed]).ends(3);
+    assert_eq!(std::fs::read_to_string(failed).unwrap(), "id,pages\ncd,1\n");
+    let reasons = server.folder.path().join("failed.reasons.ndjson");
+    assert_eq!(std::fs::read_to_string(reasons).unwrap().lines().count(), 1);
+    let told = "what failed in taken.csv is operations and not in";
+    assert!(rejected.stderr.contains(told), "{}", rejected.stderr);
+    // Where no row is at fault there is none in the file.
+    let header = server.file("header.csv", "id,ttile\ncd,x\n");
+    bulk(
+        &server,
+        &[&taken, &header, "--type", "book", "--failures", failed, "--again"],
+    )
+    .ends(3);
+    let operations = std::fs::read_to_string(failed).unwrap();
+    assert!(operations.starts_with("{\"action\":\"CREATE\""), "{operations}");
+}
+
+#[test]
 fn failures_of_a_request_that_is_no_json_are_its_lines_and_what_was_accepted_is_waited_for() {
     let server = Server::start();
     let create = |id: &str, ends: &str| {

@@ -21,8 +21,24 @@ use crate::unfinished::Unfinished;
 pub(super) struct Failures {
     path: PathBuf,
     files: Arc<Mutex<Files>>,
-    /// What the operations in it are on: one request is of one kind.
-    target: Option<TargetType>,
+}
+
+/// How what failed is written: a file that is sent again holds one or the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Operations, one a line.
+    Operations,
+    /// A header and rows. A run ends at its first rejection, so that there is one header.
+    Rows,
+}
+
+impl Form {
+    const fn noun(self) -> &'static str {
+        match self {
+            Self::Operations => "operations",
+            Self::Rows => "rows of CSV",
+        }
+    }
 }
 
 /// Where what failed goes.
@@ -30,6 +46,10 @@ struct Files {
     operations: Unfinished,
     reasons: Unfinished,
     written: u64,
+    /// What the operations in it are on, once there are some: one request is of one kind.
+    target: Option<TargetType>,
+    /// How they are written, once some are.
+    form: Option<Form>,
     /// Why operations are not in it from one of them on.
     missing: Option<String>,
 }
@@ -41,12 +61,13 @@ impl Failures {
             operations: Unfinished::create(path)?,
             reasons: Unfinished::create(&reasons_of(path))?,
             written: 0,
+            target: None,
+            form: None,
             missing: None,
         };
         Ok(Self {
             path: path.to_owned(),
             files: Arc::new(Mutex::new(files)),
-            target: None,
         })
     }
 
@@ -62,7 +83,7 @@ impl Failures {
             return Ok(());
         }
         let target = task.target_type.unwrap_or(TargetType::Resource);
-        if !self.takes(output, target, name) {
+        if !self.takes(output, target, Some(Form::Operations), name) {
             return Ok(());
         }
         let query = ReceiptsQuery {
@@ -75,21 +96,21 @@ impl Failures {
         while let Some(sent) = operations.try_next().await.with_context(cannot)? {
             // What failed is kept as long as its task.
             if let Some(operation) = sent.operation {
-                lock(&self.files).operation(operation.get().as_bytes())?;
+                lock(&self.files).operation(Form::Operations, operation.get().as_bytes())?;
             }
         }
         let mut reasons = Box::pin(source.receipts_stream(&id, &query).await.with_context(cannot)?);
         while let Some(receipt) = reasons.try_next().await.with_context(cannot)? {
-            lock(&self.files).reason(&receipt)?;
+            lock(&self.files).reason(target, &receipt)?;
         }
         Ok(())
     }
 
-    /// One file holds operations on resources or on relationships, as one request does.
-    fn takes(&mut self, output: &Output, target: TargetType, name: &str) -> bool {
-        let of_file = *self.target.get_or_insert(target);
-        if of_file != target {
-            let path = self.path.display();
+    /// One file holds operations on resources or on relationships, as one request does, and all of them in one form. Where
+    /// there is no form, reasons alone are to be taken.
+    fn takes(&self, output: &Output, target: TargetType, form: Option<Form>, name: &str) -> bool {
+        let (path, files) = (self.path.display(), lock(&self.files));
+        if let Some(of_file) = files.target.filter(|of_file| *of_file != target) {
             let kinds = |target| word(&target).to_lowercase();
             output.note(format_args!(
                 "what failed in {name} is on {}s and not in {path}, which has operations on {}s; send the two kinds \
@@ -97,8 +118,19 @@ impl Failures {
                 kinds(target),
                 kinds(of_file)
             ));
+            return false;
         }
-        of_file == target
+        if let (Some(form), Some(of_file)) = (form, files.form)
+            && form != of_file
+        {
+            output.note(format_args!(
+                "what failed in {name} is {} and not in {path}, which has {}; send them apart to have a file of each",
+                form.noun(),
+                of_file.noun()
+            ));
+            return false;
+        }
+        true
     }
 
     /// What takes the failures of a rejected request as they are read, and picks their operations out of the file that was
@@ -112,12 +144,14 @@ impl Failures {
         made: Made,
         name: &str,
     ) -> Picking {
-        let takes = self.takes(output, target, name);
         // Stdin cannot be read twice, and a pipe neither.
-        let again = takes && std::fs::metadata(file).is_ok_and(|meta| meta.is_file());
+        let again = std::fs::metadata(file).is_ok_and(|meta| meta.is_file());
+        let sent = again.then(|| Sent::open(file, format, made)).and_then(Result::ok);
+        let takes = self.takes(output, target, sent.as_ref().map(Sent::form), name);
         Picking {
             files: takes.then(|| Arc::clone(&self.files)),
-            sent: again.then(|| Sent::open(file, format, made)).and_then(Result::ok),
+            sent: sent.filter(|_| takes),
+            target,
         }
     }
 
@@ -149,14 +183,16 @@ impl Failures {
 }
 
 impl Files {
-    fn operation(&mut self, json: &[u8]) -> io::Result<()> {
-        self.operations.write_all(json)?;
+    fn operation(&mut self, form: Form, line: &[u8]) -> io::Result<()> {
+        self.form.get_or_insert(form);
+        self.operations.write_all(line)?;
         self.operations.write_all(b"\n")
     }
 
-    fn reason(&mut self, receipt: &impl Serialize) -> io::Result<()> {
+    fn reason(&mut self, target: TargetType, receipt: &impl Serialize) -> io::Result<()> {
         let mut line = serde_json::to_vec(receipt)?;
         line.push(b'\n');
+        self.target.get_or_insert(target);
         self.written += 1;
         self.reasons.write_all(&line)
     }
@@ -176,6 +212,7 @@ fn reasons_of(path: &Path) -> PathBuf {
 pub(crate) struct Picking {
     files: Option<Arc<Mutex<Files>>>,
     sent: Option<Sent>,
+    target: TargetType,
 }
 
 impl Picking {
@@ -188,10 +225,14 @@ impl Picking {
     pub(super) fn take(&mut self, index: u64, receipt: &impl Serialize) -> io::Result<()> {
         let Some(files) = &self.files else { return Ok(()) };
         let mut files = lock(files);
-        match self.sent.as_mut().map(|sent| sent.operation(index)) {
-            Some(Ok(line)) => files.operations.write_all(&line)?,
+        match self
+            .sent
+            .as_mut()
+            .map(|sent| (sent.form(), sent.operation(index)))
+        {
+            Some((form, Ok(line))) => files.operation(form, &line)?,
             // What was refused need not be JSON to its end. Why it was refused is written all the same.
-            Some(Err(error)) => {
+            Some((_, Err(error))) => {
                 self.sent = None;
                 files.missing = Some(format!(
                     "from operation {index} on, what was sent cannot be told apart: {error}"
@@ -199,7 +240,7 @@ impl Picking {
             }
             None => {}
         }
-        files.reason(receipt)
+        files.reason(self.target, receipt)
     }
 }
 
@@ -248,11 +289,19 @@ impl Sent {
         })
     }
 
-    /// The one with this index, as a line that can be sent; behind the header, where it is the first of CSV. They are asked
+    const fn form(&self) -> Form {
+        match self.operations {
+            Operations::Json(_) | Operations::Ndjson(_) => Form::Operations,
+            Operations::Csv(_) => Form::Rows,
+        }
+    }
+
+    /// The one with this index, as a line that can be sent, without its line break; behind the header, where it is the first of CSV. They are asked
     /// for in their order.
     fn operation(&mut self, index: u64) -> io::Result<Vec<u8>> {
         let mut line = Vec::new();
-        if self.next == 0 && matches!(self.operations, Operations::Csv(_)) {
+        let form = self.form();
+        if self.next == 0 && form == Form::Rows {
             line.extend_from_slice(self.operations.next()?);
             line.push(b'\n');
         }
@@ -261,17 +310,17 @@ impl Sent {
             self.operations.next()?;
         }
         self.next += 1;
-        let is_row = matches!(self.operations, Operations::Csv(_));
         let operation = self.operations.next()?;
-        if is_row {
-            line.extend_from_slice(operation);
-        } else {
-            let operation = on_one_line(operation);
-            let wrapped = self.made.wrapped.as_ref();
-            let wrapped = wrapped.and_then(|(action, type_key)| wrap_one(&operation, *action, type_key).ok());
-            line.extend_from_slice(&wrapped.unwrap_or(operation));
+        match form {
+            Form::Rows => line.extend_from_slice(operation),
+            Form::Operations => {
+                let operation = on_one_line(operation);
+                let wrapped = self.made.wrapped.as_ref();
+                let wrapped =
+                    wrapped.and_then(|(action, type_key)| wrap_one(&operation, *action, type_key).ok());
+                line.extend_from_slice(&wrapped.unwrap_or(operation));
+            }
         }
-        line.push(b'\n');
         Ok(line)
     }
 }
