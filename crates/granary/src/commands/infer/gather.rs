@@ -42,6 +42,8 @@ pub(super) struct Gathered {
     pub(super) other_types: BTreeMap<String, u64>,
     /// Columns and the properties that they are proposed as.
     pub(super) renamed: Vec<(String, String)>,
+    /// True where columns `from` and `to` were taken for the ends of relationships.
+    pub(super) ends_passed_over: bool,
     separator: String,
     /// How many more names may be kept.
     room: usize,
@@ -58,6 +60,7 @@ impl Gathered {
             contains: Vec::new(),
             other_types: BTreeMap::new(),
             renamed: Vec::new(),
+            ends_passed_over: false,
             separator,
             room: NAMES_MAX,
         }
@@ -210,13 +213,19 @@ impl Gathered {
     fn read_csv(&mut self, mut rows: CsvRows<impl std::io::BufRead>, limit: u64) -> anyhow::Result<()> {
         self.cells = true;
         let Some(header) = rows.next()? else { return Ok(()) };
-        // Those that name records are no properties.
-        let names = |name: &str| matches!(name, "id" | "from" | "to" | "");
+        // Those that name records are no properties. One of `from` and `to` alone names none.
+        let has = |name: &str| header.iter().any(|column| column == name);
+        let joins = has("from") && has("to");
+        self.ends_passed_over |= joins;
+        let names = |name: &str| match name {
+            "from" | "to" => joins,
+            name => matches!(name, "id" | ""),
+        };
         let columns: Vec<Option<Vec<String>>> = header
             .iter()
             .map(|name| (!names(name)).then(|| self.path_of(name)))
             .collect();
-        let (mut read, mut arrays) = (0, vec![false; columns.len()]);
+        let mut read = 0;
         while read < limit {
             let Some(cells) = rows.next()? else { break };
             if cells.len() != columns.len() {
@@ -244,7 +253,7 @@ impl Gathered {
                         node.take_object(true);
                     }
                     if depth + 1 == path.len() {
-                        take_cell(node, cell, &self.separator, &mut arrays[place]);
+                        take_cell(node, cell, &self.separator);
                     }
                 }
             }
@@ -256,23 +265,25 @@ impl Gathered {
     fn path_of(&mut self, column: &str) -> Vec<String> {
         let path: Vec<String> = column.split('.').map(property_name).collect();
         let renamed = path.join(".");
-        if renamed != column {
+        let known = |(own, _): &(String, String)| own == column;
+        if renamed != column && !self.renamed.iter().any(known) {
             self.renamed.push((column.to_owned(), renamed));
         }
         path
     }
 }
 
-/// Takes in a cell. One that holds a separator makes all of its column arrays.
-fn take_cell(node: &mut Node, cell: &str, separator: &str, array: &mut bool) {
-    if !*array && cell.contains(separator) {
-        *array = true;
+/// Takes in a cell. One that holds a separator makes all of its column arrays, also in other files.
+fn take_cell(node: &mut Node, cell: &str, separator: &str) {
+    let mut is_array = node.count(Kind::Array) > 0;
+    if !is_array && cell.contains(separator) {
+        is_array = true;
         // Those before are arrays of one.
         let before = std::mem::take(node);
-        node.kinds[Kind::Array as usize] = before.count(Kind::Text);
+        node.kinds[Kind::Array as usize] = before.seen();
         node.element = (before.seen() > 0).then(|| Box::new(before));
     }
-    match *array {
+    match is_array {
         true => node.take_list(cell.split(separator)),
         false => node.take_text(cell),
     }

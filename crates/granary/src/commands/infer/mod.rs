@@ -144,6 +144,13 @@ fn tell(gathered: &Gathered, proposal: &Proposal, output: &Output) {
         };
         warning(format!("{path}: {}", reason.why));
     }
+    if gathered.ends_passed_over {
+        warning(
+            "columns 'from' and 'to' are taken for the ends of relationships and left out; if they are properties, add \
+             them to the profile"
+                .to_owned(),
+        );
+    }
     for (column, key) in &gathered.renamed {
         warning(format!(
             "column '{column}' cannot be a property by that name: it is proposed as '{key}'; send the file with \
@@ -186,6 +193,58 @@ mod tests {
                 .map(|reason| format!("{}: {}", reason.path, reason.why))
                 .collect(),
         )
+    }
+
+    /// What is proposed for files of CSV, and what was gathered for it.
+    fn proposed_for_csv(files: &[&str]) -> (String, Gathered) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut gathered = Gathered::new(None, "|".to_owned());
+        for (place, content) in files.iter().enumerate() {
+            let file = folder.path().join(format!("{place}.csv"));
+            std::fs::write(&file, content).unwrap();
+            gathered.read(&file, None, u64::MAX).unwrap();
+        }
+        let mut proposal = Proposal {
+            cells: true,
+            ..Proposal::default()
+        };
+        let json = profile(&gathered, &mut proposal);
+        let warning = proposal.reasons.iter().find(|reason| reason.warns);
+        assert!(warning.is_none(), "{}", warning.unwrap().why);
+        (json, gathered)
+    }
+
+    #[test]
+    fn several_files_of_csv_are_as_one() {
+        let (json, gathered) = proposed_for_csv(&[
+            "Tags\nx\ny|z\n",
+            "Full name,Tags\n1,x\n",
+            "Full name,Tags\n2,x|y\n",
+        ]);
+        let tags =
+            "\"Tags\":{\"type\":\"array\",\"items\":{\"type\":\"symbol\"},\"rules\":[{\"required\":true}]}";
+        let name = "\"fullName\":{\"type\":\"integer\"}";
+        assert_eq!(
+            json,
+            format!("{{\"type\":\"ROOT\",\"properties\":{{{tags},{name}}}}}")
+        );
+        assert_eq!(
+            gathered.renamed,
+            [("Full name".to_owned(), "fullName".to_owned())]
+        );
+        assert!(!gathered.ends_passed_over);
+    }
+
+    #[test]
+    fn from_and_to_are_left_out_together_and_that_is_said() {
+        let (alone, gathered) = proposed_for_csv(&["from\nParis\n"]);
+        assert!(
+            alone.contains("\"from\"") && !gathered.ends_passed_over,
+            "{alone}"
+        );
+        let (both, gathered) = proposed_for_csv(&["id,from,to,n\nx,ab,cd,1\n"]);
+        assert!(!both.contains("from") && both.contains("\"n\""), "{both}");
+        assert!(gathered.ends_passed_over);
     }
 
     #[track_caller]
