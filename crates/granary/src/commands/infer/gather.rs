@@ -13,6 +13,8 @@ use crate::input::{CsvRows, Format, Opened, Records, open_sync};
 
 /// More types than a source has are not told apart.
 const TYPES_MAX: usize = 1_000;
+/// Records in operations, lines of exports and other records that are looked into, as the limit `jsonDepth` has it.
+const RECORDS_DEPTH_MAX: usize = 64;
 /// Members of a record as `granary bulk --type` takes it.
 const OF_RECORD: [&str; 7] = ["id", "type", "data", "contained", "meta", "from", "to"];
 /// Lines of an export that hold no record.
@@ -80,18 +82,22 @@ impl Gathered {
         let mut read = 0;
         while read < limit {
             let Some(value) = records.next()? else { break };
-            let taken = serde_json::from_slice::<&RawValue>(value).and_then(|value| self.take(value));
-            taken.with_context(|| format!("line {} is no JSON", records.line()))?;
+            let taken = match serde_json::from_slice::<&RawValue>(value) {
+                Ok(value) => self.take(value, 0),
+                Err(error) => Err(anyhow::Error::new(error).context("it is no JSON")),
+            };
+            taken.with_context(|| format!("line {}", records.line()))?;
             read += 1;
         }
         Ok(())
     }
 
-    /// Takes in a value, whatever it is.
-    fn take(&mut self, value: &RawValue) -> serde_json::Result<()> {
+    /// Takes in a value, whatever it is, in so many others.
+    fn take(&mut self, value: &RawValue, depth: usize) -> anyhow::Result<()> {
+        must_not_be_deeper(depth)?;
         if !value.get().starts_with('{') {
             // Told as a kind of its own: it is no record.
-            return self.data.take(value, &mut self.room, 0);
+            return self.take_data(value);
         }
         let Members(members) = serde_json::from_str(value.get())?;
         let member = |name: &str| {
@@ -102,14 +108,14 @@ impl Gathered {
         };
         if let Some(action) = member("action").and_then(|value| text(value)) {
             return match action.to_ascii_uppercase().as_str() {
-                "CREATE" => member("create").map_or(Ok(()), |payload| self.take(payload)),
-                "UPSERT" => member("upsert").map_or(Ok(()), |payload| self.take(payload)),
+                "CREATE" => member("create").map_or(Ok(()), |payload| self.take(payload, depth + 1)),
+                "UPSERT" => member("upsert").map_or(Ok(()), |payload| self.take(payload, depth + 1)),
                 _ => Ok(()),
             };
         }
         if let [(name, inner)] = members.as_slice() {
             match name.as_str() {
-                "resource" | "relationship" => return self.take(inner),
+                "resource" | "relationship" => return self.take(inner, depth + 1),
                 name if OF_EXPORT.contains(&name) && inner.get().starts_with(['{', '1']) => return Ok(()),
                 _ => {}
             }
@@ -118,14 +124,20 @@ impl Gathered {
         let holds_data = member("data").is_some_and(|data| data.get().starts_with('{'));
         let is_edge = member("from").is_some() && member("to").is_some();
         if members.iter().all(of_record) && (holds_data || is_edge) {
-            return self.take_record(&members, false);
+            return self.take_record(&members, false, depth);
         }
         self.count_record(None, false);
         self.take_data(value)
     }
 
     /// Takes in a record, and those that it contains.
-    fn take_record(&mut self, members: &[(String, Box<RawValue>)], inside: bool) -> serde_json::Result<()> {
+    fn take_record(
+        &mut self,
+        members: &[(String, Box<RawValue>)],
+        inside: bool,
+        depth: usize,
+    ) -> anyhow::Result<()> {
+        must_not_be_deeper(depth)?;
         let member = |name: &str| {
             members
                 .iter()
@@ -150,7 +162,7 @@ impl Gathered {
                 self.take_place(&key, &records);
             }
             for Members(record) in &records {
-                self.take_record(record, true)?;
+                self.take_record(record, true, depth + 1)?;
             }
         }
         Ok(())
@@ -180,8 +192,8 @@ impl Gathered {
         wanted
     }
 
-    fn take_data(&mut self, data: &RawValue) -> serde_json::Result<()> {
-        self.data.take(data, &mut self.room, 0)
+    fn take_data(&mut self, data: &RawValue) -> anyhow::Result<()> {
+        Ok(self.data.take(data, &mut self.room, 0)?)
     }
 
     fn take_place(&mut self, key: &str, records: &[Members]) {
@@ -271,6 +283,14 @@ impl Gathered {
         }
         path
     }
+}
+
+fn must_not_be_deeper(depth: usize) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        depth <= RECORDS_DEPTH_MAX,
+        "records are nested more than {RECORDS_DEPTH_MAX} deep, which no server takes; is it the right file?"
+    );
+    Ok(())
 }
 
 /// Takes in a cell. One that holds a separator makes all of its column arrays, also in other files.

@@ -384,6 +384,30 @@ mod tests {
     }
 
     #[test]
+    fn records_without_end_in_each_other_are_refused() {
+        for (open, close) in [
+            ("{\"resource\":", "}"),
+            ("{\"action\":\"CREATE\",\"create\":", "}"),
+            ("{\"data\":{},\"contained\":{\"a\":[", "]}}"),
+        ] {
+            let nested =
+                |deep: usize| format!("{}{{\"data\":{{}}}}{}", open.repeat(deep), close.repeat(deep));
+            let read = |deep: usize| {
+                let folder = tempfile::tempdir().unwrap();
+                let file = folder.path().join("x.ndjson");
+                std::fs::write(&file, nested(deep)).unwrap();
+                Gathered::new(None, "|".to_owned()).read(&file, None, u64::MAX)
+            };
+            read(64).unwrap();
+            for deep in [65, 20_000] {
+                let error = format!("{:#}", read(deep).unwrap_err());
+                let told = "line 1: records are nested more than 64 deep";
+                assert!(error.contains(told), "{open}: {error}");
+            }
+        }
+    }
+
+    #[test]
     fn contained_records_are_named_and_can_be_asked_for() {
         let data = r#"{"id":"ab","type":"t","data":{},"contained":{"rooms":[{"id":"1","type":"room","data":{"n":1},"contained":{"beds":[{"type":"bed","data":{}}]}},{"type":"room","data":{"n":2}}]}}"#;
         let (root, _) = proposed("x.ndjson", data, None);
