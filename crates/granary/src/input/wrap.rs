@@ -39,6 +39,7 @@ pub(crate) fn wrap_one(record: &[u8], action: Action, type_key: &str) -> io::Res
 /// Wraps records into operations. What is in them is the server's to check; of one as it was read, what only the server gives is
 /// left out.
 struct Wrapper {
+    action: Action,
     open: Vec<u8>,
     type_key: String,
     /// The start of a line whose end has not come yet.
@@ -52,6 +53,7 @@ impl Wrapper {
         let (name, payload) = (action.name(), action.payload());
         let open = format!(r#"{{"action":"{name}","{payload}":{{"type":{type_json}"#).into_bytes();
         Self {
+            action,
             open,
             type_key: type_key.to_owned(),
             line: Vec::new(),
@@ -102,7 +104,7 @@ impl Wrapper {
         if line.is_empty() {
             return Ok(());
         }
-        let as_sent = as_sent(line, &self.type_key);
+        let as_sent = as_sent(line, self.action, &self.type_key);
         let line = as_sent.as_deref().unwrap_or(line);
         let Some(members) = line.strip_prefix(b"{").and_then(|line| line.strip_suffix(b"}")) else {
             return Err(bad_line(
@@ -121,8 +123,8 @@ impl Wrapper {
 }
 
 /// A record that was read, as it may be sent: without the type that is said beside it, and without what the server gives in
-/// `meta`. `None` where it is no such record.
-fn as_sent(line: &[u8], type_key: &str) -> Option<Vec<u8>> {
+/// `meta`. Of one that is to be deleted its ids are left. `None` where it is no such record.
+fn as_sent(line: &[u8], action: Action, type_key: &str) -> Option<Vec<u8>> {
     /// A client may send the last as well, but not to say when this write came.
     const OF_SERVER: [&str; 3] = ["source", "version", "updatedAt"];
     memmem::find(line, b"\"meta\"")?;
@@ -134,9 +136,11 @@ fn as_sent(line: &[u8], type_key: &str) -> Option<Vec<u8>> {
     }
     members.retain(|(name, _)| !OF_SERVER.contains(&name.as_str()));
     *meta = serde_json::value::to_raw_value(&Members(members)).ok()?;
-    // One of another type is the server's to refuse.
-    record.retain(|(name, value)| {
-        name != "type" || serde_json::from_str::<String>(value.get()).ok().as_deref() != Some(type_key)
+    record.retain(|(name, value)| match name.as_str() {
+        // One of another type is the server's to refuse.
+        "type" => serde_json::from_str::<String>(value.get()).ok().as_deref() != Some(type_key),
+        "id" | "from" | "to" => true,
+        _ => action != Action::Delete,
     });
     serde_json::to_vec(&Members(record)).ok()
 }
@@ -205,6 +209,26 @@ mod tests {
         }
         let other = wrapped(r#"{"type":"runway","meta":{"version":1}}"#);
         assert_eq!(other, r#""type":"runway","meta":{}"#);
+    }
+
+    #[test]
+    fn of_a_record_that_was_read_and_is_deleted_its_ids_are_sent() {
+        let deleted = |record: &str| {
+            let operation = wrap_one(record.as_bytes(), Action::Delete, "t").unwrap();
+            let operation = String::from_utf8(operation).unwrap();
+            let inner = operation.strip_prefix(r#"{"action":"DELETE","delete":{"type":"t","#);
+            inner.unwrap().strip_suffix("}}").unwrap().to_owned()
+        };
+        let meta = r#""meta":{"createdAt":"2026-01-31T08:15:30.250Z","version":3}"#;
+        let read =
+            format!(r#"{{"id":"ab","type":"t","data":{{"id":"x"}},"contained":{{"rooms":[]}},{meta}}}"#);
+        assert_eq!(deleted(&read), r#""id":"ab""#);
+        let ends = r#""from":{"type":"a","id":"x"},"to":{"type":"b","id":"y"}"#;
+        let read = format!(r#"{{"id":"x.y","type":"t",{ends},"data":{{}},{meta}}}"#);
+        assert_eq!(deleted(&read), format!(r#""id":"x.y",{ends}"#));
+        // What a client wrote is the server's to judge.
+        let written = r#""id":"ab","data":{}"#;
+        assert_eq!(deleted(&format!("{{{written}}}")), written);
     }
 
     #[test]

@@ -60,7 +60,7 @@ fn records_become_operations_of_their_type_and_action() {
     bulk(
         &server,
         &["-", "--type", "author", "--action", "delete", "--wait"],
-        r#"{"id":"a1"}"#,
+        &read,
     )
     .ends(0);
     server
