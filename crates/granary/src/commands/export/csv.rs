@@ -92,8 +92,23 @@ impl Rows {
             }
             _ => vec![record.id.clone()],
         };
+        // A header with one of these twice says no more which is which.
+        let named: &[&str] = if self.joins {
+            &["id", "from", "to"]
+        } else {
+            &["id"]
+        };
+        let data = record.data.unwrap_or_default();
+        let is_named = |(name, value): &&(String, Box<RawValue>)| {
+            named.contains(&name.as_str()) && value.get() != "null"
+        };
+        if let Some((name, _)) = data.0.iter().find(is_named) {
+            bail!(cannot(&format!(
+                "the property {name} (a column by that name holds the id)"
+            )));
+        }
         let mut cells = Vec::new();
-        self.cells(&record.data.unwrap_or_default(), "", &mut cells)
+        self.cells(&data, "", &mut cells)
             .map_err(|path| anyhow::anyhow!(cannot(&path)))?;
         let row: Spooled = (ids, cells);
         serde_json::to_writer(&mut self.spooled, &row)?;
@@ -208,6 +223,28 @@ mod tests {
         pushed
             .map(|()| rows.columns.len())
             .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn properties_by_the_names_of_ids_are_refused() {
+        let told = |name: &str, id: &str| {
+            Err(format!(
+                "CSV cannot hold the property {name} (a column by that name holds the id) of '{id}'; export it as NDJSON \
+                 (--format ndjson)"
+            ))
+        };
+        assert_eq!(taken(r#"{"name":"x","id":"y"}"#), told("id", "ada"));
+        assert_eq!(taken(r#"{"from":"x","to":"y","at":{"id":"z"},"id":null}"#), Ok(3));
+        for name in ["id", "from", "to"] {
+            let line = format!(
+                r#"{{"relationship":{{"id":"a.b","type":"t","from":{{"type":"a","id":"a"}},"to":{{"type":"b","id":"b"}},"data":{{"{name}":"x"}},"meta":{{}}}}}}"#
+            );
+            let pushed = Rows::new().unwrap().push(format!("{line}\n").as_bytes());
+            assert_eq!(
+                pushed.map_err(|error| error.to_string()).map(|()| 0),
+                told(name, "a.b")
+            );
+        }
     }
 
     #[test]
