@@ -72,10 +72,10 @@ Settings:
 Environment:
   Every flag has a variable, GRANARY_ and its name in capitals: GRANARY_SOURCE for --source, GRANARY_JSON=1 for
   --json. The flag wins. Those of `demo` and `bench` start with GRANARY_DEMO_ and GRANARY_BENCH_, what
-  `key create` makes a key of with GRANARY_KEY_, and those of `bulk --failures` and `man --output` are
-  GRANARY_BULK_FAILURES and GRANARY_MAN_OUTPUT. GRANARY_LIMIT_JSON_DEPTH and the like set the limits of a
-  server. GRANARY_API_KEY holds the API key to show to the server; it has no flag, for others can read command
-  lines.
+  `key create` makes a key of with GRANARY_KEY_, and those of `bulk --failures`, `export --format`,
+  `profile infer --limit` and `man --output` are GRANARY_BULK_FAILURES, GRANARY_EXPORT_FORMAT,
+  GRANARY_INFER_LIMIT and GRANARY_MAN_OUTPUT. GRANARY_LIMIT_JSON_DEPTH and the like set the limits of a server.
+  GRANARY_API_KEY holds the API key to show to the server; it has no flag, for others can read command lines.
 
 Examples:
   granary demo                                               see it all, on real data
@@ -304,6 +304,8 @@ mod tests {
                     _ if path.ends_with("bench") => "BENCH_",
                     "role" | "source" | "name" if path.ends_with("key create") => "KEY_",
                     "failures" if path.ends_with("bulk") => "BULK_",
+                    "format" if path.ends_with("export") => "EXPORT_",
+                    "limit" if path.ends_with("infer") => "INFER_",
                     "output" if path.ends_with("man") => "MAN_",
                     _ => "",
                 };

@@ -15,8 +15,9 @@ use crate::store::StoreAt;
 ///
 /// A flag comes from the command line, else from its variable, else from the settings file, else it has its default.
 /// Flags that have no value are left out. The settings file is granary.toml in the current folder, or the one that
-/// --config or GRANARY_CONFIG names. Its keys are the names of flags, those of `demo` in the table [demo], what `key create`
-/// makes a key of in [key], and limits by their names in [limits]:
+/// --config or GRANARY_CONFIG names. Its keys are the names of flags. Those that mean something else elsewhere are in tables,
+/// as their variables say: GRANARY_DEMO_LISTEN is listen in [demo], GRANARY_EXPORT_FORMAT is format in [export]. Limits are by
+/// their names in [limits]:
 ///
 ///   server = "https://granary.example"
 ///   key-file = "writer.key"

@@ -193,6 +193,19 @@ mod tests {
     }
 
     #[test]
+    fn what_means_something_else_elsewhere_is_in_a_table() {
+        let toml = "limit = 7\nformat = \"json\"\n[infer]\nlimit = 1000\n[export]\nformat = \"csv\"";
+        for (args, expected) in [
+            (&["task", "list"][..], &["--limit=7"][..]),
+            (&["profile", "infer", "x"], &["--format=json", "--limit=1000"]),
+            (&["bulk", "x"], &["--format=json"]),
+            (&["export"], &["--format=csv"]),
+        ] {
+            assert_eq!(added(toml, args), expected, "{args:?}");
+        }
+    }
+
+    #[test]
     fn what_is_given_keeps_out_what_cannot_stand_beside_it() {
         let toml =
             "store = \"postgres://host/db\"\ncors-origin = [\"https://a.example\", \"https://b.example\"]";

@@ -37,7 +37,7 @@ pub(crate) struct Export {
     type_key: Option<String>,
     /// How records are written: NDJSON can be imported; CSV has the properties of one --type, as `granary bulk` takes them,
     /// without versions, times, identifiers and contained resources
-    #[arg(long, env = "GRANARY_FORMAT", value_enum, value_name = "FORMAT", default_value_t = ExportFormat::Ndjson)]
+    #[arg(long, env = "GRANARY_EXPORT_FORMAT", value_enum, value_name = "FORMAT", default_value_t = ExportFormat::Ndjson)]
     format: ExportFormat,
     /// The file to write; else stdout
     #[arg(short, long, env = "GRANARY_OUTPUT", value_name = "FILE")]

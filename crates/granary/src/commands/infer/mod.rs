@@ -40,7 +40,7 @@ pub(crate) struct Infer {
     #[arg(long, env = "GRANARY_SEPARATOR", value_name = "TEXT", default_value = "|")]
     separator: String,
     /// Read this many records of each file at the most
-    #[arg(long, env = "GRANARY_LIMIT", value_name = "N")]
+    #[arg(long, env = "GRANARY_INFER_LIMIT", value_name = "N")]
     limit: Option<u64>,
 }
 
