@@ -25,4 +25,4 @@ pub mod terminology;
 pub mod time;
 pub mod vocabulary;
 
-pub use fault::did_you_mean;
+pub use fault::{closest, did_you_mean};

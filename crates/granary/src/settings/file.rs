@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Command;
-use granary_core::did_you_mean;
 use granary_core::limits::Limits;
+use granary_core::{closest, did_you_mean};
 
 use super::flags::{Flag, Takes, Value, flags};
 
@@ -177,12 +177,11 @@ pub(super) fn limits(
         };
         let Some(place) = known.iter().position(|known| known == variable) else {
             // What they have in common says nothing of which is meant.
-            let own = |variable: &'_ str| variable[LIMIT_PREFIX.len()..].to_owned();
-            let known: Vec<String> = known.iter().map(|known| own(known)).collect();
-            let hint = did_you_mean(&own(variable), known.iter().map(String::as_str));
-            let hint = hint
-                .replace('\'', &format!("'{LIMIT_PREFIX}"))
-                .replace(&format!("'{LIMIT_PREFIX}?"), "'?");
+            let known = known.iter().filter_map(|known| known.strip_prefix(LIMIT_PREFIX));
+            let near = closest(&variable[LIMIT_PREFIX.len()..], known);
+            let hint = near.map_or_else(String::new, |near| {
+                format!(", did you mean '{LIMIT_PREFIX}{near}'?")
+            });
             bail!("{variable} names no limit{hint}; all of them are in docs/limits.md and at GET /limits");
         };
         let value = value.to_string_lossy();
@@ -259,7 +258,7 @@ mod tests {
         assert_eq!((in_force.json_depth, in_force.list_limit), (10, 20));
         let unknown = limits("GRANARY_LIMIT_JSON_DEPHT", "10").unwrap_err().to_string();
         assert!(
-            unknown.contains("did you mean 'GRANARY_LIMIT_JSON_DEPTH'?"),
+            unknown.contains("names no limit, did you mean 'GRANARY_LIMIT_JSON_DEPTH'?; all"),
             "{unknown}"
         );
         assert!(limits("GRANARY_LIMIT_JSON_DEPTH", "0").is_err());
