@@ -16,6 +16,8 @@ pub(crate) enum Ended {
     Well,
     /// Some operations of a task failed or were cancelled.
     SomeFailed,
+    /// A store that was to be checked could not be looked at.
+    NotLookedAt,
     /// A bulk request was rejected.
     Rejected,
     /// Not well, and all has been said about it.
@@ -27,7 +29,7 @@ impl Ended {
         match self {
             Self::Well => 0,
             Self::Badly => 1,
-            Self::SomeFailed => 2,
+            Self::SomeFailed | Self::NotLookedAt => 2,
             Self::Rejected => 3,
         }
     }

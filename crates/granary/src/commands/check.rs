@@ -46,7 +46,7 @@ impl Check {
             Ok(report) => tell(&report, output),
             Err(error) => {
                 output.error(&error);
-                Ok(Ended::SomeFailed)
+                Ok(Ended::NotLookedAt)
             }
         }
     }
