@@ -114,14 +114,23 @@ impl Bench {
             bail!("there is a source '{SOURCE}' already; delete it first, or name another store");
         }
         let measured = self.measure(&client.source(SOURCE), &server, output).await;
-        client.delete_source(SOURCE, true).await?;
+        let cleaned = self.clean_up(&client, &mut server, &folder).await;
+        // Where both failed, the second is for the reason of the first.
+        let measured = measured?;
+        cleaned?;
+        show(&measured, output)?;
+        Ok(Ended::Well)
+    }
+
+    /// Leaves nothing of what was measured.
+    async fn clean_up(&self, client: &Client, server: &mut Server, folder: &Path) -> anyhow::Result<()> {
+        let deleted = client.delete_source(SOURCE, true).await;
         server.stop().await?;
         if self.store.is_none() {
-            std::fs::remove_dir_all(&folder)
-                .with_context(|| format!("cannot remove {}", folder.display()))?;
+            std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
         }
-        show(&measured?, output)?;
-        Ok(Ended::Well)
+        deleted?;
+        Ok(())
     }
 
     async fn measure(
