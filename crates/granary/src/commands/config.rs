@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 
 use clap::{Args, Command};
-use granary_core::limits::Limits;
 use serde::Serialize;
 
 use crate::exit::Ended;
@@ -125,11 +124,6 @@ fn typed(flag: &Flag, given: &Given<'_>) -> Option<String> {
 }
 
 fn limit(name: &str, value: u64) -> Setting {
-    let usual = Limits::default()
-        .table()
-        .iter()
-        .find(|row| row.name == name)
-        .map(|row| row.value);
     let variable = limit_variable(name);
     let from = match std::env::var_os(&variable) {
         Some(_) => variable,
@@ -138,7 +132,6 @@ fn limit(name: &str, value: u64) -> Setting {
             None => "default".to_owned(),
         },
     };
-    debug_assert!(usual == Some(value) || from != "default");
     Setting {
         key: format!("limits.{name}"),
         value: value.to_string(),
