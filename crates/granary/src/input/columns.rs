@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use granary_core::csv::Cells;
 
+use super::cell::Cell;
 use super::without_mark;
 
 /// The longest header that is read; that of a file with a thousand columns is far shorter.
@@ -56,7 +57,8 @@ struct Columns {
     header: Option<Vec<u8>>,
     /// Which columns are left out.
     left_out: Vec<bool>,
-    in_quotes: bool,
+    /// Where in a cell, and in which.
+    at: Cell,
     cell: usize,
     /// True once a cell of the row is kept.
     begun: bool,
@@ -72,7 +74,7 @@ impl Columns {
             map,
             header: Some(Vec::new()),
             left_out: Vec::new(),
-            in_quotes: false,
+            at: Cell::default(),
             cell: 0,
             begun: false,
             row_bytes: 0,
@@ -160,13 +162,14 @@ impl Columns {
             return;
         }
         for byte in piece {
-            self.seen |= self.in_quotes || !matches!(byte, b'\r' | b'\n');
+            let quoted = self.at.quoted();
+            self.seen |= quoted || !matches!(byte, b'\r' | b'\n');
+            // What stands before a row is no part of its first cell.
+            if self.seen {
+                self.at = self.at.after(*byte);
+            }
             match byte {
-                b'"' => {
-                    self.in_quotes = !self.in_quotes;
-                    self.write(*byte, out);
-                }
-                b',' if !self.in_quotes => {
+                b',' if !quoted => {
                     self.begin();
                     self.cell += 1;
                     if self.keeps() && std::mem::replace(&mut self.begun, true) {
@@ -174,13 +177,13 @@ impl Columns {
                         self.row_bytes += 1;
                     }
                 }
-                b'\n' if !self.in_quotes => {
+                b'\n' if !quoted => {
                     self.end_row(out);
                     out.push(b'\n');
                     (self.cell, self.row_bytes, self.begun, self.seen) = (0, 0, false, false);
                 }
                 // Of a line break: it is no part of a cell that might be left out.
-                b'\r' if !self.in_quotes => {}
+                b'\r' if !quoted => {}
                 _ => self.write(*byte, out),
             }
         }
@@ -215,17 +218,16 @@ impl Columns {
 
 /// The length of the header with its line break; `None` where it has not ended. Empty lines may stand before it.
 fn header_len(bytes: &[u8]) -> Option<usize> {
-    let mut in_quotes = false;
-    let mut begun = false;
+    let (mut cell, mut begun) = (Cell::default(), false);
     let mark = bytes.len() - without_mark(bytes, true).len();
     for (at, byte) in bytes.iter().enumerate().skip(mark) {
         match byte {
-            b'"' => in_quotes = !in_quotes,
-            b'\n' if begun && !in_quotes => return Some(at + 1),
-            b'\r' | b'\n' => continue,
+            b'\n' if begun && !cell.quoted() => return Some(at + 1),
+            b'\r' | b'\n' if !begun => continue,
             _ => {}
         }
         begun = true;
+        cell = cell.after(*byte);
     }
     None
 }
@@ -294,6 +296,16 @@ mod tests {
         ] {
             assert_eq!(made(entries, csv).unwrap(), expected, "{entries:?}");
         }
+    }
+
+    #[test]
+    fn a_quote_inside_a_cell_takes_in_no_other_rows() {
+        let csv = "id,size,n\n1,5\" pipe,x\n2,6\" pipe,y\n";
+        assert_eq!(made(&["size="], csv).unwrap(), "\"id\",\"n\"\n1,x\n2,y\n");
+        assert_eq!(
+            made(&["n="], csv).unwrap(),
+            "\"id\",\"size\"\n1,5\" pipe\n2,6\" pipe\n"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What `granary bulk` sends: files and stdin, told apart by name and first bytes, and what is made of them on their way.
 
+mod cell;
 mod columns;
 mod decode;
 mod records;

@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::Context;
 use granary_core::csv::Cells;
 
+use super::cell::Cell;
 use super::decode::{Coding, damaged};
 use super::{CHUNK_BYTES, Format, extension, format_named, sniff, trimmed, without_mark};
 
@@ -302,7 +303,7 @@ impl<R: BufRead> CsvRows<R> {
         loop {
             self.row.clear();
             // A line break between quotes is part of a cell.
-            let mut in_quotes = false;
+            let mut cell = Cell::default();
             loop {
                 let before = self.row.len();
                 let most = (RECORD_BYTES_MAX + 1).saturating_sub(before) as u64;
@@ -311,9 +312,8 @@ impl<R: BufRead> CsvRows<R> {
                     return Err(self.wrong(&format!("a row is longer than {RECORD_BYTES_MAX} bytes")));
                 }
                 self.lines += u64::from(self.row.ends_with(b"\n"));
-                let quotes = self.row[before..].iter().filter(|byte| **byte == b'"').count();
-                in_quotes ^= quotes % 2 == 1;
-                if self.row.len() == before || !in_quotes {
+                cell = { self.row[before..].iter() }.fold(cell, |cell, byte| cell.after(*byte));
+                if self.row.len() == before || !cell.quoted() {
                     break;
                 }
             }
@@ -401,6 +401,19 @@ mod tests {
         ] {
             assert_eq!(values(json), Err(part.to_owned()), "{json}");
         }
+    }
+
+    #[test]
+    fn a_quote_inside_a_cell_takes_in_no_other_rows() {
+        let mut rows = CsvRows::new(&b"id,size\n1,5\" pipe\n2,\"6\"\" \npipe\"\n\"3\"\"\"x,\n4,"[..]);
+        let mut all = Vec::new();
+        while let Some(row) = rows.next_raw().unwrap() {
+            all.push(String::from_utf8(row.to_vec()).unwrap());
+        }
+        assert_eq!(
+            all,
+            ["id,size", "1,5\" pipe", "2,\"6\"\" \npipe\"", "\"3\"\"\"x,", "4,"]
+        );
     }
 
     #[test]
