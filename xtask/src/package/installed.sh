@@ -44,6 +44,9 @@ must systemctl --quiet is-active granary
 must systemctl --quiet is-enabled granary
 must granary source list
 must [ -s /usr/share/doc/granary/copyright ]
+must [ -s /usr/share/doc/granary/guides/operator.md ]
+must [ -s /usr/share/doc/granary/how-to/import-a-csv.md ]
+must [ -s /usr/share/doc/granary/images/console-task.png ]
 must [ -s /usr/share/doc/granary/THIRD-PARTY.gz ]
 must [ -s /usr/share/man/man1/granary.1.gz ]
 must [ -s /usr/share/bash-completion/completions/granary ]
