@@ -1,17 +1,16 @@
 //! `/` and `/console/…`: the console, a page that speaks the same calls as everybody else. Its files are those of the
 //! folder `console`.
 
-use axum::extract::Path;
-use axum::http::HeaderMap;
 use granary_core::error::ErrorObject;
 
-use crate::pages::{HTML, PICTURE, PageFile, SCRIPT, STYLE};
+use crate::assets::{Asset, HTML, PICTURE, SCRIPT, STYLE};
+use crate::conditions::Conditions;
 use crate::reply::Reply;
-use crate::request::shortened;
+use crate::request::{Path, shortened};
 
-macro_rules! files {
+macro_rules! assets {
     ($($media_type:ident $path:literal)+) => {
-        &[$(PageFile {
+        &[$(Asset {
             path: $path,
             media_type: $media_type,
             text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../console/", $path)),
@@ -20,7 +19,7 @@ macro_rules! files {
 }
 
 /// The page, and what it loads.
-const FILES: &[PageFile] = files! {
+const ASSETS: &[Asset] = assets! {
     HTML "index.html"
     PICTURE "icon.svg"
     STYLE "css/base.css"
@@ -55,18 +54,18 @@ const FILES: &[PageFile] = files! {
 };
 
 /// The page.
-pub(crate) async fn page(headers: HeaderMap) -> Reply {
-    answer("index.html", &headers)
+pub(crate) async fn page(conditions: Conditions) -> Reply {
+    answer("index.html", conditions)
 }
 
 /// What the page loads.
-pub(crate) async fn file(Path(path): Path<String>, headers: HeaderMap) -> Reply {
-    answer(&path, &headers)
+pub(crate) async fn file(Path(path): Path<String>, conditions: Conditions) -> Reply {
+    answer(&path, conditions)
 }
 
-fn answer(path: &str, headers: &HeaderMap) -> Reply {
-    match PageFile::find(FILES, path) {
-        Some(file) => Ok(file.answer(headers)),
+fn answer(path: &str, conditions: Conditions) -> Reply {
+    match Asset::find(ASSETS, path) {
+        Some(asset) => asset.answer(conditions),
         None => {
             let message = format!("the console has no file '{}'", shortened(path));
             Err(ErrorObject::not_found(message).into())
@@ -99,15 +98,15 @@ mod tests {
         let mut found = BTreeSet::new();
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../console");
         files(Path::new(folder), "", &mut found);
-        let served: BTreeSet<String> = FILES.iter().map(|file| file.path.to_owned()).collect();
+        let served: BTreeSet<String> = ASSETS.iter().map(|file| file.path.to_owned()).collect();
         assert_eq!(served, found);
-        let tags: BTreeSet<String> = FILES.iter().map(PageFile::tag).collect();
-        assert_eq!(tags.len(), FILES.len());
+        let tags: BTreeSet<String> = ASSETS.iter().map(Asset::tag).collect();
+        assert_eq!(tags.len(), ASSETS.len());
     }
 
     #[test]
     fn the_type_of_a_file_is_that_of_its_name() {
-        for PageFile { path, media_type, .. } in FILES {
+        for Asset { path, media_type, .. } in ASSETS {
             let expected = match path.rsplit_once('.').unwrap().1 {
                 "html" => HTML,
                 "css" => STYLE,
@@ -122,7 +121,7 @@ mod tests {
     /// Contents of records are text. The browser is told so as well (`require-trusted-types-for`).
     #[test]
     fn nothing_in_the_console_turns_text_into_markup_or_code() {
-        for PageFile { path, text, .. } in FILES.iter().filter(|file| file.media_type == SCRIPT) {
+        for Asset { path, text, .. } in ASSETS.iter().filter(|file| file.media_type == SCRIPT) {
             for sink in [
                 "innerHTML",
                 "outerHTML",

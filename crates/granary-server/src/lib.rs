@@ -4,6 +4,7 @@
 //! carries; `layers` is what every call goes through; `access` says who may call.
 
 mod access;
+mod assets;
 mod coding;
 mod conditions;
 mod connections;
@@ -14,7 +15,6 @@ mod idempotency;
 mod layers;
 mod linger;
 mod metrics;
-mod pages;
 mod prefer;
 mod records;
 mod reply;

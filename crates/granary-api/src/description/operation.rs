@@ -340,7 +340,7 @@ impl Operation {
 
     /// A file of a page, which a browser keeps and asks after each time.
     pub(super) fn kept_by_browsers(mut self) -> Self {
-        self.headers.push("IfNoneMatch");
+        self.headers.extend(["IfMatchRead", "IfNoneMatch"]);
         let safe = |operation: Self| {
             [
                 "ContentSecurityPolicy",
@@ -353,6 +353,8 @@ impl Operation {
             .fold(operation, Self::with)
         };
         safe(safe(self).answers_empty(304, "What is named in `If-None-Match` is what this server has."))
+            .fails(400, &[InvalidArgument])
+            .fails(412, &[FailedPrecondition])
     }
 
     /// As [`conditional_read`](Self::conditional_read), where some of its answers have no tag.

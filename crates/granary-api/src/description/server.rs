@@ -1,6 +1,6 @@
 //! How a server is, and what it says of itself.
 
-use granary_core::error::ErrorType::{InvalidArgument, PermissionDenied, Unavailable};
+use granary_core::error::ErrorType::{PermissionDenied, Unavailable};
 use serde_json::{Map, Value};
 
 use super::example;
@@ -64,7 +64,6 @@ pub(super) fn operations() -> Vec<Operation> {
             .or_as::<String>("text/javascript", "start();".into())
             .kept_by_browsers()
             .of_something_named()
-            .fails(400, &[InvalidArgument])
             .fails(403, &[PermissionDenied]),
         operation("GET", "/", "readConsole", "Open the console")
             .answers_as::<String>(200, "The console.", HTML, "<!doctype html>".into())

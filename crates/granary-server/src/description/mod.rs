@@ -1,27 +1,28 @@
 //! `/openapi.json` and `/docs`: the description of the API, and a page that shows it.
 
+use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderMap, StatusCode};
 use granary_api::description::COMMITTED;
 use granary_core::error::ErrorObject;
 
-use crate::pages::{HTML, PageFile, SCRIPT, STYLE};
+use crate::assets::{Asset, HTML, SCRIPT, STYLE};
+use crate::conditions::Conditions;
 use crate::reply::{Reply, raw_json, with_header};
 use crate::request::{Path, shortened};
 
-const PAGE: PageFile = PageFile {
+const PAGE: Asset = Asset {
     path: "page.html",
     media_type: HTML,
     text: include_str!("page.html"),
 };
 /// What the page loads.
-const FILES: &[PageFile] = &[
-    PageFile {
+const ASSETS: &[Asset] = &[
+    Asset {
         path: "page.css",
         media_type: STYLE,
         text: include_str!("page.css"),
     },
-    PageFile {
+    Asset {
         path: "page.js",
         media_type: SCRIPT,
         text: include_str!("page.js"),
@@ -34,13 +35,13 @@ pub(crate) async fn show() -> Reply {
     Ok(with_header(answer, CACHE_CONTROL, "no-cache"))
 }
 
-pub(crate) async fn page(headers: HeaderMap) -> Reply {
-    Ok(PAGE.answer(&headers))
+pub(crate) async fn page(conditions: Conditions) -> Reply {
+    PAGE.answer(conditions)
 }
 
-pub(crate) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Reply {
-    match PageFile::find(FILES, &name) {
-        Some(file) => Ok(file.answer(&headers)),
+pub(crate) async fn file(Path(name): Path<String>, conditions: Conditions) -> Reply {
+    match Asset::find(ASSETS, &name) {
+        Some(asset) => asset.answer(conditions),
         None => Err(ErrorObject::not_found(format!("the page has no file '{}'", shortened(&name))).into()),
     }
 }

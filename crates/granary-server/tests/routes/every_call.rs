@@ -83,6 +83,8 @@ async fn a_path_that_is_not_utf8_once_decoded_is_invalid() {
     for path in [
         "/sources/%c3%28/v1/profiles",
         "/sources/clinics/v1/resources/%80/x1",
+        "/console/%ff",
+        "/docs/%ff",
     ] {
         let answer = world.get(path).await;
         assert!(

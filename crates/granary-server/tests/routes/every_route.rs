@@ -339,14 +339,14 @@ async fn every_route_is_called_with_what_it_takes_and_what_it_refuses() {
     DELETE /terminology/v1/vocabularies/{key}: 200, 404 NOT_FOUND
     DELETE /terminology/v1/vocabularies/{key}/concepts/bulk: 200, 404 NOT_FOUND
     DELETE /terminology/v1/vocabularies/{key}/concepts/{code}: 200, 404 NOT_FOUND
-    GET /: 200
+    GET /: 200, 304, 400 INVALID_ARGUMENT
     GET /access/v1/keys: 200, 400 INVALID_ARGUMENT, 400 OUT_OF_RANGE
     GET /access/v1/keys/{id}: 200, 404 NOT_FOUND
     GET /catalog/v1/sources: 200, 400 INVALID_ARGUMENT, 400 OUT_OF_RANGE
     GET /catalog/v1/sources/{source}: 200, 404 NOT_FOUND
-    GET /console/{*path}: 200, 404 NOT_FOUND
-    GET /docs: 200
-    GET /docs/{file}: 200, 404 NOT_FOUND
+    GET /console/{*path}: 200, 304, 400 INVALID_ARGUMENT, 404 NOT_FOUND
+    GET /docs: 200, 304, 412 FAILED_PRECONDITION
+    GET /docs/{file}: 200, 304, 400 INVALID_ARGUMENT, 404 NOT_FOUND
     GET /healthz: 200
     GET /limits: 200
     GET /metrics: 200
