@@ -268,6 +268,11 @@ impl ErrorObject {
         Self::new(ErrorType::Aborted, message)
     }
 
+    /// `INTERNAL`, in words that name nothing of the inside: what happened is for the log.
+    pub fn internal() -> Self {
+        Self::new(ErrorType::Internal, "something went wrong inside the server")
+    }
+
     /// `CONTENT_TOO_LARGE` for the limit with this name and value.
     pub fn over_limit(what: &str, limit: &str, value: u64) -> Self {
         Self::new(

@@ -48,5 +48,5 @@ pub(crate) fn unavailable(message: &str) -> ErrorObject {
 }
 
 pub(crate) fn internal() -> ErrorObject {
-    ErrorObject::new(ErrorType::Internal, "something went wrong inside the server")
+    ErrorObject::internal()
 }

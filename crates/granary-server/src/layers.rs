@@ -152,10 +152,7 @@ async fn carried_out(
 async fn run(request: Request, next: Next) -> Response {
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
-        Err(_) => {
-            let message = "something went wrong inside the server";
-            Failure(ErrorObject::new(ErrorType::Internal, message)).into_response()
-        }
+        Err(_) => Failure(ErrorObject::internal()).into_response(),
     }
 }
 

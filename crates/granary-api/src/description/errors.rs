@@ -1,6 +1,6 @@
 //! Failures: a response for each status with the types of error that it may have, made from the table of error types.
 
-use granary_core::error::{ErrorObject, ErrorType};
+use granary_core::error::{Detail, ErrorObject, ErrorType};
 use serde_json::{Map, Value, json};
 
 use super::operation::{Shape, of};
@@ -24,12 +24,14 @@ pub(super) fn name(code: u16, types: &[&str]) -> String {
 
 /// The response with this status and these types of error; `other` is what its body may be in place of an error object.
 pub(super) fn response(code: u16, types: &[&str], schemas: &mut Schemas, other: Option<Shape>) -> Value {
-    let rows = ErrorType::ALL.map(ErrorType::spec);
-    let rows = rows.iter().filter(|row| types.contains(&row.name));
     let (mut lines, mut examples) = (Vec::new(), Map::new());
-    for row in rows {
+    for error_type in ErrorType::ALL {
+        let row = error_type.spec();
+        if !types.contains(&row.name) {
+            continue;
+        }
         lines.push(format!("`{}`: {} {}", row.name, row.meaning, row.advice));
-        examples.insert(row.name.to_owned(), json!({"value": example(row.name, code)}));
+        examples.insert(row.name.to_owned(), json!({"value": example(error_type, code)}));
     }
     let error = schemas.of(of::<ErrorObject>());
     let schema = match other {
@@ -51,34 +53,56 @@ pub(super) fn response(code: u16, types: &[&str], schemas: &mut Schemas, other: 
     })
 }
 
-/// An error as it is answered.
-fn example(name: &str, code: u16) -> Value {
-    let message = match name {
-        "INVALID_ARGUMENT" => "1 fault, at /data/name: property 'name' is required",
-        "FAILED_PRECONDITION" if code == 412 => "it was changed; read it and decide again",
-        "FAILED_PRECONDITION" => "profile 'provider' is in use: there are records of it",
-        "OUT_OF_RANGE" => "the cursor is not of this list; start the list again without it",
-        "UNAUTHENTICATED" => "the call carries no key; send one in X-API-Key or Authorization: Bearer",
-        "PERMISSION_DENIED" => {
+/// An error as it is answered, in words that the server says: the tests of its routes have it say each of them.
+fn example(error_type: ErrorType, code: u16) -> ErrorObject {
+    let message = match error_type {
+        ErrorType::InvalidArgument => "/data/name: property 'name' is required",
+        ErrorType::FailedPrecondition if code == 412 => "it was changed; read it and decide again",
+        ErrorType::FailedPrecondition => {
+            "profile 'provider' is in use: relationship definition 'worksAt' names it at /from/profileKey; change that first"
+        }
+        ErrorType::OutOfRange => "the cursor is not of this list; start the list again without it",
+        ErrorType::Unauthenticated => {
+            "the call carries no key; send one in X-API-Key or Authorization: Bearer"
+        }
+        ErrorType::PermissionDenied => {
             "the key has the role reader, and this call takes writer; use a key with that role"
         }
-        "NOT_FOUND" if code == 410 => "task 'bk_2eVocVVgjAWYJ74DifXluwVtSYs' was removed",
-        "NOT_FOUND" => "source 'clinic' does not exist",
-        "ALREADY_EXISTS" => "record with id 'john-doe' already exists",
-        "ABORTED" if code == 422 => "the Idempotency-Key was used with another request; take a new one",
-        "ABORTED" => "a request with this Idempotency-Key is in flight; wait for its answer",
-        "CONTENT_TOO_LARGE" => "the body is over the limit singleBodyBytes of 10000000",
-        "UNSUPPORTED_MEDIA_TYPE" => "the Content-Type 'text/plain' is not known here; send application/json",
-        "RESOURCE_EXHAUSTED" => "too many requests are in flight (requestsInFlight); send it again later",
-        "UNIMPLEMENTED" => "the header if-match is not supported here; leave it out",
-        "UNAVAILABLE" => "the server is stopping; send the call again later",
-        _ => "something went wrong inside the server",
+        ErrorType::NotFound if code == 410 => {
+            "task bk_2eVocVVgjAWYJ74DifXluwVtSYs was removed by retention at 2026-02-07T08:15:30.250Z: a task is kept for 7 days \
+             after its end (taskRetentionDays), less long where they are many (taskRetentionBytes)"
+        }
+        ErrorType::NotFound => "source 'clinic' does not exist",
+        ErrorType::AlreadyExists => "record with id 'john-doe' already exists",
+        ErrorType::Aborted if code == 422 => {
+            "this Idempotency-Key was used for another request: its body, its query or its Content-Type was not this one; take a \
+             new key for a new request"
+        }
+        ErrorType::Aborted => {
+            "a request with this Idempotency-Key is in flight; wait for its answer and send it again"
+        }
+        ErrorType::ContentTooLarge => "the body is over the limit singleBodyBytes of 10000000",
+        ErrorType::UnsupportedMediaType => {
+            "the Content-Type 'text/plain' is not known here; send application/json"
+        }
+        ErrorType::ResourceExhausted => {
+            "64 requests are in flight, which is the limit requestsInFlight; send the request again later"
+        }
+        ErrorType::Internal => return ErrorObject::internal(),
+        ErrorType::Unimplemented if code == 405 => {
+            "the path '/sources/clinic/v1/resources/bulk' has no method GET"
+        }
+        ErrorType::Unimplemented => "the header if-match is not supported here; leave it out",
+        ErrorType::Unavailable => "the server was stopping; send the request again",
     };
-    let mut error = json!({"code": code, "type": name, "message": message});
-    if name == "INVALID_ARGUMENT" {
-        error["details"] = json!([{
-            "type": name, "message": "property 'name' is required", "path": "/data/name", "rule": "required",
-        }]);
+    let error = ErrorObject::new(error_type, message).with_code(code);
+    if error_type != ErrorType::InvalidArgument {
+        return error;
     }
-    error
+    error.with_details(vec![Detail {
+        error_type,
+        message: "property 'name' is required".into(),
+        path: Some("/data/name".into()),
+        rule: Some("required".into()),
+    }])
 }

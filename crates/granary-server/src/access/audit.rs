@@ -3,7 +3,7 @@
 
 use axum::response::Response;
 use granary_api::rights::Call;
-use granary_core::error::{ErrorObject, ErrorType};
+use granary_core::error::ErrorObject;
 use tracing::Instrument;
 
 use super::Caller;
@@ -41,10 +41,7 @@ pub(crate) async fn followed(
     };
     tokio::spawn(following.in_current_span())
         .await
-        .unwrap_or_else(|_| {
-            let message = "something went wrong inside the server";
-            Failure(ErrorObject::new(ErrorType::Internal, message)).into_response()
-        })
+        .unwrap_or_else(|_| Failure(ErrorObject::internal()).into_response())
 }
 
 fn line(action: &str, path: &str, caller: &Caller, request_id: &str, response: &Response) {

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use granary_api::definitions::{Definition, Members};
 use granary_api::page::{Page, PageQuery};
 use granary_api::sources::Deleted;
-use granary_core::error::{ErrorObject, ErrorType};
+use granary_core::error::ErrorObject;
 use granary_core::keys::Key;
 use granary_core::schema::{DefinitionKind, StoredDefinition};
 use granary_engine::{error_object, tag_of_definition};
@@ -93,7 +93,7 @@ pub(super) fn status_of(stored: Stored) -> StatusCode {
 pub(super) fn shown(stored: &StoredDefinition) -> Result<Definition, ErrorObject> {
     let members: Members = serde_json::from_str(&stored.json).map_err(|error| {
         tracing::error!(%error, definition = %stored.key, "a stored definition is not JSON");
-        ErrorObject::new(ErrorType::Internal, "something went wrong inside the server")
+        ErrorObject::internal()
     })?;
     Ok(Definition {
         key: stored.key.clone(),

@@ -5,6 +5,8 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Body, Method, RequestBuilder};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::world::{BULK, EDGES, NDJSON, PROVIDERS, World, create, create_edge, shown};
 
@@ -233,14 +235,18 @@ async fn a_bundle_and_a_purge_are_carried_out_once() {
     assert!(world.get(&format!("{PROVIDERS}/new")).await.starts_with("200"));
 }
 
-#[tokio::test]
-async fn a_key_in_flight_is_told_so_and_free_once_its_connection_is_gone() {
-    let world = World::new().await;
-    let body = json!({"operations": [create("ada", "Ada")]});
-    let (pieces, body_of_first) = tokio::sync::mpsc::channel::<Result<Vec<u8>, std::io::Error>>(1);
+/// A request whose body does not end.
+pub(crate) struct InFlight {
+    sent: JoinHandle<reqwest::Result<reqwest::Response>>,
+    _pieces: mpsc::Sender<Result<Vec<u8>, std::io::Error>>,
+}
+
+/// Sends a bulk request of this key that the server is reading, and goes on to.
+pub(crate) async fn in_flight(world: &World, path: &str, key: &str) -> InFlight {
+    let (pieces, body_of_first) = mpsc::channel::<Result<Vec<u8>, std::io::Error>>(1);
     let first = world
-        .request(Method::POST, BULK)
-        .header("idempotency-key", "k")
+        .request(Method::POST, path)
+        .header("idempotency-key", key)
         .header(CONTENT_TYPE, "application/json")
         .body(Body::wrap_stream(futures::stream::unfold(
             body_of_first,
@@ -249,17 +255,28 @@ async fn a_key_in_flight_is_told_so_and_free_once_its_connection_is_gone() {
                 Some((piece, pieces))
             },
         )));
-    let first = tokio::spawn(first.send());
+    let sent = tokio::spawn(first.send());
     pieces.send(Ok(b"{\"operations\":[".to_vec())).await.unwrap();
     // More than a connection holds: the server reads it, so it has taken the name.
     for _ in 0..32 {
         pieces.send(Ok(vec![b' '; 1 << 20])).await.unwrap();
     }
+    InFlight {
+        sent,
+        _pieces: pieces,
+    }
+}
+
+#[tokio::test]
+async fn a_key_in_flight_is_told_so_and_free_once_its_connection_is_gone() {
+    let world = World::new().await;
+    let body = json!({"operations": [create("ada", "Ada")]});
+    let first = in_flight(&world, BULK, "k").await;
     let told = send(&world, BULK, "k", &body).await;
     assert_eq!(told.status, 409);
     assert_eq!(told.body["type"], "ABORTED");
-    first.abort();
-    drop(pieces);
+    first.sent.abort();
+    drop(first);
     let second = loop {
         let second = send(&world, BULK, "k", &body).await;
         if second.status != 409 {

@@ -11,6 +11,7 @@ mod codings;
 mod conditions;
 mod connections;
 mod console;
+mod error_examples;
 mod events;
 mod every_call;
 mod every_route;

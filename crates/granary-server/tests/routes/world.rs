@@ -371,7 +371,7 @@ fn without_cursors(text: &str) -> String {
 }
 
 /// Generated ids are 27 letters and digits.
-fn without_ids(text: &str) -> String {
+pub(crate) fn without_ids(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while !rest.is_empty() {
