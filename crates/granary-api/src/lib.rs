@@ -12,6 +12,7 @@ pub mod export;
 pub mod health;
 pub mod keys;
 pub mod page;
+pub mod paths;
 pub mod relationships;
 pub mod resources;
 pub mod rights;

@@ -4,6 +4,8 @@
 use granary_core::access::Right::{self, Any, Everywhere, OfSource, Open};
 use granary_core::access::Role::{Admin, Reader, Writer};
 
+use crate::paths::*;
+
 /// One call.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
@@ -46,49 +48,32 @@ const fn audited(method: &'static str, path: &'static str, right: Right, what: &
     }
 }
 
-const SOURCE: &str = "/catalog/v1/sources/{source}";
-const PROFILE: &str = "/sources/{source}/v1/profiles/{key}";
-const DEFINITION: &str = "/sources/{source}/v1/relationship-definitions/{key}";
-const RESOURCES: &str = "/sources/{source}/v1/resources/{type}";
-const RESOURCE: &str = "/sources/{source}/v1/resources/{type}/{id}";
-const CONTAINED: &str = "/sources/{source}/v1/resources/{type}/{id}/{*contained}";
-const EDGES: &str = "/sources/{source}/v1/relationships/{type}";
-const EDGE: &str = "/sources/{source}/v1/relationships/{type}/{id}";
-const VOCABULARY: &str = "/terminology/v1/vocabularies/{key}";
-const CONCEPTS_BULK: &str = "/terminology/v1/vocabularies/{key}/concepts/bulk";
-const CONCEPT: &str = "/terminology/v1/vocabularies/{key}/concepts/{code}";
-const KEYS: &str = "/access/v1/keys";
-const KEY: &str = "/access/v1/keys/{id}";
-
 /// Every call.
 pub const CALLS: &[Call] = &[
-    call("GET", "/catalog/v1/sources", Any(Reader)),
+    call("GET", SOURCES, Any(Reader)),
     call("GET", SOURCE, OfSource(Reader)),
     audited("PUT", SOURCE, OfSource(Admin), "put source"),
     audited("DELETE", SOURCE, OfSource(Admin), "delete source"),
-    call("GET", "/sources/{source}/v1/profiles", OfSource(Reader)),
+    call("GET", PROFILES, OfSource(Reader)),
     call("GET", PROFILE, OfSource(Reader)),
     audited("PUT", PROFILE, OfSource(Admin), "put profile"),
     audited("DELETE", PROFILE, OfSource(Admin), "delete profile"),
-    call(
-        "GET",
-        "/sources/{source}/v1/relationship-definitions",
-        OfSource(Reader),
+    call("GET", RELATIONSHIP_DEFINITIONS, OfSource(Reader)),
+    call("GET", RELATIONSHIP_DEFINITION, OfSource(Reader)),
+    audited(
+        "PUT",
+        RELATIONSHIP_DEFINITION,
+        OfSource(Admin),
+        "put relationship definition",
     ),
-    call("GET", DEFINITION, OfSource(Reader)),
-    audited("PUT", DEFINITION, OfSource(Admin), "put relationship definition"),
     audited(
         "DELETE",
-        DEFINITION,
+        RELATIONSHIP_DEFINITION,
         OfSource(Admin),
         "delete relationship definition",
     ),
-    call("POST", "/sources/{source}/v1/resources/bulk", OfSource(Writer)),
-    call(
-        "GET",
-        "/sources/{source}/v1/resources/bulk/{id}",
-        OfSource(Reader),
-    ),
+    call("POST", RESOURCES_BULK, OfSource(Writer)),
+    call("GET", RESOURCES_BULK_TASK, OfSource(Reader)),
     call("GET", RESOURCES, OfSource(Reader)),
     call("POST", RESOURCES, OfSource(Writer)),
     call("GET", RESOURCE, OfSource(Reader)),
@@ -98,62 +83,36 @@ pub const CALLS: &[Call] = &[
     call("POST", CONTAINED, OfSource(Writer)),
     call("PUT", CONTAINED, OfSource(Writer)),
     call("DELETE", CONTAINED, OfSource(Writer)),
-    call(
-        "POST",
-        "/sources/{source}/v1/relationships/bulk",
-        OfSource(Writer),
-    ),
-    call(
-        "GET",
-        "/sources/{source}/v1/relationships/bulk/{id}",
-        OfSource(Reader),
-    ),
-    call("GET", EDGES, OfSource(Reader)),
-    call("POST", EDGES, OfSource(Writer)),
-    call("GET", EDGE, OfSource(Reader)),
-    call("PATCH", EDGE, OfSource(Writer)),
-    call("DELETE", EDGE, OfSource(Writer)),
-    call("GET", "/sources/{source}/v1/tasks", OfSource(Reader)),
-    call("GET", "/sources/{source}/v1/tasks/{id}", OfSource(Reader)),
-    call(
-        "GET",
-        "/sources/{source}/v1/tasks/{id}/receipts",
-        OfSource(Reader),
-    ),
-    call(
-        "GET",
-        "/sources/{source}/v1/tasks/{id}/operations",
-        OfSource(Reader),
-    ),
-    call("GET", "/sources/{source}/v1/tasks/{id}/events", OfSource(Reader)),
+    call("POST", RELATIONSHIPS_BULK, OfSource(Writer)),
+    call("GET", RELATIONSHIPS_BULK_TASK, OfSource(Reader)),
+    call("GET", RELATIONSHIPS, OfSource(Reader)),
+    call("POST", RELATIONSHIPS, OfSource(Writer)),
+    call("GET", RELATIONSHIP, OfSource(Reader)),
+    call("PATCH", RELATIONSHIP, OfSource(Writer)),
+    call("DELETE", RELATIONSHIP, OfSource(Writer)),
+    call("GET", TASKS, OfSource(Reader)),
+    call("GET", TASK, OfSource(Reader)),
+    call("GET", RECEIPTS, OfSource(Reader)),
+    call("GET", OPERATIONS, OfSource(Reader)),
+    call("GET", EVENTS, OfSource(Reader)),
+    audited("POST", CANCEL, OfSource(Writer), "cancel task"),
+    call("POST", RETRY, OfSource(Writer)),
+    call("GET", EXPORT, OfSource(Reader)),
+    audited("POST", IMPORT, OfSource(Admin), "import source"),
+    call("POST", BUNDLE, OfSource(Writer)),
+    audited("POST", PURGES, OfSource(Writer), "purge"),
+    call("GET", PURGE, OfSource(Reader)),
+    call("GET", VOCABULARIES, Any(Reader)),
     audited(
         "POST",
-        "/sources/{source}/v1/tasks/{id}/cancel",
-        OfSource(Writer),
-        "cancel task",
-    ),
-    call("POST", "/sources/{source}/v1/tasks/{id}/retry", OfSource(Writer)),
-    call("GET", "/sources/{source}/v1/export", OfSource(Reader)),
-    audited(
-        "POST",
-        "/sources/{source}/v1/import",
-        OfSource(Admin),
-        "import source",
-    ),
-    call("POST", "/sources/{source}/v1/bundle", OfSource(Writer)),
-    audited("POST", "/sources/{source}/v1/purge", OfSource(Writer), "purge"),
-    call("GET", "/sources/{source}/v1/purge/{id}", OfSource(Reader)),
-    call("GET", "/terminology/v1/vocabularies", Any(Reader)),
-    audited(
-        "POST",
-        "/terminology/v1/vocabularies/bulk",
+        VOCABULARIES_BULK,
         Everywhere(Admin),
         "change vocabularies",
     ),
     call("GET", VOCABULARY, Any(Reader)),
     audited("PUT", VOCABULARY, Everywhere(Admin), "put vocabulary"),
     audited("DELETE", VOCABULARY, Everywhere(Admin), "delete vocabulary"),
-    call("GET", "/terminology/v1/vocabularies/{key}/concepts", Any(Reader)),
+    call("GET", CONCEPTS, Any(Reader)),
     audited("POST", CONCEPTS_BULK, Everywhere(Admin), "change concepts"),
     call("GET", CONCEPTS_BULK, Any(Reader)),
     audited("PUT", CONCEPTS_BULK, Everywhere(Admin), "put concept"),
@@ -165,15 +124,15 @@ pub const CALLS: &[Call] = &[
     audited("POST", KEYS, Everywhere(Admin), "create key"),
     call("GET", KEY, Everywhere(Admin)),
     audited("DELETE", KEY, Everywhere(Admin), "revoke key"),
-    call("GET", "/limits", Any(Reader)),
+    call("GET", LIMITS, Any(Reader)),
     // A balancer has no key, and a browser none before its page is there.
-    call("GET", "/healthz", Open),
-    call("GET", "/readyz", Open),
+    call("GET", HEALTH, Open),
+    call("GET", READINESS, Open),
     // It tells of all sources together.
-    call("GET", "/metrics", Everywhere(Reader)),
-    call("GET", "/openapi.json", Open),
-    call("GET", "/docs", Open),
-    call("GET", "/docs/{file}", Open),
-    call("GET", "/", Open),
-    call("GET", "/console/{*path}", Open),
+    call("GET", METRICS, Everywhere(Reader)),
+    call("GET", DESCRIPTION, Open),
+    call("GET", DOCS, Open),
+    call("GET", DOCS_FILE, Open),
+    call("GET", CONSOLE, Open),
+    call("GET", CONSOLE_FILE, Open),
 ];

@@ -2,13 +2,11 @@
 
 use serde_json::Value;
 
-use super::example;
 use super::operation::{Operation, operation};
+use super::{example, page};
 use crate::keys::{Key, KeyCreated, KeyWrite, Revoked};
 use crate::page::{Page, PageQuery};
-
-const KEYS: &str = "/access/v1/keys";
-const KEY: &str = "/access/v1/keys/{id}";
+use crate::paths::{KEY, KEYS};
 
 fn key() -> Value {
     example!({
@@ -22,11 +20,7 @@ pub(super) fn operations() -> Vec<Operation> {
         operation("GET", KEYS, "listKeys", "List API keys")
             .says("In the order in which they were made; the keys themselves are never shown again.")
             .query::<PageQuery>()
-            .answers::<Page<Key>>(
-                200,
-                "A page of API keys.",
-                example!({"data": [key()], "meta": {}}),
-            )
+            .answers::<Page<Key>>(200, "A page of API keys.", page(key()))
             .list(),
         operation("POST", KEYS, "createKey", "Create an API key")
             .says("The only answer that shows it.")

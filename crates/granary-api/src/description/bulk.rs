@@ -13,6 +13,9 @@ use super::tasks::task;
 use crate::CSV;
 use crate::bulk::{BulkAccepted, BulkQuery, BulkRejected, BulkValid};
 use crate::bundle::{BundleAnswer, BundleWrite};
+use crate::paths::{
+    BUNDLE, RELATIONSHIPS_BULK, RELATIONSHIPS_BULK_TASK, RESOURCES_BULK, RESOURCES_BULK_TASK,
+};
 use crate::resources::WriteQuery;
 use crate::tasks::{Task, TaskQuery};
 
@@ -77,31 +80,31 @@ pub(super) fn operations() -> Vec<Operation> {
     });
     let requests = [
         request::<ResourceBulkRequest, ResourceOperation>(
-            "/sources/{source}/v1/resources/bulk",
+            RESOURCES_BULK,
             "bulkResources",
             "Send a bulk request on resources",
             &create,
             "id,name,practiceNumber\njohn-doe,John Doe,1020993\n",
         ),
         request::<RelationshipBulkRequest, RelationshipOperation>(
-            "/sources/{source}/v1/relationships/bulk",
+            RELATIONSHIPS_BULK,
             "bulkRelationships",
             "Send a bulk request on relationships",
             &edge,
             "from,to\njohn-doe,north\n",
         ),
         ended(
-            "/sources/{source}/v1/resources/bulk/{id}",
+            RESOURCES_BULK_TASK,
             "readResourcesBulk",
             "Read the task of a bulk request on resources",
         ),
         ended(
-            "/sources/{source}/v1/relationships/bulk/{id}",
+            RELATIONSHIPS_BULK_TASK,
             "readRelationshipsBulk",
             "Read the task of a bulk request on relationships",
         ),
     ];
-    let bundle = operation("POST", "/sources/{source}/v1/bundle", "writeBundle", "Write a bundle")
+    let bundle = operation("POST", BUNDLE, "writeBundle", "Write a bundle")
         .says(
             "Operations on resources are carried out first, then those on relationships, in one transaction: a failure undoes all, \
              and the answer has its code. Tokens such as `@rootId1` stand for the ids of resources that the bundle creates.",

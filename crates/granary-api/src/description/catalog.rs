@@ -4,17 +4,11 @@ use granary_core::error::ErrorType::FailedPrecondition;
 use serde_json::Value;
 
 use super::described::{Profile, ProfileWrite, RelationshipDefinition, RelationshipDefinitionWrite};
-use super::example;
 use super::operation::{Operation, operation};
+use super::{example, page};
 use crate::page::{Page, PageQuery};
+use crate::paths::{PROFILE, PROFILES, RELATIONSHIP_DEFINITION, RELATIONSHIP_DEFINITIONS, SOURCE, SOURCES};
 use crate::sources::{Deleted, Source, SourceDeleteQuery, SourceWrite};
-
-const SOURCES: &str = "/catalog/v1/sources";
-const SOURCE: &str = "/catalog/v1/sources/{source}";
-const PROFILES: &str = "/sources/{source}/v1/profiles";
-const PROFILE: &str = "/sources/{source}/v1/profiles/{key}";
-const DEFINITIONS: &str = "/sources/{source}/v1/relationship-definitions";
-const DEFINITION: &str = "/sources/{source}/v1/relationship-definitions/{key}";
 
 fn source() -> Value {
     example!({"key": "clinic", "type": "registry", "createdAt": "2026-01-31T08:15:30.250Z"})
@@ -45,10 +39,6 @@ fn stored(key: &str, mut sent: Value) -> Value {
         sent.extend(beside);
     }
     sent
-}
-
-fn page(row: Value) -> Value {
-    example!({"data": [row], "meta": {"cursor": "c291cmNlcw"}})
 }
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -114,7 +104,7 @@ pub(super) fn operations() -> Vec<Operation> {
     let definitions = [
         operation(
             "GET",
-            DEFINITIONS,
+            RELATIONSHIP_DEFINITIONS,
             "listRelationshipDefinitions",
             "List relationship definitions",
         )
@@ -128,7 +118,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .list(),
         operation(
             "GET",
-            DEFINITION,
+            RELATIONSHIP_DEFINITION,
             "readRelationshipDefinition",
             "Read a relationship definition",
         )
@@ -141,7 +131,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .conditional_read(),
         operation(
             "PUT",
-            DEFINITION,
+            RELATIONSHIP_DEFINITION,
             "putRelationshipDefinition",
             "Create or replace a relationship definition",
         )
@@ -155,7 +145,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .conditional(),
         operation(
             "DELETE",
-            DEFINITION,
+            RELATIONSHIP_DEFINITION,
             "deleteRelationshipDefinition",
             "Delete a relationship definition",
         )

@@ -148,3 +148,8 @@ macro_rules! example {
     ($($json:tt)+) => { serde_json::json!($($json)+) };
 }
 use example;
+
+/// A page of a list, with this row and more to come.
+fn page(row: Value) -> Value {
+    example!({"data": [row], "meta": {"cursor": "bmV4dA"}})
+}

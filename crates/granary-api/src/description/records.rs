@@ -7,20 +7,14 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use super::described::{ContainedResource, ContainedWrite, JsonPatch, RelationshipWrite, ResourceWrite};
-use super::example;
 use super::operation::{Operation, operation};
+use super::{example, page};
 use crate::bulk::BulkValid;
 use crate::page::Page;
+use crate::paths::{CONTAINED, RELATIONSHIP, RELATIONSHIPS, RESOURCE, RESOURCES};
 use crate::relationships::{Relationship, RelationshipsQuery};
 use crate::resources::{Resource, ResourcesQuery, SingleWrite, WriteQuery};
 use crate::{JSON, JSON_PATCH};
-
-const RESOURCES: &str = "/sources/{source}/v1/resources/{type}";
-const RESOURCE: &str = "/sources/{source}/v1/resources/{type}/{id}";
-/// Where contained resources are routed, whatever their depth.
-const CONTAINED: &str = "/sources/{source}/v1/resources/{type}/{id}/{*contained}";
-const EDGES: &str = "/sources/{source}/v1/relationships/{type}";
-const EDGE: &str = "/sources/{source}/v1/relationships/{type}/{id}";
 
 /// The query of `GET …/relationships/{type}/{id}`.
 #[derive(JsonSchema)]
@@ -61,10 +55,6 @@ fn deleted() -> Value {
 
 fn valid() -> Value {
     example!({"status": "VALID", "count": 1})
-}
-
-fn page(row: Value) -> Value {
-    example!({"data": [row], "meta": {"cursor": "cmVzb3VyY2Vz"}})
 }
 
 fn line(row: &Value) -> String {
@@ -235,7 +225,7 @@ fn contained() -> Vec<Operation> {
 
 fn relationships() -> [Operation; 5] {
     [
-        operation("GET", EDGES, "listRelationships", "List relationships of a type")
+        operation("GET", RELATIONSHIPS, "listRelationships", "List relationships of a type")
             .beside_bulk()
             .says(
                 "In the order of their ends, those of one end if it is named. With `Accept: application/x-ndjson` all of them, one a \
@@ -249,7 +239,7 @@ fn relationships() -> [Operation; 5] {
             )
             .or_stream::<Relationship>(&line(&relationship()))
             .list(),
-        operation("POST", EDGES, "createRelationship", "Create a relationship")
+        operation("POST", RELATIONSHIPS, "createRelationship", "Create a relationship")
             .says(
                 "Both ends must exist. There is one of a type between two resources at most, and where the definition says so, one at \
                  an end.",
@@ -267,12 +257,12 @@ fn relationships() -> [Operation; 5] {
             .fails(409, &[AlreadyExists])
             .conditional()
             .once(),
-        operation("GET", EDGE, "readRelationship", "Read a relationship")
+        operation("GET", RELATIONSHIP, "readRelationship", "Read a relationship")
             .says("With `includes`, the resources at its ends come beside it, all of one moment; such an answer has no tag.")
             .query::<IncludesQuery>()
             .answers::<Relationship>(200, "The relationship.", relationship())
             .conditional_read_mostly(),
-        operation("PATCH", EDGE, "patchRelationship", "Change the data of a relationship in places")
+        operation("PATCH", RELATIONSHIP, "patchRelationship", "Change the data of a relationship in places")
             .beside_bulk()
             .says("A patch that does not fit, or whose test fails, changes nothing.")
             .bare()
@@ -285,7 +275,7 @@ fn relationships() -> [Operation; 5] {
             .with("ETagOfRecord")
             .fails(400, &[FailedPrecondition])
             .conditional(),
-        operation("DELETE", EDGE, "deleteRelationship", "Delete a relationship")
+        operation("DELETE", RELATIONSHIP, "deleteRelationship", "Delete a relationship")
             .beside_bulk()
             .answers::<SingleWrite>(200, "It is deleted.", deleted())
             .fails(404, &[NotFound])

@@ -6,31 +6,26 @@ use serde_json::{Map, Value};
 use super::example;
 use super::operation::{Operation, operation};
 use crate::health::{Health, Limits};
+use crate::paths::{CONSOLE, DESCRIPTION, DOCS, DOCS_FILE, HEALTH, LIMITS, METRICS, READINESS};
 
 const OPENMETRICS: &str = "application/openmetrics-text";
 const HTML: &str = "text/html";
 
 pub(super) fn operations() -> Vec<Operation> {
     let all = [
-        operation("GET", "/limits", "readLimits", "Read every limit in force").answers::<Limits>(
+        operation("GET", LIMITS, "readLimits", "Read every limit in force").answers::<Limits>(
             200,
             "Each limit by its name.",
             example!({"bulkBodyBytes": 5_000_000_000_u64, "listLimit": 1_000}),
         ),
-        operation(
-            "GET",
-            "/healthz",
-            "readHealth",
-            "Read whether the server is alive",
-        )
-        .answers::<Health>(
+        operation("GET", HEALTH, "readHealth", "Read whether the server is alive").answers::<Health>(
             200,
             "It is.",
             example!({"status": "OK", "version": env!("CARGO_PKG_VERSION")}),
         ),
         operation(
             "GET",
-            "/readyz",
+            READINESS,
             "readReadiness",
             "Read whether the server takes requests",
         )
@@ -41,13 +36,13 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .failed_as::<Health>(&[503])
         .fails(503, &[Unavailable]),
-        operation("GET", "/metrics", "readMetrics", "Read the metrics of the server").answers_as::<String>(
+        operation("GET", METRICS, "readMetrics", "Read the metrics of the server").answers_as::<String>(
             200,
             "Metrics as OpenMetrics has them.",
             OPENMETRICS,
             "# EOF\n".into(),
         ),
-        operation("GET", "/openapi.json", "readDescription", "Read this description")
+        operation("GET", DESCRIPTION, "readDescription", "Read this description")
             .answers::<Map<String, Value>>(
                 200,
                 "OpenAPI 3.1.",
@@ -55,17 +50,17 @@ pub(super) fn operations() -> Vec<Operation> {
             )
             .with("CacheControl")
             .fails(403, &[PermissionDenied]),
-        operation("GET", "/docs", "readDocs", "Read this description as a page")
+        operation("GET", DOCS, "readDocs", "Read this description as a page")
             .answers_as::<String>(200, "The page.", HTML, "<!doctype html>".into())
             .kept_by_browsers()
             .fails(403, &[PermissionDenied]),
-        operation("GET", "/docs/{file}", "readDocsFile", "Read a file of that page")
+        operation("GET", DOCS_FILE, "readDocsFile", "Read a file of that page")
             .answers_as::<String>(200, "The file.", "text/css", "main {}".into())
             .or_as::<String>("text/javascript", "start();".into())
             .kept_by_browsers()
             .of_something_named()
             .fails(403, &[PermissionDenied]),
-        operation("GET", "/", "readConsole", "Open the console")
+        operation("GET", CONSOLE, "readConsole", "Open the console")
             .answers_as::<String>(200, "The console.", HTML, "<!doctype html>".into())
             .kept_by_browsers()
             .fails(403, &[PermissionDenied]),

@@ -5,12 +5,13 @@ use granary_core::receipt::Receipt;
 use serde_json::Value;
 
 use super::described::TaskOperation;
-use super::example;
 use super::operation::{Operation, operation};
+use super::{example, page};
 use crate::NDJSON;
 use crate::bulk::{BulkAccepted, BulkRejected, RetryQuery};
 use crate::export::{ExportLine, ExportQuery, ImportQuery, Imported};
 use crate::page::Page;
+use crate::paths::{CANCEL, EVENTS, EXPORT, IMPORT, OPERATIONS, PURGE, PURGES, RECEIPTS, RETRY, TASK, TASKS};
 use crate::tasks::{PurgeWrite, ReceiptsQuery, Task, TaskQuery, TasksQuery};
 
 /// Of server-sent events.
@@ -57,10 +58,6 @@ fn sent() -> Value {
     })
 }
 
-fn page(row: Value) -> Value {
-    example!({"data": [row], "meta": {"cursor": "dGFza3M"}})
-}
-
 pub(super) fn operations() -> Vec<Operation> {
     let tasks = tasks().map(|operation| operation.tagged("Tasks"));
     let purges = purges().map(|operation| operation.tagged("Purges"));
@@ -70,12 +67,12 @@ pub(super) fn operations() -> Vec<Operation> {
 
 fn tasks() -> [Operation; 7] {
     [
-        operation("GET", "/sources/{source}/v1/tasks", "listTasks", "List tasks")
+        operation("GET", TASKS, "listTasks", "List tasks")
             .says("The newest first. Those of single writes and bundles are shown where `kind` asks for them.")
             .query::<TasksQuery>()
             .answers::<Page<Task>>(200, "A page of tasks.", page(task()))
             .list(),
-        operation("GET", "/sources/{source}/v1/tasks/{id}", "readTask", "Read a task")
+        operation("GET", TASK, "readTask", "Read a task")
             .says("Without its receipts, unless `withReceipts=true`.")
             .query::<TaskQuery>()
             .answers::<Task>(200, "The task.", task())
@@ -83,7 +80,7 @@ fn tasks() -> [Operation; 7] {
             .waits(),
         operation(
             "GET",
-            "/sources/{source}/v1/tasks/{id}/receipts",
+            RECEIPTS,
             "listReceipts",
             "List the receipts of a task",
         )
@@ -95,7 +92,7 @@ fn tasks() -> [Operation; 7] {
         .fails(410, &[NotFound]),
         operation(
             "GET",
-            "/sources/{source}/v1/tasks/{id}/operations",
+            OPERATIONS,
             "listOperations",
             "List the operations of a task as they were sent",
         )
@@ -110,7 +107,7 @@ fn tasks() -> [Operation; 7] {
         .fails(410, &[NotFound]),
         operation(
             "GET",
-            "/sources/{source}/v1/tasks/{id}/events",
+            EVENTS,
             "watchTask",
             "Watch a task",
         )
@@ -129,7 +126,7 @@ fn tasks() -> [Operation; 7] {
         .fails(429, &[ResourceExhausted]),
         operation(
             "POST",
-            "/sources/{source}/v1/tasks/{id}/cancel",
+            CANCEL,
             "cancelTask",
             "Cancel a task",
         )
@@ -140,7 +137,7 @@ fn tasks() -> [Operation; 7] {
         .fails(410, &[NotFound]),
         operation(
             "POST",
-            "/sources/{source}/v1/tasks/{id}/retry",
+            RETRY,
             "retryTask",
             "Try again what failed or was cancelled",
         )
@@ -176,7 +173,7 @@ fn tasks() -> [Operation; 7] {
 
 fn purges() -> [Operation; 2] {
     [
-        operation("POST", "/sources/{source}/v1/purge", "startPurge", "Delete every record of a type")
+        operation("POST", PURGES, "startPurge", "Delete every record of a type")
             .says(
                 "As a task, which takes its place in the order of tasks: what is accepted after it is not touched. A purge of resources \
                  deletes their relationships too.",
@@ -186,7 +183,7 @@ fn purges() -> [Operation; 2] {
             .answers::<Task>(202, "Accepted: a task carries it out.", purge())
             .with("Location")
             .once(),
-        operation("GET", "/sources/{source}/v1/purge/{id}", "readPurge", "Read a purge")
+        operation("GET", PURGE, "readPurge", "Read a purge")
             .query::<TaskQuery>()
             .answers::<Task>(200, "The task.", purge())
             .fails(410, &[NotFound])
@@ -202,7 +199,7 @@ fn exports() -> [Operation; 2] {
         "\n",
     );
     [
-        operation("GET", "/sources/{source}/v1/export", "exportSource", "Export a source")
+        operation("GET", EXPORT, "exportSource", "Export a source")
             .says(
                 "As it is at one moment: a header, the definitions, the resources, the relationships, and at the end how many there \
                  were. One that breaks off has no end.",
@@ -210,7 +207,7 @@ fn exports() -> [Operation; 2] {
             .query::<ExportQuery>()
             .answers_lines::<ExportLine>(200, "The lines of the export.", NDJSON, export)
             .fails(429, &[ResourceExhausted]),
-        operation("POST", "/sources/{source}/v1/import", "importSource", "Import an export")
+        operation("POST", IMPORT, "importSource", "Import an export")
             .says("Into a source that holds nothing. It is stored as it comes.")
             .query::<ImportQuery>()
             .lines::<ExportLine>(export)

@@ -5,18 +5,13 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use super::described::{ConceptBulkRequest, ConceptWrite, VocabularyBulkRequest, VocabularyWrite};
-use super::example;
 use super::operation::{Operation, operation};
+use super::{example, page};
 use crate::bulk::BulkRejected;
 use crate::page::{Page, PageQuery};
+use crate::paths::{CONCEPT, CONCEPTS, CONCEPTS_BULK, VOCABULARIES, VOCABULARIES_BULK, VOCABULARY};
 use crate::sources::Deleted;
 use crate::terminology::{Concept, DeletedConcept, TerminologyApplied, TerminologyBulkQuery, Vocabulary};
-
-const VOCABULARIES: &str = "/terminology/v1/vocabularies";
-const VOCABULARY: &str = "/terminology/v1/vocabularies/{key}";
-const CONCEPTS: &str = "/terminology/v1/vocabularies/{key}/concepts";
-const CONCEPT: &str = "/terminology/v1/vocabularies/{key}/concepts/{code}";
-const CONCEPTS_BULK: &str = "/terminology/v1/vocabularies/{key}/concepts/bulk";
 
 fn vocabulary() -> Value {
     example!({
@@ -36,10 +31,6 @@ fn applied(name: &str) -> Value {
     example!({
         "status": "SUCCESS", "receipts": [{"index": 0, "action": "CREATE", "id": name, "status": "SUCCESS"}],
     })
-}
-
-fn page(row: Value) -> Value {
-    example!({"data": [row], "meta": {"cursor": "dm9jYWJ1bGFyaWVz"}})
 }
 
 fn bulk<B: JsonSchema>(
@@ -85,7 +76,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers::<Page<Vocabulary>>(200, "A page of vocabularies.", page(vocabulary()))
             .list(),
         bulk::<VocabularyBulkRequest>(
-            "/terminology/v1/vocabularies/bulk",
+            VOCABULARIES_BULK,
             "bulkVocabularies",
             "Send many operations on vocabularies",
             example!({"operations": [

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, LOCATION};
 use granary_api::keys::{Key, KeyCreated, KeyWrite, Revoked};
 use granary_api::page::{Page, PageQuery};
+use granary_api::paths::KEYS;
 use granary_core::access::KeyRecord;
 use granary_core::error::ErrorObject;
 use granary_core::ksuid::Ksuid;
@@ -16,8 +17,6 @@ use crate::access::Audited;
 use crate::reply::{Reply, json, with_header};
 use crate::request::{Asked, NoQuery, Path, json_body, object, page_limit, shortened};
 use crate::{App, cursor};
-
-const KEYS: &str = "/access/v1/keys";
 
 fn shown(app: &App, key: &KeyRecord) -> Key {
     Key {

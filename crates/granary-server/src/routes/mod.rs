@@ -25,6 +25,7 @@ use axum::http::StatusCode;
 use axum::http::header::LINK;
 use axum::routing::MethodRouter;
 use granary_api::page::Page;
+use granary_api::paths;
 
 use crate::App;
 use crate::description;
@@ -44,15 +45,15 @@ pub(crate) struct Route {
 
 /// Makes the router and the table of what it routes from one list, so that neither can miss a path of the other.
 macro_rules! routes {
-    ($($path:literal $($flag:ident)* { $($method:ident $handler:path),+ })+) => {
+    ($($path:ident $($flag:ident)* { $($method:ident $handler:path),+ })+) => {
         /// Every path of the contract.
         pub(crate) fn all() -> Router<Arc<App>> {
-            Router::new()$(.route($path, MethodRouter::new()$(.$method($handler))+))+
+            Router::new()$(.route(paths::$path, MethodRouter::new()$(.$method($handler))+))+
         }
 
         /// Every path that a server answers, with its methods.
         pub(crate) const TABLE: &[Route] = &[$(Route {
-            path: $path,
+            path: paths::$path,
             methods: &[$(stringify!($method)),+],
             conditional: false $(|| routes!(@conditional $flag))*,
             once: false $(|| routes!(@once $flag))*,
@@ -65,88 +66,88 @@ macro_rules! routes {
 }
 
 routes! {
-    "/catalog/v1/sources" { get sources::list }
-    "/catalog/v1/sources/{source}" { get sources::show, put sources::put, delete sources::delete }
+    SOURCES { get sources::list }
+    SOURCE { get sources::show, put sources::put, delete sources::delete }
 
-    "/sources/{source}/v1/profiles" { get definitions::list_profiles }
-    "/sources/{source}/v1/profiles/{key}" conditional {
+    PROFILES { get definitions::list_profiles }
+    PROFILE conditional {
         get definitions::show_profile, put definitions::put_profile, delete definitions::delete_profile
     }
-    "/sources/{source}/v1/relationship-definitions" { get definitions::list_relationship_definitions }
-    "/sources/{source}/v1/relationship-definitions/{key}" conditional {
+    RELATIONSHIP_DEFINITIONS { get definitions::list_relationship_definitions }
+    RELATIONSHIP_DEFINITION conditional {
         get definitions::show_relationship_definition,
         put definitions::put_relationship_definition,
         delete definitions::delete_relationship_definition
     }
 
-    "/sources/{source}/v1/resources/bulk" once { post bulk::resources }
-    "/sources/{source}/v1/resources/bulk/{id}" { get bulk::resources_task }
-    "/sources/{source}/v1/resources/{type}" conditional once { get resources::list, post resources::create }
-    "/sources/{source}/v1/resources/{type}/{id}" conditional {
+    RESOURCES_BULK once { post bulk::resources }
+    RESOURCES_BULK_TASK { get bulk::resources_task }
+    RESOURCES conditional once { get resources::list, post resources::create }
+    RESOURCE conditional {
         get resources::show, put resources::upsert, delete resources::delete
     }
-    "/sources/{source}/v1/resources/{type}/{id}/{*contained}" conditional once {
+    CONTAINED conditional once {
         get contained::show, post contained::add, put contained::put, delete contained::remove
     }
 
-    "/sources/{source}/v1/relationships/bulk" once { post bulk::relationships }
-    "/sources/{source}/v1/relationships/bulk/{id}" { get bulk::relationships_task }
-    "/sources/{source}/v1/relationships/{type}" conditional once {
+    RELATIONSHIPS_BULK once { post bulk::relationships }
+    RELATIONSHIPS_BULK_TASK { get bulk::relationships_task }
+    RELATIONSHIPS conditional once {
         get relationships::list, post relationships::create
     }
-    "/sources/{source}/v1/relationships/{type}/{id}" conditional {
+    RELATIONSHIP conditional {
         get relationships::show, delete relationships::delete, patch relationships::patch
     }
 
-    "/sources/{source}/v1/tasks" { get tasks::list }
-    "/sources/{source}/v1/tasks/{id}" { get tasks::show }
-    "/sources/{source}/v1/tasks/{id}/receipts" { get tasks::receipts }
-    "/sources/{source}/v1/tasks/{id}/operations" { get operations::list }
-    "/sources/{source}/v1/tasks/{id}/events" { get events::show }
-    "/sources/{source}/v1/tasks/{id}/cancel" { post tasks::cancel }
-    "/sources/{source}/v1/tasks/{id}/retry" once { post retry::start }
-    "/sources/{source}/v1/export" { get export::show }
-    "/sources/{source}/v1/import" { post import::take }
-    "/sources/{source}/v1/bundle" once { post bundle::write }
-    "/sources/{source}/v1/purge" once { post purge::start }
-    "/sources/{source}/v1/purge/{id}" { get purge::show }
+    TASKS { get tasks::list }
+    TASK { get tasks::show }
+    RECEIPTS { get tasks::receipts }
+    OPERATIONS { get operations::list }
+    EVENTS { get events::show }
+    CANCEL { post tasks::cancel }
+    RETRY once { post retry::start }
+    EXPORT { get export::show }
+    IMPORT { post import::take }
+    BUNDLE once { post bundle::write }
+    PURGES once { post purge::start }
+    PURGE { get purge::show }
 
-    "/terminology/v1/vocabularies" { get terminology::list_vocabularies }
-    "/terminology/v1/vocabularies/bulk" { post terminology::change_vocabularies }
-    "/terminology/v1/vocabularies/{key}" {
+    VOCABULARIES { get terminology::list_vocabularies }
+    VOCABULARIES_BULK { post terminology::change_vocabularies }
+    VOCABULARY {
         get terminology::show_vocabulary, put terminology::put_vocabulary, delete terminology::delete_vocabulary
     }
-    "/terminology/v1/vocabularies/{key}/concepts" { get terminology::list_concepts }
-    "/terminology/v1/vocabularies/{key}/concepts/bulk" {
+    CONCEPTS { get terminology::list_concepts }
+    CONCEPTS_BULK {
         post terminology::change_concepts,
         get terminology::show_concept_bulk,
         put terminology::put_concept_bulk,
         delete terminology::delete_concept_bulk
     }
-    "/terminology/v1/vocabularies/{key}/concepts/{code}" {
+    CONCEPT {
         get terminology::show_concept, put terminology::put_concept, delete terminology::delete_concept
     }
 
-    "/access/v1/keys" { get keys::list, post keys::create }
-    "/access/v1/keys/{id}" { get keys::show, delete keys::revoke }
+    KEYS { get keys::list, post keys::create }
+    KEY { get keys::show, delete keys::revoke }
 
-    "/limits" { get health::limits }
-    "/healthz" { get health::alive }
-    "/readyz" { get health::ready }
-    "/metrics" { get crate::metrics::show }
-    "/openapi.json" { get description::show }
-    "/docs" { get description::page }
-    "/docs/{file}" { get description::file }
-    "/" { get crate::console::page }
-    "/console/{*path}" { get crate::console::file }
+    LIMITS { get health::limits }
+    HEALTH { get health::alive }
+    READINESS { get health::ready }
+    METRICS { get crate::metrics::show }
+    DESCRIPTION { get description::show }
+    DOCS { get description::page }
+    DOCS_FILE { get description::file }
+    CONSOLE { get crate::console::page }
+    CONSOLE_FILE { get crate::console::file }
 }
 
 /// The paths of a server that takes in nothing.
 pub(crate) fn health() -> Router<Arc<App>> {
     Router::new()
-        .route("/healthz", MethodRouter::new().get(health::alive))
-        .route("/readyz", MethodRouter::new().get(health::ready))
-        .route("/metrics", MethodRouter::new().get(crate::metrics::show))
+        .route(paths::HEALTH, MethodRouter::new().get(health::alive))
+        .route(paths::READINESS, MethodRouter::new().get(health::ready))
+        .route(paths::METRICS, MethodRouter::new().get(crate::metrics::show))
 }
 
 /// True where a routed path has this method.

@@ -6,6 +6,7 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use granary_api::page::{Page, PageQuery};
+use granary_api::paths::SOURCES;
 use granary_api::sources::{Deleted, Source, SourceDeleteQuery, SourceType, SourceWrite};
 use granary_core::access::Sources;
 use granary_core::error::ErrorObject;
@@ -91,7 +92,7 @@ pub(super) async fn list(
         .filter(|_| more)
         .map(|last| cursor::encode("sources", last.key.as_str()));
     super::page(
-        "/catalog/v1/sources",
+        SOURCES,
         &[("limit", query.limit.map(|n| n.to_string()))],
         Page::new(sources.into_iter().map(shown).collect::<Vec<_>>(), next),
     )

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use granary_api::JSON;
 use granary_api::bulk;
 use granary_api::page::{Page, PageQuery};
+use granary_api::paths::VOCABULARIES;
 use granary_api::sources::Deleted;
 use granary_api::terminology::{
     AppliedStatus, Concept, DeletedConcept, TerminologyApplied, TerminologyBulkQuery, TerminologyReceipt,
@@ -29,8 +30,6 @@ use crate::{App, cursor};
 
 type Shared = State<Arc<App>>;
 type OfConcept = Path<(String, String)>;
-
-const VOCABULARIES: &str = "/terminology/v1/vocabularies";
 
 fn shown(key: Key, concept_count: u64, kept: Kept<domain::Vocabulary>) -> Vocabulary {
     Vocabulary {
