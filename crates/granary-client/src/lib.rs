@@ -1,4 +1,9 @@
-//! Typed client of a granary server, over `granary-api`. One connection pool, one method a call of the contract.
+//! Typed client of a granary server, over `granary-api`. One connection pool, one method a call.
+//!
+//! It has the calls that the command line and the bench make: sources and definitions; resources read, put, listed and deleted by
+//! id; relationships read and listed; bulk requests; tasks with their receipts, operations and events, cancelled and tried
+//! again; exports and imports; vocabularies whole, their concepts in lists; API keys; health and limits. It has none for bundles,
+//! purges, contained resources, PATCH, `includes`, conditions and single concepts.
 //!
 //! What it promises: path parts are percent-encoded; bulk bodies are sent as a stream and rejections and receipt
 //! streams are read as one, so neither needs memory by their length; an answer that is not granary's is an error and

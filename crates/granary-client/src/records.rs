@@ -1,7 +1,7 @@
 //! Single records: resources and relationships.
 
 use granary_api::page::{Page, PageQuery};
-use granary_api::relationships::{Relationship, RelationshipWrite, RelationshipsQuery};
+use granary_api::relationships::{Relationship, RelationshipsQuery};
 use granary_api::resources::{Resource, ResourceWrite, SingleWrite};
 use granary_core::meta::Triple;
 use reqwest::Method;
@@ -9,16 +9,6 @@ use reqwest::Method;
 use crate::{Error, Put, SourceClient, identified};
 
 impl SourceClient {
-    /// Creates a resource; the server makes the id where `resource` has none.
-    pub async fn create_resource(
-        &self,
-        type_key: &str,
-        resource: &ResourceWrite,
-    ) -> Result<SingleWrite, Error> {
-        let request = self.request(Method::POST, &["resources", type_key])?;
-        self.client.read(request.json(resource)).await
-    }
-
     /// Stores a resource; one that is there is replaced whole.
     pub async fn put_resource(
         &self,
@@ -56,16 +46,6 @@ impl SourceClient {
             .await
     }
 
-    /// Creates a relationship.
-    pub async fn create_relationship(
-        &self,
-        type_key: &str,
-        relationship: &RelationshipWrite,
-    ) -> Result<SingleWrite, Error> {
-        let request = self.request(Method::POST, &["relationships", type_key])?;
-        self.client.read(request.json(relationship)).await
-    }
-
     /// Reads the relationship with the id `{fromId}.{toId}`.
     pub async fn get_relationship(&self, type_key: &str, id: &str) -> Result<Relationship, Error> {
         self.client
@@ -81,12 +61,5 @@ impl SourceClient {
     ) -> Result<Page<Relationship>, Error> {
         let request = self.request(Method::GET, &["relationships", type_key])?;
         self.client.read(request.query(query)).await
-    }
-
-    /// Deletes a relationship; its ends stay.
-    pub async fn delete_relationship(&self, type_key: &str, id: &str) -> Result<SingleWrite, Error> {
-        self.client
-            .read(self.request(Method::DELETE, &["relationships", type_key, id])?)
-            .await
     }
 }

@@ -2,7 +2,7 @@
 
 use futures::Stream;
 use granary_api::page::Page;
-use granary_api::tasks::{PurgeWrite, ReceiptsQuery, Task, TaskQuery, TasksQuery};
+use granary_api::tasks::{ReceiptsQuery, Task, TaskQuery, TasksQuery};
 use granary_core::operation::TargetType;
 use granary_core::receipt::Receipt;
 use reqwest::Method;
@@ -38,17 +38,6 @@ impl SourceClient {
     pub async fn cancel_task(&self, id: &str) -> Result<Task, Error> {
         let request = self.request(Method::POST, &["tasks", id, "cancel"])?;
         self.client.read(request).await
-    }
-
-    /// Starts the deletion of every record of a type.
-    pub async fn purge(&self, purge: &PurgeWrite) -> Result<Task, Error> {
-        let request = self.request(Method::POST, &["purge"])?;
-        self.client.read(request.json(purge)).await
-    }
-
-    /// Reads a purge.
-    pub async fn purge_task(&self, id: &str) -> Result<Task, Error> {
-        self.client.read(self.request(Method::GET, &["purge", id])?).await
     }
 
     /// Reads a task with all its receipts: for small tasks. See [`Self::receipts`] for the others.

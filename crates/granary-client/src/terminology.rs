@@ -48,33 +48,10 @@ impl Client {
             .await
     }
 
-    /// Stores a concept, given as JSON; one that is there is replaced.
-    pub async fn put_concept(
-        &self,
-        vocabulary: &str,
-        code: &str,
-        json: impl Into<reqwest::Body>,
-    ) -> Result<Put<Concept>, Error> {
-        let path = [&PATH[..], &[vocabulary, "concepts", code]].concat();
-        self.put(with_json(self.request(Method::PUT, &path)?, json)).await
-    }
-
-    /// Reads a concept.
-    pub async fn get_concept(&self, vocabulary: &str, code: &str) -> Result<Concept, Error> {
-        let path = [&PATH[..], &[vocabulary, "concepts", code]].concat();
-        self.read(self.request(Method::GET, &path)?).await
-    }
-
     /// A page of the concepts of a vocabulary.
     pub async fn concepts(&self, vocabulary: &str, query: &PageQuery) -> Result<Page<Concept>, Error> {
         let path = [&PATH[..], &[vocabulary, "concepts"]].concat();
         self.read(self.request(Method::GET, &path)?.query(query)).await
-    }
-
-    /// Deletes a concept.
-    pub async fn delete_concept(&self, vocabulary: &str, code: &str) -> Result<(), Error> {
-        let path = [&PATH[..], &[vocabulary, "concepts", code]].concat();
-        self.done(self.request(Method::DELETE, &path)?).await
     }
 
     /// Changes many concepts of a vocabulary by `{"operations":[…]}`. Both the request and its answer are held.
