@@ -175,7 +175,7 @@ impl SourceState {
             };
             self.records.insert(key, held);
         }
-        debug_assert!(types.iter().all(|t| t.number < self.next_number));
+        assert!(types.iter().all(|t| t.number < self.next_number));
         edges
     }
 

@@ -77,7 +77,7 @@ impl Upload for MemoryUpload {
             state.ready.push_back(number);
         }
         // The upload no longer counts these bytes; the task does, until it ends. `Drop` sees an empty batch.
-        debug_assert!(state.spooled >= bytes);
+        assert!(state.spooled >= bytes);
         drop(state);
         Ok(stored)
     }
