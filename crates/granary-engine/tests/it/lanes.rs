@@ -22,6 +22,8 @@ struct Hooked {
     store: Arc<FaultyStore>,
     /// Source and budget of each chunk.
     chunks: Chunks,
+    /// How often a worker has looked for a lane to claim.
+    looks: Arc<AtomicU64>,
     clock: Arc<OnceLock<Arc<HandClock>>>,
 }
 
@@ -52,14 +54,21 @@ impl Hooked {
             }
             before_chunk(lane, budget)
         };
+        let looks = Arc::<AtomicU64>::default();
+        let looked = Arc::clone(&looks);
         let store = FaultyStore {
             before_chunk: Box::new(hook),
+            before_claim: Box::new(move || {
+                looked.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }),
             before_failing: Box::new(before_failing),
             ..FaultyStore::sound()
         };
         Self {
             store: Arc::new(store),
             chunks,
+            looks,
             clock,
         }
     }
@@ -72,6 +81,22 @@ impl Hooked {
 
     fn chunks(&self) -> Vec<(String, usize)> {
         self.chunks.lock().unwrap().clone()
+    }
+
+    /// Waits until the one worker has taken a whole turn from now on, and found nothing to do in it: it looks for a lane of the
+    /// store after those that wait, so its second look from now on ends such a turn.
+    async fn found_nothing(&self) {
+        let until = self.looks.load(Ordering::Relaxed) + 2;
+        while self.looks.load(Ordering::Relaxed) < until {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// Lets all run that can: on the one thread of a test, whoever was woken has its turn meanwhile.
+async fn all_have_run() {
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -161,14 +186,12 @@ async fn workers_stop_between_chunks_and_others_go_on() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     first.stop().await;
+    // The lane was given back: whoever applied more of it would have to hold it.
+    let lane = world.store.claim_lane().await.unwrap();
+    let lane = lane.expect("nobody holds it");
     let cursor = world.task(&task).await.cursor;
-    let chunks = hooked.chunks().len();
     assert!(cursor > 0 && cursor < 20_000, "{cursor}");
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    assert_eq!(
-        (world.task(&task).await.cursor, hooked.chunks().len()),
-        (cursor, chunks)
-    );
+    world.store.release_lane(lane).await;
 
     let second = start_over(&world, workers(1));
     let ended = world.ended(&task).await;
@@ -193,12 +216,12 @@ async fn a_lane_that_fails_waits_and_the_others_go_on() {
     let task = world.accepted("clinics", &many(10)).await;
     let other = world.accepted("other", &many(10)).await;
     world.ended(&other).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    hooked.found_nothing().await;
     // The clock stands still, so no pause is over.
     assert_eq!(tries.load(Ordering::Relaxed), 1);
     for (tries_then, pause) in [(2, 100), (3, 200), (4, 400), (5, 800), (6, 1_000), (7, 1_000)] {
         world.clock.advance(Duration::from_millis(pause - 1));
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        hooked.found_nothing().await;
         assert_eq!(tries.load(Ordering::Relaxed), tries_then - 1);
         world.clock.advance(Duration::from_millis(1));
         while tries.load(Ordering::Relaxed) < tries_then {
@@ -297,20 +320,24 @@ async fn an_operation_that_panics_fails_alone() {
 async fn a_lane_whose_operation_panics_and_cannot_be_failed_waits() {
     let out_of_reach = Arc::new(AtomicBool::new(true));
     let unreached = Arc::clone(&out_of_reach);
-    let hooked = panicking(2_000, &[700], move || match unreached.load(Ordering::Relaxed) {
-        true => Err(StoreError::Unavailable("for the test".into())),
-        false => Ok(()),
+    let tries = Arc::<AtomicU64>::default();
+    let tried = Arc::clone(&tries);
+    let hooked = panicking(2_000, &[700], move || {
+        tried.fetch_add(1, Ordering::Relaxed);
+        match unreached.load(Ordering::Relaxed) {
+            true => Err(StoreError::Unavailable("for the test".into())),
+            false => Ok(()),
+        }
     });
     let world = hooked.world(workers(2)).await;
     world.source("other").await;
     let task = world.accepted("clinics", &many(2_000)).await;
     let other = world.accepted("other", &many(10)).await;
     world.ended(&other).await;
-    while world.task(&task).await.cursor < 700 {
+    while tries.load(Ordering::Relaxed) < 3 {
         world.clock.advance(Duration::from_millis(100));
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    tokio::time::sleep(Duration::from_millis(20)).await;
     assert_eq!(world.task(&task).await.cursor, 700);
     out_of_reach.store(false, Ordering::Relaxed);
     while world.task(&task).await.task.status == TaskStatus::Pending {
@@ -448,17 +475,18 @@ async fn what_another_process_accepts_wakes_workers_where_the_store_hints_at_it(
         ..workers(2)
     };
     let engine = start_over(&world, options);
-    let looked_for_good = || async {
-        let before = looks.load(Ordering::Relaxed);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        before >= 2 && before == looks.load(Ordering::Relaxed)
-    };
-    while !looked_for_good().await {}
+    // Each of the workers has looked, and waits.
+    while looks.load(Ordering::Relaxed) < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    all_have_run().await;
+    let looked = looks.load(Ordering::Relaxed);
     for round in 0..20 {
         let body = bulk_of([create(&format!("id-{round}"), "A")]);
         let task = world.accepted("clinics", &body).await;
         if round == 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            all_have_run().await;
+            assert_eq!(looks.load(Ordering::Relaxed), looked);
             assert_eq!(world.task(&task).await.task.status, TaskStatus::Pending);
         }
         elsewhere.notify_one();
