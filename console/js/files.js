@@ -192,7 +192,10 @@ export async function bodyOf(file, found, { type, kind, action, columns }) {
   return new Blob(items.map((item) => `${line(item)}\n`), { type: NDJSON });
 }
 
-/** A record as an operation; what only the server gives is left out. */
+/** Members of `meta` that the server gives; a client may send the last as well, but not to say when this write came. */
+const OF_SERVER = ['source', 'version', 'updatedAt'];
+
+/** A record as an operation; of one that was read, which has a version, what the server gave is left out. */
 function asOperation(record, type, kind, action) {
   const name = action.toLowerCase();
   const write = (part) => inline(part);
@@ -207,7 +210,8 @@ function asOperation(record, type, kind, action) {
     take('data', dataOf(record));
     take('contained', member(record, 'contained'));
     const meta = member(record, 'meta');
-    if (meta?.kind === 'object') take('meta', { ...meta, members: meta.members.filter((one) => one.name !== 'source' && one.name !== 'version') });
+    const wasRead = meta?.kind === 'object' && member(meta, 'version');
+    take('meta', wasRead ? { ...meta, members: meta.members.filter(({ name: one }) => !OF_SERVER.includes(one)) } : meta);
   }
   return `{"action": "${action}", "${name}": {${parts.join(', ')}}}`;
 }

@@ -69,6 +69,14 @@ test('a key for one source and for reading sees that one, and is told what it ma
   await expect(page.getByRole('article')).toHaveCount(1);
   // The metrics are of all sources.
   await expect(page.getByText('Operations of the tasks of your sources.')).toBeVisible();
+  // Of a key that may read them they are shown at once.
+  await page.getByRole('button', { name: 'Key' }).click();
+  await giveKey(page, admin);
+  await expect(page.getByText('Operations of tasks that this server has applied.')).toBeVisible();
+  await expect(page.getByRole('article')).toHaveCount(2);
+  await page.getByRole('button', { name: 'Key' }).click();
+  await giveKey(page, reader);
+  await expect(page.getByText('Operations of the tasks of your sources.')).toBeVisible();
   await page.goto(`${server.url}/#/sources/clinic/profiles/site?edit=1`);
   await page.getByRole('button', { name: 'Save' }).click();
   await expect(page.getByRole('alert')).toContainText('403 PERMISSION_DENIED');

@@ -44,8 +44,7 @@ test('failures are grouped by reason, and the operation is shown with its fault 
   await expect(receipts.locator('ol.code')).toBeVisible();
 });
 
-test('a fault that its receipt points to is marked there, also where a member is missing', async ({ page, clinic }) => {
-  // Accepted by a definition that was in force; the retry is judged by the one that is.
+test('a fault that its receipt does not point to is marked at the id that it is about', async ({ page, clinic }) => {
   const operations = [
     { action: 'CREATE', create: { type: 'provider', id: 'kept-1', data: { name: 'Ada' } } },
     { action: 'CREATE', create: { type: 'provider', id: 'kept-1', data: { name: 'Another Ada' } } },

@@ -100,6 +100,49 @@ test('a bulk request as JSON is checked, with each fault at its place in the ope
   await expect(faults.locator('li.faulty').first()).toBeVisible();
 });
 
+test('a fault is marked where its receipt points, also where a member is missing', async ({ page, clinic }) => {
+  const operation = (id, data) => `${JSON.stringify({ action: 'CREATE', create: { type: 'provider', id, data } })}\n`;
+  await choose(page, clinic, file('faults.ndjson', operation('m-1', { name: 'Ada', practiceNumber: 0 }) + operation('m-2', { practiceNumber: 7 })));
+  await check(page);
+  await expect(page.getByText('Rejected: 2 operations are not right.')).toBeVisible();
+  const faults = page.getByRole('region', { name: 'Faults' });
+  const shown = async (reason) => {
+    await faults.getByRole('button', { name: reason }).click();
+    return faults.locator('li').filter({ has: page.getByRole('button', { name: reason }) }).locator('li.faulty');
+  };
+  const there = await shown(/practiceNumber/);
+  await expect(there).toHaveCount(1);
+  await expect(there.locator('mark')).toHaveText('0');
+  await expect(there.getByRole('note')).toContainText('/create/data/practiceNumber: ');
+  const missing = await shown(/is required/);
+  await expect(missing).toHaveCount(1);
+  await expect(missing.locator('mark').first()).toHaveText('"data"');
+  await expect(missing.getByRole('note')).toHaveText("/create/data/name is missing: property 'name' is required");
+});
+
+test('a record that was read and changed is written now, not when it was read', async ({ page, clinic }) => {
+  const at = '/sources/clinic/v1/resources/provider/read-1';
+  await call(clinic, 'PUT', at, { data: { name: 'Ada' } });
+  const read = await call(clinic, 'GET', at);
+  await choose(page, clinic, file('read.ndjson', JSON.stringify({ ...read, data: { name: 'Ada L.' } })));
+  await page.getByRole('combobox', { name: 'Type' }).selectOption('resources/provider');
+  await page.getByLabel('Action').selectOption('UPSERT');
+  await send(page);
+  await expect(page.getByText('all succeeded')).toBeVisible();
+  const { data, meta } = await call(clinic, 'GET', at);
+  expect(data).toEqual({ name: 'Ada L.' });
+  expect(meta.version).toBe(2);
+  expect(meta.createdAt).toBe(read.meta.createdAt);
+  expect(meta.updatedAt > read.meta.updatedAt).toBe(true);
+  // What was never read says itself when it was written.
+  const old = { createdAt: '2020-01-01T00:00:00.000Z', updatedAt: '2020-01-02T00:00:00.000Z' };
+  await choose(page, clinic, file('old.ndjson', JSON.stringify({ id: 'old-1', data: { name: 'Bob' }, meta: old })));
+  await page.getByRole('combobox', { name: 'Type' }).selectOption('resources/provider');
+  await send(page);
+  await expect(page.getByText('all succeeded')).toBeVisible();
+  expect((await call(clinic, 'GET', '/sources/clinic/v1/resources/provider/old-1')).meta).toMatchObject(old);
+});
+
 test('a file that is none of them says what to do', async ({ page, clinic }) => {
   await choose(page, clinic, file('x.ndjson.gz', 'xx'));
   await expect(page.getByRole('alert')).toContainText('send it by the command line');

@@ -1,6 +1,6 @@
 // The overview: sources, records by type, tasks now, operations a second.
 
-import { all, call, definitions, get, path } from '../api.js';
+import { all, call, definitions, get, key, path } from '../api.js';
 import { LiveChart } from '../chart.js';
 import { count, forgetCounts } from '../count.js';
 import { counted, h, number, put, time } from '../dom.js';
@@ -13,13 +13,15 @@ const SOURCES_MAX = 30;
 const TYPES_MAX = 12;
 const EVERY_MS = 1000;
 const TASKS_SHOWN = 8;
+const OF_ALL = 'Operations of tasks that this server has applied.';
+const OF_SOURCES = 'Operations of the tasks of your sources.';
 const CREATE = "curl -X PUT localhost:8080/catalog/v1/sources/clinic -H 'content-type: application/json' -d '{\"type\":\"registry\"}'";
 
 export async function view({ place, signal }) {
   const chart = new LiveChart('operations a second');
   const sourcesPlace = h('div');
   const tasksPlace = h('div', { 'aria-live': 'off' });
-  const note = h('p.muted.small', 'Operations of tasks that this server has applied.');
+  const note = h('p.muted.small', OF_ALL);
   put(place,
     h('h1', 'Overview'),
     h('div.columns',
@@ -74,10 +76,10 @@ function card(source, signal) {
 
 /** Tasks and rate, again and again. */
 async function watch(sources, place, chart, note, signal) {
-  const seen = { applied: null, at: null, done: new Map(), running: 0 };
+  const seen = { applied: null, at: null, isOfAll: true, refusedKey: undefined, done: new Map(), doneInAll: 0, running: 0 };
   do {
     try {
-      const [tasks, applied] = await Promise.all([tasksNow(sources, signal), operationsApplied(signal)]);
+      const [tasks, applied] = await Promise.all([tasksNow(sources, signal), operationsApplied(seen, signal)]);
       if (signal.aborted) return;
       showTasks(place, tasks);
       // A task has ended: what was counted is not so any more.
@@ -85,10 +87,12 @@ async function watch(sources, place, chart, note, signal) {
       if (seen.running > running.length) sources.forEach(forgetCounts);
       seen.running = running.length;
       const total = applied ?? doneOf(tasks, seen);
-      if (applied === null) put(note, 'Operations of the tasks of your sources.');
+      const isOfAll = applied !== null;
+      put(note, isOfAll ? OF_ALL : OF_SOURCES);
       const now = performance.now();
-      if (seen.applied !== null) chart.push(((total - seen.applied) * 1000) / (now - seen.at));
+      if (seen.applied !== null && seen.isOfAll === isOfAll) chart.push(((total - seen.applied) * 1000) / (now - seen.at));
       seen.applied = total;
+      seen.isOfAll = isOfAll;
       seen.at = now;
     } catch (error) {
       if (signal.aborted) return;
@@ -99,24 +103,25 @@ async function watch(sources, place, chart, note, signal) {
   } while (await pause(Math.max(EVERY_MS, sources.length * 100), signal));
 }
 
-/** What the tasks that were seen have done, for keys that may not read the metrics of all sources. */
+/** What the tasks that were seen have done, for keys that may not read the metrics of all sources. Those seen last are kept. */
 function doneOf(tasks, seen) {
-  for (const { task } of tasks) seen.done.set(task.taskId, task.counts.total - task.counts.pending);
-  return [...seen.done.values()].reduce((sum, done) => sum + done, 0);
+  const before = seen.done;
+  seen.done = new Map(tasks.map(({ task }) => [task.taskId, task.counts.total - task.counts.pending]));
+  for (const [id, done] of seen.done) seen.doneInAll += done - (before.get(id) ?? 0);
+  return seen.doneInAll;
 }
 
-let metricsAreOpen = true;
-
 /** Operations that this server has applied since it began; `null` where the key is not for all sources. */
-async function operationsApplied(signal) {
-  if (!metricsAreOpen) return null;
+async function operationsApplied(seen, signal) {
+  const sent = key();
+  if (seen.refusedKey === sent) return null;
   try {
     const text = await (await call('GET', '/metrics', { signal })).text();
     const found = /^granary_operations_applied_total (\d+)/m.exec(text);
     return found ? Number(found[1]) : null;
   } catch (error) {
     if (error.status !== 403) throw error;
-    metricsAreOpen = false;
+    seen.refusedKey = sent;
     return null;
   }
 }
