@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use anyhow::{bail, ensure};
 use saphyr_parser::{Event, Parser, ScalarStyle};
+use serde::de::IgnoredAny;
 
 /// The longest JSON that is made: aliases can make much of little. A vocabulary with all its concepts is shorter.
 const JSON_BYTES_MAX: usize = 64_000_000;
@@ -160,7 +161,8 @@ fn is_literal(text: &str) -> bool {
         "" | "~" | "null" | "true" | "false" => true,
         _ => {
             let numeric = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
-            numeric && serde_json::from_str::<serde_json::Number>(text).is_ok()
+            // However large it is: its form is looked at, and not its value.
+            numeric && serde_json::from_str::<IgnoredAny>(text).is_ok()
         }
     }
 }
@@ -185,6 +187,7 @@ mod tests {
         assert_eq!(to_json(yaml).unwrap(), json);
         // JSON is YAML.
         assert_eq!(to_json(json).unwrap(), json);
+        assert_eq!(to_json("[7e0707, -1e-999, 1e, 0x1]").unwrap(), r#"[7e0707,-1e-999,"1e","0x1"]"#);
     }
 
     #[test]
