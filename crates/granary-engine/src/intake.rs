@@ -487,8 +487,17 @@ impl Reading {
         let inner = Arc::clone(&self.checks.inner);
         let rest = self.body_bytes.unwrap_or(0).saturating_sub(self.read_bytes);
         // It counts as spooled until it is dropped.
-        let _counted = upload;
-        Err(inner.until_room(rest, inner.limits.spool_bytes, refusal).await)
+        let refusal = inner.until_room(rest, inner.limits.spool_bytes, refusal).await;
+        drop(upload);
+        match inner.taken_bytes().await? {
+            // Nothing waits, so waiting does not help.
+            0 => Err(ErrorObject::over_limit(
+                "what is spooled of the request alone",
+                "spoolBytes",
+                inner.limits.spool_bytes,
+            )),
+            _ => Err(refusal),
+        }
     }
 
     /// The body has ended: checks what is left of it and sums up.

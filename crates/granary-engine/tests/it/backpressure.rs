@@ -149,6 +149,22 @@ async fn a_request_that_is_alone_is_tried_for_it_is_packed() {
 }
 
 #[tokio::test]
+async fn a_request_that_has_no_room_even_alone_is_not_told_to_wait() {
+    let limits = Limits {
+        spool_bytes: 50 * BODY_BYTES,
+        ..Limits::default()
+    };
+    let world = World::at_rest(limits).await;
+    let error = refused(&world, &creates(600)).await;
+    assert_eq!(error.error_type, ErrorType::ContentTooLarge, "{error}");
+    assert!(error.message.contains("limit spoolBytes of"), "{error}");
+    assert_eq!(world.store.spooled_bytes().await.unwrap(), 0);
+    // Where something waits, it is: there may be room later.
+    world.accepted("clinics", &creates(1)).await;
+    assert!(full(&refused(&world, &creates(600)).await).is_some());
+}
+
+#[tokio::test]
 async fn a_disk_keeps_room_for_what_is_not_spooled() {
     let free = Arc::new(AtomicU64::new(1_000_000));
     let told = Arc::clone(&free);
