@@ -15,6 +15,8 @@ use granary_api::rights::Call;
 use granary_core::access::ApiKey;
 use granary_core::error::{ErrorObject, ErrorType};
 use granary_core::ksuid::Ksuid;
+use granary_core::time::Timestamp;
+use granary_engine::{Clock as _, SystemClock};
 use tracing::Instrument;
 
 use crate::access::{self, Caller};
@@ -61,7 +63,7 @@ async fn no_such_method(request: Request) -> Failure {
 
 /// Gives a call its id and its spans: one whose id all lines of the log about the call carry, and one for its trace.
 async fn each_call(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let id = request_id(&app, request.headers());
+    let id = request_id(app.engine.clock().now(), request.headers());
     // The path as it is routed: the path as sent may hold ids of records.
     let route = request
         .extensions()
@@ -156,8 +158,19 @@ async fn run(request: Request, next: Next) -> Response {
     }
 }
 
+/// What calls go through while the server starts: an answer has its id, and is the last of its connection, which the server takes
+/// anew once it serves.
+pub(crate) async fn while_starting(request: Request, next: Next) -> Response {
+    let id = request_id(SystemClock::default().now(), request.headers());
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, id);
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// The id that was sent, if it is one; else a new one.
-fn request_id(app: &App, headers: &HeaderMap) -> HeaderValue {
+fn request_id(now: Timestamp, headers: &HeaderMap) -> HeaderValue {
     let legal = |id: &&HeaderValue| {
         // A key that was sent in the wrong header does not go to the log.
         (1..=REQUEST_ID_LEN_MAX).contains(&id.len())
@@ -170,7 +183,7 @@ fn request_id(app: &App, headers: &HeaderMap) -> HeaderValue {
     let mut random = [0; 16];
     // Without randomness ids repeat; that is no reason to refuse the call.
     let _ = getrandom::fill(&mut random);
-    let id = Ksuid::from_parts(app.engine.clock().now(), random).to_text();
+    let id = Ksuid::from_parts(now, random).to_text();
     HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("-"))
 }
 

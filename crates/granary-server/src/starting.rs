@@ -1,6 +1,7 @@
 //! What a server answers before it serves: that it is alive, and not ready.
 
 use axum::Router;
+use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
 use granary_core::error::{ErrorObject, ErrorType};
@@ -8,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connections::Listening;
 use crate::reply::Failure;
-use crate::routes;
+use crate::{layers, routes};
 
 /// Answers while a store is opened, which takes a while where it recovers; until `ready` is cancelled. `/healthz` says that
 /// the server is alive, `/readyz` that it is starting, and all else is refused. Takes no connection any more when it returns.
@@ -22,6 +23,7 @@ pub async fn starting(listening: Listening, ready: CancellationToken) {
         .fallback(async || {
             let message = "the server is starting; send the call again later";
             Failure(ErrorObject::new(ErrorType::Unavailable, message))
-        });
+        })
+        .layer(middleware::from_fn(layers::while_starting));
     listening.take(router, ready).await;
 }

@@ -166,9 +166,13 @@ async fn a_server_that_opens_its_store_is_alive_and_not_ready() {
             json!({"code": 503, "type": "UNAVAILABLE"}),
         ),
     ] {
-        let answer = http.get(format!("http://{listen}{path}")).send();
+        let asked = http.get(format!("http://{listen}{path}"));
+        let answer = asked.header("x-request-id", "mine").send();
         let answer = tokio::time::timeout(patience, answer).await.unwrap().unwrap();
         assert_eq!(answer.status(), status, "{path}");
+        assert_eq!(answer.headers()["x-request-id"], "mine", "{path}");
+        // The server itself is reached by a new one.
+        assert_eq!(answer.headers()["connection"], "close", "{path}");
         assert_eq!(
             answer.headers().contains_key("retry-after"),
             status == 503,

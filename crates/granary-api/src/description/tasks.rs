@@ -1,6 +1,6 @@
 //! Tasks, their receipts, operations and events; purges; exports and imports.
 
-use granary_core::error::ErrorType::{FailedPrecondition, NotFound, ResourceExhausted};
+use granary_core::error::ErrorType::{AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted};
 use granary_core::receipt::Receipt;
 use serde_json::Value;
 
@@ -218,6 +218,7 @@ fn exports() -> [Operation; 2] {
                     "source": "clinic", "profiles": 0, "relationshipDefinitions": 0, "resources": 0, "relationships": 0,
                 }),
             )
-            .fails(400, &[FailedPrecondition]),
+            .fails(400, &[FailedPrecondition])
+            .fails(409, &[AlreadyExists]),
     ]
 }

@@ -105,8 +105,12 @@ fn sent_key(headers: &HeaderMap) -> Result<ApiKey, ErrorObject> {
         (Some(key), _) | (None, Some(key)) => key,
     };
     // Never with what was sent: it may be a key with one letter too many.
-    ApiKey::parse(sent)
-        .ok_or_else(|| unauthenticated("what was sent is not a key; a key begins with granary_"))
+    ApiKey::parse(sent).ok_or_else(|| {
+        unauthenticated(match sent.starts_with(ApiKey::PREFIX) {
+            true => "what was sent begins as a key does and is none; is it whole?",
+            false => "what was sent is not a key; a key begins with granary_",
+        })
+    })
 }
 
 /// Refuses what a page of another site may be behind. A browser lets any page send calls to a server on its machine, and
