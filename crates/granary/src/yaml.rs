@@ -187,7 +187,10 @@ mod tests {
         assert_eq!(to_json(yaml).unwrap(), json);
         // JSON is YAML.
         assert_eq!(to_json(json).unwrap(), json);
-        assert_eq!(to_json("[7e0707, -1e-999, 1e, 0x1]").unwrap(), r#"[7e0707,-1e-999,"1e","0x1"]"#);
+        assert_eq!(
+            to_json("[7e0707, -1e-999, 1e, 0x1]").unwrap(),
+            r#"[7e0707,-1e-999,"1e","0x1"]"#
+        );
     }
 
     #[test]
