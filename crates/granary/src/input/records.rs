@@ -119,6 +119,14 @@ impl<R: BufRead> Records<R> {
         }
     }
 
+    /// The next with the line that it begins on, counted from 1.
+    pub(crate) fn next_with_line(&mut self) -> io::Result<Option<(u64, &[u8])>> {
+        if self.next()?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some((self.line() - count_lines(&self.value), &self.value)))
+    }
+
     /// True where the values are the elements of an array. Asked before the first of them.
     pub(crate) fn of_array(&mut self) -> io::Result<bool> {
         self.open()?;
@@ -252,6 +260,11 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
+    /// On which line the one is that was read last, counted from 1.
+    pub(crate) const fn line(&self) -> u64 {
+        self.lines
+    }
+
     /// The next, without white space around it; `None` at the end.
     pub(crate) fn next(&mut self) -> io::Result<Option<&[u8]>> {
         loop {
@@ -283,6 +296,8 @@ pub(crate) struct CsvRows<R> {
     row: Vec<u8>,
     cells: Cells,
     lines: u64,
+    /// The line that the row begins on.
+    line: u64,
     first: bool,
 }
 
@@ -294,14 +309,29 @@ impl<R: BufRead> CsvRows<R> {
             row: Vec::new(),
             cells: Cells::default(),
             lines: 0,
+            line: 0,
             first: true,
         }
+    }
+
+    /// The cells of the next row, with the line that it begins on.
+    pub(crate) fn next_with_line(&mut self) -> io::Result<Option<(u64, &Cells)>> {
+        if self.next()?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some((self.line, &self.cells)))
+    }
+
+    /// On which line the row begins that was read last, counted from 1.
+    pub(crate) const fn line(&self) -> u64 {
+        self.line
     }
 
     /// The next row as it is written, without its line break; `None` at the end.
     pub(crate) fn next_raw(&mut self) -> io::Result<Option<&[u8]>> {
         loop {
             self.row.clear();
+            self.line = self.lines + 1;
             // A line break between quotes is part of a cell.
             let mut cell = Cell::default();
             loop {

@@ -9,6 +9,7 @@ use granary_core::keys::Key;
 use serde_json::value::RawValue;
 
 use super::node::{Kind, NAMES_MAX, Node};
+use super::texts::Spot;
 use crate::input::{CsvRows, Format, Opened, Records, open_sync};
 
 /// More types than a source has are not told apart.
@@ -46,7 +47,11 @@ pub(super) struct Gathered {
     pub(super) renamed: Vec<(String, String)>,
     /// True where columns `from` and `to` were taken for the ends of relationships.
     pub(super) ends_passed_over: bool,
+    /// The names of the files that were read.
+    pub(super) files: Vec<String>,
     separator: String,
+    /// Where the record is that is taken in.
+    at: Spot,
     /// How many more names may be kept.
     room: usize,
 }
@@ -63,7 +68,9 @@ impl Gathered {
             other_types: BTreeMap::new(),
             renamed: Vec::new(),
             ends_passed_over: false,
+            files: Vec::new(),
             separator,
+            at: Spot::default(),
             room: NAMES_MAX,
         }
     }
@@ -71,6 +78,8 @@ impl Gathered {
     /// Reads a file, or so many records of it.
     pub(super) fn read(&mut self, path: &Path, format: Option<Format>, limit: u64) -> anyhow::Result<()> {
         let Opened { reader, format } = open_sync(path, format)?;
+        self.at.file = self.files.len();
+        self.files.push(path.display().to_string());
         let read = match format {
             Format::Csv => self.read_csv(CsvRows::new(reader), limit),
             Format::Json | Format::Ndjson => self.read_json(Records::new(reader), limit),
@@ -81,7 +90,10 @@ impl Gathered {
     fn read_json(&mut self, mut records: Records<impl std::io::BufRead>, limit: u64) -> anyhow::Result<()> {
         let mut read = 0;
         while read < limit {
-            let Some(value) = records.next()? else { break };
+            let Some((line, value)) = records.next_with_line()? else {
+                break;
+            };
+            self.at.line = line;
             let taken = match serde_json::from_slice::<&RawValue>(value) {
                 Ok(value) => self.take(value, 0),
                 Err(error) => Err(anyhow::Error::new(error).context("it is no JSON")),
@@ -127,7 +139,12 @@ impl Gathered {
             return self.take_record(&members, false, depth);
         }
         self.count_record(None, false);
-        self.take_data(value)
+        if depth > 0 {
+            return self.take_data(value);
+        }
+        // It names the record, as the column `id` of CSV does.
+        let own: Vec<_> = members.into_iter().filter(|(name, _)| name != "id").collect();
+        Ok(self.data.take_members(&own, self.at, &mut self.room, 0)?)
     }
 
     /// Takes in a record, and those that it contains.
@@ -193,7 +210,7 @@ impl Gathered {
     }
 
     fn take_data(&mut self, data: &RawValue) -> anyhow::Result<()> {
-        Ok(self.data.take(data, &mut self.room, 0)?)
+        Ok(self.data.take(data, self.at, &mut self.room, 0)?)
     }
 
     fn take_place(&mut self, key: &str, records: &[Members]) {
@@ -239,7 +256,9 @@ impl Gathered {
             .collect();
         let mut read = 0;
         while read < limit {
-            let Some(cells) = rows.next()? else { break };
+            let Some((line, cells)) = rows.next_with_line()? else {
+                break;
+            };
             if cells.len() != columns.len() {
                 let what = format!(
                     "the row has {} cells, and the header {}",
@@ -249,6 +268,7 @@ impl Gathered {
                 return Err(rows.wrong(&what).into());
             }
             read += 1;
+            self.at.line = line;
             self.records += 1;
             self.data.take_object(true);
             // Objects of which a cell is there, each counted once a row.
@@ -265,7 +285,7 @@ impl Gathered {
                         node.take_object(true);
                     }
                     if depth + 1 == path.len() {
-                        take_cell(node, cell, &self.separator);
+                        take_cell(node, cell, &self.separator, self.at);
                     }
                 }
             }
@@ -294,7 +314,7 @@ fn must_not_be_deeper(depth: usize) -> anyhow::Result<()> {
 }
 
 /// Takes in a cell. One that holds a separator makes all of its column arrays, also in other files.
-fn take_cell(node: &mut Node, cell: &str, separator: &str) {
+fn take_cell(node: &mut Node, cell: &str, separator: &str, at: Spot) {
     let mut is_array = node.count(Kind::Array) > 0;
     if !is_array && cell.contains(separator) {
         is_array = true;
@@ -304,8 +324,8 @@ fn take_cell(node: &mut Node, cell: &str, separator: &str) {
         node.element = (before.seen() > 0).then(|| Box::new(before));
     }
     match is_array {
-        true => node.take_list(cell.split(separator)),
-        false => node.take_text(cell),
+        true => node.take_list(cell.split(separator), at),
+        false => node.take_text(cell, at),
     }
 }
 

@@ -3,6 +3,7 @@
 mod gather;
 mod node;
 mod propose;
+mod texts;
 
 use std::path::PathBuf;
 
@@ -54,6 +55,7 @@ impl Infer {
         let gathered = gathering.await??;
         let mut proposal = Proposal {
             cells: gathered.cells,
+            files: gathered.files.clone(),
             ..Proposal::default()
         };
         let profile = profile(&gathered, &mut proposal);
@@ -182,6 +184,7 @@ mod tests {
         gathered.read(&file, None, u64::MAX).unwrap();
         let mut proposal = Proposal {
             cells: gathered.cells,
+            files: gathered.files.clone(),
             ..Proposal::default()
         };
         let json = profile(&gathered, &mut proposal);
@@ -300,6 +303,118 @@ mod tests {
         properties(
             "{\"a\":\"on\"}\n{\"a\":\"off\"}",
             "\"a\":{\"type\":\"symbol\",\"rules\":[{\"required\":true}]}",
+        );
+    }
+
+    /// Why a property of CSV is as it is proposed, behind its type.
+    fn reason(csv: &str, name: &str) -> (String, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.csv");
+        std::fs::write(&file, csv).unwrap();
+        let mut gathered = Gathered::new(None, "|".to_owned());
+        gathered.read(&file, None, u64::MAX).unwrap();
+        let mut proposal = Proposal {
+            cells: true,
+            files: gathered.files.clone(),
+            ..Proposal::default()
+        };
+        let json = profile(&gathered, &mut proposal);
+        let reason = proposal.reasons.into_iter().find(|reason| reason.path == name);
+        let reason = reason.unwrap();
+        assert!(reason.of_type != "code" || json.contains("code"));
+        (reason.of_type, reason.why)
+    }
+
+    /// So many cells under a header; where one of these lines stands, its own text.
+    fn column(lines: u64, cell: impl Fn(u64) -> String, others: &[(u64, &str)]) -> String {
+        let mut csv = "id,a\n".to_owned();
+        for line in 2..lines + 2 {
+            let other = others.iter().find(|(at, _)| *at == line);
+            let text = other.map_or_else(|| cell(line), |(_, text)| (*text).to_owned());
+            csv.push_str(&format!("r{line},{text}\n"));
+        }
+        csv
+    }
+
+    #[test]
+    fn a_few_cells_that_are_wrong_leave_a_type_and_are_named() {
+        let price = |line| format!("{line}.{}5", line % 10);
+        let dirty = [(19, "N/A"), (1_000, "n/a"), (4_000, "N/A")];
+        let (of_type, why) = reason(&column(5_000, price, &dirty), "a");
+        assert_eq!(of_type, "decimal");
+        let told = "4,997 of 5,000 are numbers; not 'N/A' (line 19), …; correct those";
+        assert!(why.starts_with(told), "{why}");
+        // Whole numbers, with as few of others: the type that takes the most.
+        let half = column(1_000, |line| line.to_string(), &[(7, "1.5"), (9, "x")]);
+        let (of_type, why) = reason(&half, "a");
+        assert_eq!(of_type, "decimal");
+        assert!(
+            why.starts_with("999 of 1,000 are numbers; not 'x' (line 9);"),
+            "{why}"
+        );
+        let days = column(
+            200,
+            |line| format!("2024-01-{:02}", line % 28 + 1),
+            &[(5, "soon")],
+        );
+        let (of_type, why) = reason(&days, "a");
+        assert_eq!(of_type, "date");
+        assert!(
+            why.starts_with("199 of 200 are dates; not 'soon' (line 5)"),
+            "{why}"
+        );
+        // Fewer than that fit no type, and are no codes for it.
+        for (lines, wrong) in [(19, 1), (100, 2)] {
+            let wrong: Vec<_> = (0..wrong).map(|n| (n + 3, "N/A")).collect();
+            let (of_type, why) = reason(&column(lines, price, &wrong), "a");
+            assert_ne!(of_type, "decimal", "{lines}: {why}");
+        }
+        let (of_type, why) = reason(&column(100, price, &[(3, "N/A"), (4, "-")]), "a");
+        assert_eq!(of_type, "symbol");
+        assert!(
+            why.contains("98 of 100 are numbers; not 'N/A' (line 3), …"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn numbers_that_are_wrong_at_the_start_are_found_to_be_few_at_the_end() {
+        let (of_type, why) = reason(
+            &column(
+                30_000,
+                |line| match line {
+                    2..=200 => "unknown".to_owned(),
+                    line => line.to_string(),
+                },
+                &[],
+            ),
+            "a",
+        );
+        assert_eq!(of_type, "integer", "{why}");
+        assert!(why.starts_with("29,801 of 30,000"), "{why}");
+    }
+
+    #[test]
+    fn what_came_once_is_no_choice_and_neither_is_a_sentence() {
+        let colours = |line: u64| if line.is_multiple_of(2) { "red" } else { "blue" }.to_owned();
+        let (_, why) = reason(&column(50, colours, &[(30, "rde")]), "a");
+        assert!(why.starts_with("no enum: 'rde' came once (line 30)"), "{why}");
+        let (_, why) = reason(&column(50, colours, &[(30, "green"), (31, "green")]), "a");
+        assert!(why.starts_with("enum: 3 different texts in 50"), "{why}");
+        let notes = |line: u64| match line.is_multiple_of(2) {
+            true => "Came back damaged.".to_owned(),
+            false => "none".to_owned(),
+        };
+        let (of_type, why) = reason(&column(50, notes, &[]), "a");
+        assert_eq!(of_type, "symbol");
+        assert!(!why.contains("enum"), "{why}");
+    }
+
+    #[test]
+    fn flat_records_are_named_by_their_id_which_is_no_property() {
+        properties(
+            "{\"id\":\"fl1\",\"name\":\"Ada\",\"of\":{\"id\":7}}",
+            "\"name\":{\"type\":\"symbol\",\"rules\":[{\"required\":true}]},\"of\":{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"integer\",\"rules\":[{\"required\":true}]}},\"rules\":[{\"required\":true}]}",
         );
     }
 

@@ -1,20 +1,13 @@
 //! What is learned of the values in one place of the data, whatever their number.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use granary_client::api::definitions::Members;
-use granary_core::profile::value::{
-    Decimal, code, date, datetime, instant, integer, start_not_after_end, time, uri, url,
-};
+use granary_core::profile::value::{Decimal, integer, start_not_after_end};
 use serde_json::value::RawValue;
-use xxhash_rust::xxh3::xxh3_64;
 
-/// More different texts than this are no list of choices.
-pub(super) const CHOICES_MAX: usize = 20;
-/// A longer text is no choice.
-const CHOICE_LEN_MAX: usize = 60;
-/// Whether values differ from each other is looked at for so many.
-const UNIQUE_MAX: usize = 10_000;
+use super::texts::{Spot, Texts};
+
 /// Nesting that is looked into, as the limit `definitionDepth` has it.
 const DEPTH_MAX: usize = 16;
 /// Names that are kept in all, as the limit `definitionProperties` has it.
@@ -42,36 +35,6 @@ impl Kind {
             Self::Array => "an array",
         }
     }
-}
-
-/// Forms that every text so far has had.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Forms {
-    pub(super) code: bool,
-    /// A code in the narrow sense: no word in small letters.
-    pub(super) capitals: bool,
-    pub(super) uri: bool,
-    pub(super) urn: bool,
-    pub(super) url: bool,
-    pub(super) date: bool,
-    pub(super) datetime: bool,
-    pub(super) instant: bool,
-    pub(super) time: bool,
-    pub(super) integer: bool,
-    pub(super) decimal: bool,
-    pub(super) boolean: bool,
-}
-
-/// What is known of the texts of one place.
-#[derive(Debug)]
-pub(super) struct Texts {
-    pub(super) forms: Forms,
-    /// The different ones, with how often each came; `None` once they are too many.
-    pub(super) choices: Option<Vec<(String, u64)>>,
-    /// Hashes of those so far; `None` once two were the same.
-    unique: Option<HashSet<u64>>,
-    /// True where more came than could be compared.
-    pub(super) unique_in_part: bool,
 }
 
 /// What is known of the numbers of one place.
@@ -133,10 +96,11 @@ impl Node {
         self.members.last_mut().map(|(_, node)| node)
     }
 
-    /// Takes in a value; `null` counts as absent. `room` is how many more names may be kept.
+    /// Takes in a value that stands there; `null` counts as absent. `room` is how many more names may be kept.
     pub(super) fn take(
         &mut self,
         value: &RawValue,
+        at: Spot,
         room: &mut usize,
         depth: usize,
     ) -> serde_json::Result<()> {
@@ -150,7 +114,7 @@ impl Node {
             _ => Kind::Number,
         };
         match kind {
-            Kind::Text => self.take_text(&serde_json::from_str::<String>(raw)?),
+            Kind::Text => self.take_text(&serde_json::from_str::<String>(raw)?, at),
             Kind::Number => {
                 self.kinds[kind as usize] += 1;
                 self.take_number(raw);
@@ -162,20 +126,7 @@ impl Node {
             }
             Kind::Object => {
                 let Members(members) = serde_json::from_str(raw)?;
-                let text = |name: &str| {
-                    let (_, value) = members.iter().find(|(own, _)| own == name)?;
-                    serde_json::from_str::<String>(value.get()).ok()
-                };
-                let in_order = match (text("start"), text("end")) {
-                    (Some(start), Some(end)) => start_not_after_end(&start, &end).is_ok(),
-                    _ => true,
-                };
-                self.take_object(in_order);
-                for (name, value) in &members {
-                    if let Some(node) = self.member_mut(name, room) {
-                        node.take(value, room, depth + 1)?;
-                    }
-                }
+                self.take_members(&members, at, room, depth)?;
             }
             Kind::Array => {
                 self.kinds[kind as usize] += 1;
@@ -183,8 +134,33 @@ impl Node {
                 self.null_elements |= elements.iter().any(|element| element.get() == "null");
                 let node = self.element.get_or_insert_default();
                 for element in &elements {
-                    node.take(element, room, depth + 1)?;
+                    node.take(element, at, room, depth + 1)?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in an object with these members.
+    pub(super) fn take_members(
+        &mut self,
+        members: &[(String, Box<RawValue>)],
+        at: Spot,
+        room: &mut usize,
+        depth: usize,
+    ) -> serde_json::Result<()> {
+        let text = |name: &str| {
+            let (_, value) = members.iter().find(|(own, _)| own == name)?;
+            serde_json::from_str::<String>(value.get()).ok()
+        };
+        let in_order = match (text("start"), text("end")) {
+            (Some(start), Some(end)) => start_not_after_end(&start, &end).is_ok(),
+            _ => true,
+        };
+        self.take_object(in_order);
+        for (name, value) in members {
+            if let Some(node) = self.member_mut(name, room) {
+                node.take(value, at, room, depth + 1)?;
             }
         }
         Ok(())
@@ -197,17 +173,17 @@ impl Node {
     }
 
     /// Takes in an array whose elements are these texts.
-    pub(super) fn take_list<'t>(&mut self, elements: impl Iterator<Item = &'t str>) {
+    pub(super) fn take_list<'t>(&mut self, elements: impl Iterator<Item = &'t str>, at: Spot) {
         self.kinds[Kind::Array as usize] += 1;
         let node = self.element.get_or_insert_default();
-        elements.for_each(|element| node.take_text(element));
+        elements.for_each(|element| node.take_text(element, at));
     }
 
-    pub(super) fn take_text(&mut self, text: &str) {
+    pub(super) fn take_text(&mut self, text: &str, at: Spot) {
         self.kinds[Kind::Text as usize] += 1;
         self.texts
             .get_or_insert_with(|| Box::new(Texts::new()))
-            .take(text);
+            .take(text, at);
     }
 
     fn take_number(&mut self, raw: &str) {
@@ -222,94 +198,5 @@ impl Node {
         let value = raw.parse().unwrap_or(f64::NAN);
         numbers.least = numbers.least.min(value);
         numbers.most = numbers.most.max(value);
-    }
-}
-
-/// True where JSON writes a number so: those with zeros before them are codes.
-fn is_number(text: &str) -> bool {
-    let digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
-    let bytes = text.as_bytes();
-    let first = digit(bytes.first()) || bytes.first() == Some(&b'-');
-    first && digit(bytes.last()) && serde_json::from_str::<&RawValue>(text).is_ok()
-}
-
-impl Texts {
-    fn new() -> Self {
-        Self {
-            forms: Forms {
-                code: true,
-                capitals: true,
-                uri: true,
-                urn: true,
-                url: true,
-                date: true,
-                datetime: true,
-                instant: true,
-                time: true,
-                integer: true,
-                decimal: true,
-                boolean: true,
-            },
-            choices: Some(Vec::new()),
-            unique: Some(HashSet::new()),
-            unique_in_part: false,
-        }
-    }
-
-    fn take(&mut self, text: &str) {
-        let Forms {
-            code: is_code,
-            capitals,
-            uri: is_uri,
-            urn,
-            url: is_url,
-            date: is_date,
-            datetime: is_datetime,
-            instant: is_instant,
-            time: is_time,
-            integer: is_integer,
-            decimal: is_decimal,
-            boolean: is_boolean,
-        } = &mut self.forms;
-        *is_code = *is_code && code(text).is_ok();
-        let capital =
-            |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"-_./".contains(&byte);
-        *capitals = *capitals && !text.is_empty() && text.bytes().all(capital);
-        *is_uri = *is_uri && uri(text).is_ok();
-        *urn = *urn && text.starts_with("urn:");
-        *is_url = *is_url && text.contains("://") && url(text).is_ok();
-        *is_date = *is_date && date(text).is_ok();
-        *is_datetime = *is_datetime && datetime(text).is_ok();
-        *is_instant = *is_instant && instant(text).is_ok();
-        *is_time = *is_time && time(text).is_ok();
-        let is_number = is_number(text);
-        *is_integer = *is_integer && is_number && integer(text).is_ok();
-        *is_decimal = *is_decimal && is_number && Decimal::parse(text).is_ok();
-        *is_boolean =
-            *is_boolean && (text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false"));
-        self.count_choice(text);
-        if let Some(unique) = &mut self.unique {
-            match unique.len() == UNIQUE_MAX {
-                true => self.unique_in_part = true,
-                false if !unique.insert(xxh3_64(text.as_bytes())) => self.unique = None,
-                false => {}
-            }
-        }
-    }
-
-    fn count_choice(&mut self, text: &str) {
-        let Some(choices) = &mut self.choices else { return };
-        if let Some((_, count)) = choices.iter_mut().find(|(known, _)| known == text) {
-            *count += 1;
-        } else if choices.len() == CHOICES_MAX || text.len() > CHOICE_LEN_MAX {
-            self.choices = None;
-        } else {
-            choices.push((text.to_owned(), 1));
-        }
-    }
-
-    /// True where all that were compared differ from each other.
-    pub(super) const fn unique(&self) -> bool {
-        self.unique.is_some()
     }
 }

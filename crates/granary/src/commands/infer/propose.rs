@@ -7,10 +7,19 @@ use granary_core::profile::complex::ComplexType;
 use granary_core::profile::types::{TypeShape, type_named};
 
 use super::node::{Kind, Node};
+use super::texts::{Choice, Form, Spot, Texts};
 use crate::output::count;
 
 /// A list of choices is proposed where each came so often on average.
 const CHOICE_OFTEN: u64 = 5;
+/// A choice came at least so often: what came once may be a slip.
+const CHOICE_LEAST: u64 = 2;
+/// A choice of more words than this is a sentence.
+const CHOICE_WORDS_MAX: usize = 5;
+/// A type is proposed where at most one of so many values does not fit it, ...
+const MISFIT_ONE_OF: u64 = 100;
+/// ... and at least so many do.
+const FITTING_FROM: u64 = 20;
 /// So many values that all differ may well be identifiers.
 const UNIQUE_FROM: u64 = 20;
 /// Complex types that objects may be, the narrower ones first, with what must be among their members.
@@ -46,6 +55,8 @@ pub(super) struct Proposal {
     pub(super) reasons: Vec<Reason>,
     /// True where values are texts that say what they are: of CSV.
     pub(super) cells: bool,
+    /// The names of the files that the data is in.
+    pub(super) files: Vec<String>,
 }
 
 impl Proposal {
@@ -137,49 +148,43 @@ impl Proposal {
             return ("symbol", String::new());
         };
         let forms = texts.forms;
+        let total = node.count(Kind::Text);
+        if let Some(form) = self.form_of(texts, total) {
+            let (name, what) = form.told();
+            why.push(self.fits_form(texts, form, total));
+            if !texts.all(form) {
+                why.push(format!("correct those that are no {what}, or make it a symbol"));
+            }
+            return (name, String::new());
+        }
         let mut all = |name: &'static str, what: &str| {
             why.push(format!("all are {what}"));
             (name, String::new())
         };
-        if self.cells && forms.integer {
-            return all("integer", "whole numbers");
-        }
-        if self.cells && forms.decimal {
-            return all("decimal", "numbers");
-        }
-        if self.cells && forms.boolean {
-            return all("boolean", "true or false");
-        }
-        // Four digits are a year to a date, and a number, a code or a postal code to most.
-        if forms.date && !forms.integer {
-            return all("date", "dates");
-        }
-        if forms.instant {
-            return all("instant", "moments with a zone");
-        }
-        if forms.datetime && !forms.integer {
-            return all("datetime", "dates or moments");
-        }
-        if forms.time {
-            return all("time", "times of a day");
-        }
         if forms.url {
             return all("url", "URLs");
         }
         if forms.urn && forms.uri {
             return all("uri", "URIs");
         }
-        if let Some(choices) = texts.choices.as_deref()
-            && node.count(Kind::Text) >= choices.len() as u64 * CHOICE_OFTEN
-        {
+        let choices = texts.choices.as_deref();
+        let choices = choices.filter(|choices| total >= choices.len() as u64 * CHOICE_OFTEN);
+        let rare = choices.and_then(|choices| choices.iter().find(|choice| choice.count < CHOICE_LEAST));
+        if let Some(Choice { text, first, .. }) = rare {
+            why.push(format!(
+                "no enum: {} came once ({})",
+                in_quotes(text),
+                self.place(*first)
+            ));
+        } else if let Some(choices) = choices.filter(|choices| !choices.iter().any(is_sentence)) {
             let name = if forms.code { "code" } else { "symbol" };
-            let mut list: Vec<String> = choices.iter().map(|(choice, _)| quoted(choice)).collect();
+            let mut list: Vec<String> = choices.iter().map(|choice| quoted(&choice.text)).collect();
             list.sort_unstable();
             rules.push(format!("{{\"enum\":[{}]}}", list.join(",")));
-            let total = count(node.count(Kind::Text));
             why.push(format!(
-                "enum: {} in {total} values",
-                counted(choices.len(), "different text")
+                "enum: {} in {} values",
+                counted(choices.len(), "different text"),
+                count(total)
             ));
             return (name, String::new());
         }
@@ -191,12 +196,66 @@ impl Proposal {
             };
             why.push(format!("an identifier? {of} differ"));
         }
-        if forms.integer || forms.decimal {
+        if texts.all(Form::Integer) || texts.all(Form::Decimal) {
             why.push("numbers written as text: kept as text".to_owned());
+        } else if let Some(form) = self.half_of(texts, total) {
+            // Numbers and something else are no codes.
+            why.push(self.fits_form(texts, form, total));
+            return ("symbol", String::new());
         }
         match forms.code && forms.capitals {
             true => ("code", String::new()),
             false => ("symbol", String::new()),
+        }
+    }
+
+    /// The form that all texts have, or nearly all: the rest are slips, which no type takes.
+    fn form_of(&self, texts: &Texts, total: u64) -> Option<Form> {
+        let few = |misfits: u64| {
+            misfits == 0 || (misfits <= total / MISFIT_ONE_OF && total - misfits >= FITTING_FROM)
+        };
+        let integers = texts.misfits(Form::Integer).count;
+        let fits = |form: &Form| {
+            let misfits = texts.misfits(*form).count;
+            // Four digits are a year to a date, and a number, a code or a postal code to most.
+            let year = matches!(form, Form::Date | Form::Datetime) && integers <= misfits;
+            (self.cells || !form.of_cells()) && !year && few(misfits)
+        };
+        let forms = Form::ALL.into_iter().filter(fits);
+        forms.min_by_key(|form| texts.misfits(*form).count)
+    }
+
+    /// The form that half of the texts have, which says something of the others.
+    fn half_of(&self, texts: &Texts, total: u64) -> Option<Form> {
+        let is_half = |form: &Form| {
+            let misfits = texts.misfits(*form).count;
+            total >= FITTING_FROM && misfits <= total / 2 && (self.cells || !form.of_cells())
+        };
+        let forms = Form::ALL.into_iter().filter(is_half);
+        forms.min_by_key(|form| texts.misfits(*form).count)
+    }
+
+    /// How many of the texts have the form, and the first that does not.
+    fn fits_form(&self, texts: &Texts, form: Form, total: u64) -> String {
+        let (_, what) = form.told();
+        let misfits = texts.misfits(form);
+        let Some((first, at)) = &misfits.first else {
+            return format!("all are {what}");
+        };
+        let more = if misfits.count > 1 { ", …" } else { "" };
+        let fitting = count(total.saturating_sub(misfits.count));
+        format!(
+            "{fitting} of {} are {what}; not {} ({}){more}",
+            count(total),
+            in_quotes(first),
+            self.place(*at)
+        )
+    }
+
+    fn place(&self, at: Spot) -> String {
+        match self.files.get(at.file) {
+            Some(file) if self.files.len() > 1 => format!("{file}, line {}", at.line),
+            _ => format!("line {}", at.line),
         }
     }
 
@@ -285,7 +344,7 @@ fn contact_systems(node: &Node) -> bool {
     let texts = node.member("system").and_then(|system| system.texts.as_ref());
     let choices = texts.and_then(|texts| texts.choices.as_ref());
     choices.is_some_and(|choices| {
-        let known = |(choice, _): &(String, u64)| CONTACT_SYSTEMS.contains(&choice.as_str());
+        let known = |choice: &Choice| CONTACT_SYSTEMS.contains(&choice.text.as_str());
         choices.iter().all(known)
     })
 }
@@ -329,7 +388,7 @@ fn fits_shape(node: &Node, shape: TypeShape, item: TypeShape) -> bool {
                 ("code", _) => texts.forms.code,
                 ("uri", _) => texts.forms.uri,
                 ("url", _) => texts.forms.url,
-                ("datetime", _) => texts.forms.datetime,
+                ("datetime", _) => texts.all(Form::Datetime),
                 _ => false,
             }
         }
@@ -345,6 +404,17 @@ fn fits_shape(node: &Node, shape: TypeShape, item: TypeShape) -> bool {
         TypeShape::Complex(complex) => only(Kind::Object) && fits(node, complex),
         TypeShape::Object => false,
     }
+}
+
+/// True where a text is written for people, and comes often by chance.
+fn is_sentence(choice: &Choice) -> bool {
+    let text = choice.text.trim_end();
+    let ends = text.ends_with(['.', '!', '?']) && text.contains(' ');
+    ends || text.contains(". ") || text.split_whitespace().count() > CHOICE_WORDS_MAX
+}
+
+fn in_quotes(text: &str) -> String {
+    format!("'{}'", text.escape_debug())
 }
 
 pub(super) fn quoted(text: &str) -> String {
