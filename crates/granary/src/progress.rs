@@ -1,14 +1,16 @@
 //! Progress bars, on stderr, and only where that is a terminal.
 
+use std::fmt::Write;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+
+use crate::output::count;
 
 const BYTES: &str =
-    "{prefix:>12.cyan.bold} {msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}";
-const BYTES_UNBOUNDED: &str =
-    "{prefix:>12.cyan.bold} {msg} {spinner} {decimal_bytes} {decimal_bytes_per_sec}";
-const OPERATIONS: &str = "{prefix:>12.cyan.bold} {msg} [{bar:30}] {human_pos}/{human_len} {per_sec}";
+    "{prefix:>12.cyan.bold} {msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes} {bytes_rate}{left}";
+const BYTES_UNBOUNDED: &str = "{prefix:>12.cyan.bold} {msg} {spinner} {decimal_bytes} {bytes_rate}";
+const OPERATIONS: &str = "{prefix:>12.cyan.bold} {msg} [{bar:30}] {human_pos}/{human_len} {rate}{left}";
 
 /// A bar that is gone once it is dropped: what is left to read is said elsewhere.
 pub(crate) struct Bar(ProgressBar);
@@ -42,7 +44,9 @@ impl Bar {
         };
         // A template that does not parse is our mistake, and no reason to show nothing; a test reads all.
         let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = bar.with_style(style.progress_chars("=> ")).with_prefix(prefix);
+        let bar = bar
+            .with_style(told(style).progress_chars("=> "))
+            .with_prefix(prefix);
         bar.set_message(name.to_owned());
         if !bar.is_hidden() {
             bar.enable_steady_tick(Duration::from_millis(100));
@@ -63,6 +67,49 @@ impl Bar {
     /// Moves it to this place.
     pub(crate) fn set_position(&self, position: u64) {
         self.0.set_position(position);
+    }
+}
+
+/// What a bar tells besides how far it is: whole numbers, which can be read while they change.
+fn told(style: ProgressStyle) -> ProgressStyle {
+    style
+        .with_key("rate", |state: &ProgressState, text: &mut dyn Write| {
+            let _ = text.write_str(&operations_per_second(state.per_sec()));
+        })
+        .with_key("bytes_rate", |state: &ProgressState, text: &mut dyn Write| {
+            let _ = text.write_str(&bytes_per_second(state.per_sec()));
+        })
+        .with_key("left", |state: &ProgressState, text: &mut dyn Write| {
+            let done = state.len().is_none_or(|all| state.pos() >= all);
+            let _ = text.write_str(&left(state.eta()).filter(|_| !done).unwrap_or_default());
+        })
+}
+
+fn operations_per_second(rate: f64) -> String {
+    format!("{}/s", count(rate.round() as u64))
+}
+
+fn bytes_per_second(rate: f64) -> String {
+    match rate {
+        0.0..1e6 => format!("{:.0} kB/s", rate / 1e3),
+        _ => format!("{} MB/s", count((rate / 1e6).round() as u64)),
+    }
+}
+
+/// The time that is left; nothing before it can be told.
+fn left(eta: Duration) -> Option<String> {
+    let seconds = eta.as_secs();
+    match seconds {
+        0 => None,
+        1..60 => Some(format!(", {seconds} s left")),
+        60..3_600 => Some(format!(", {} min {} s left", seconds / 60, seconds % 60)),
+        // Longer than a day is no estimate.
+        3_600..86_400 => Some(format!(
+            ", {} h {} min left",
+            seconds / 3_600,
+            seconds % 3_600 / 60
+        )),
+        _ => None,
     }
 }
 
@@ -91,6 +138,18 @@ mod tests {
         for template in [BYTES, BYTES_UNBOUNDED, OPERATIONS] {
             ProgressStyle::with_template(template).unwrap();
         }
+    }
+
+    #[test]
+    fn rates_are_whole_numbers_and_the_time_left_is_told() {
+        assert_eq!(operations_per_second(81_234.5678), "81,235/s");
+        assert_eq!(bytes_per_second(123_456.7), "123 kB/s");
+        assert_eq!(bytes_per_second(12_345_678.9), "12 MB/s");
+        let left = |seconds| left(Duration::from_secs(seconds)).unwrap_or_default();
+        assert_eq!(
+            [left(0), left(59), left(125), left(7_320), left(u64::MAX)],
+            ["", ", 59 s left", ", 2 min 5 s left", ", 2 h 2 min left", ""]
+        );
     }
 
     #[test]
