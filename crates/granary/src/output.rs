@@ -224,12 +224,17 @@ pub(crate) fn fault_lines(error: &ErrorObject) -> Vec<String> {
 
 /// The failures of a rejected request, readable: each operation with its faults below it.
 pub(crate) fn rejected_lines(failures: &[RejectedReceipt]) -> Vec<String> {
+    rejected_lines_at(failures, count)
+}
+
+/// The same, each operation called by its index as `place` has it.
+pub(crate) fn rejected_lines_at(failures: &[RejectedReceipt], place: impl Fn(u64) -> String) -> Vec<String> {
     let mut lines = Vec::new();
     for failure in failures {
         let index = failure.index.unwrap_or_default();
         let Some(error) = &failure.error else { continue };
         let faults = fault_lines(error);
-        let head = format!("operation {}", count(index));
+        let head = format!("operation {}", place(index));
         // With its faults below, the message would only sum them up.
         lines.push(match faults.is_empty() {
             true => format!("{}  {}", styled(BOLD, head), error.message),

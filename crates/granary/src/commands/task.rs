@@ -1,8 +1,10 @@
 //! `granary task`: the tasks of a source, and waiting for one.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use futures::{StreamExt, TryStreamExt};
 use granary_client::api::bulk::{ReceiptsShown, RetryQuery};
 use granary_client::api::page::Page;
 use granary_client::api::tasks::{ReceiptsQuery, Task as Shown, TasksQuery};
@@ -12,12 +14,16 @@ use granary_core::receipt::{Receipt, ReceiptStatus};
 use granary_core::task::{Outcome, TaskKind, TaskStatus};
 use granary_core::time::Timestamp;
 
-use super::{InSource, bulk, switch};
+use super::bulk::{self, Faults, Replay, SentFile, replay};
+use super::{InSource, switch};
 use crate::exit::Ended;
 use crate::output::{
     BAD, FAULTS_SHOWN, GOOD, NAME, Output, WARN, count, counted, elapsed, fault_lines, rate, styled, word,
 };
 use crate::watch::watch;
+
+/// Of the failures of a task so many are read to tell what kinds there are.
+const FAILURES_READ_MAX: usize = 100_000;
 
 /// Tasks: what became of accepted requests
 #[derive(Debug, Subcommand)]
@@ -190,22 +196,24 @@ pub(crate) async fn retry(
     let accepted = match reply {
         BulkReply::Accepted(accepted) => accepted,
         BulkReply::Rejected(rejection) => {
-            bulk::rejected(output, rejection, &name, None).await?;
+            bulk::rejected(output, rejection, &name, None, None).await?;
             return Ok(retried(None, Ended::Rejected));
         }
         BulkReply::Valid(_) => anyhow::bail!("the server only checked {name}"),
     };
     let id = accepted.task_id.to_string();
-    match replayed {
-        true => output.status(
-            "Replayed",
-            format_args!("{name} was accepted before as {id}, and nothing was started"),
-        ),
-        false => output.status("Accepted", format_args!("{name} as {id}")),
-    }
+    let before = match replayed {
+        true => {
+            let how = "another --idempotency-key tries it anew";
+            Some(replay(output, source, &id, &name, how).await)
+        }
+        false => {
+            output.status("Accepted", format_args!("{name} as {id}"));
+            None
+        }
+    };
     if wait {
-        let task = watch(source, &id, &name).await?;
-        let ended = tell(output, source, &task, &name).await?;
+        let (task, ended) = wait_and_tell(output, source, &id, &name, before.as_ref(), None).await?;
         return Ok(retried(Some(task), ended));
     }
     match output.json {
@@ -342,6 +350,26 @@ pub(crate) fn ended(task: &Shown) -> Ended {
     }
 }
 
+/// Waits for the task of a request, and tells what it became.
+pub(crate) async fn wait_and_tell(
+    output: &mut Output,
+    source: &SourceClient,
+    id: &str,
+    name: &str,
+    before: Option<&Replay>,
+    file: Option<&SentFile>,
+) -> anyhow::Result<(Shown, Ended)> {
+    // One that had ended before is as it was.
+    let ended_before = before.and_then(|before| before.ended.clone());
+    let task = match ended_before {
+        Some(task) => task,
+        None => watch(source, id, name).await?,
+    };
+    let before = before.filter(|before| before.ended.is_some());
+    let ended = tell_as(output, source, &task, name, before, file).await?;
+    Ok((task, ended))
+}
+
 /// Tells what a task became: the result on stdout, the first failures on stderr.
 pub(crate) async fn tell(
     output: &mut Output,
@@ -349,12 +377,28 @@ pub(crate) async fn tell(
     task: &Shown,
     name: &str,
 ) -> anyhow::Result<Ended> {
+    tell_as(output, source, task, name, None, None).await
+}
+
+/// The same of one that a request stands for again, and that had ended before it was sent.
+async fn tell_as(
+    output: &mut Output,
+    source: &SourceClient,
+    task: &Shown,
+    name: &str,
+    before: Option<&Replay>,
+    file: Option<&SentFile>,
+) -> anyhow::Result<Ended> {
     let Shown {
         task_id: id, counts, ..
     } = task;
+    let result = match before {
+        Some(before) => before.summary(task),
+        None => summary(task),
+    };
     match output.json {
         true => output.json_line(task)?,
-        false => output.line(format_args!("{id}  {}", summary(task)))?,
+        false => output.line(format_args!("{id}  {result}"))?,
     }
     output.flush()?;
     let failed = format!(
@@ -375,38 +419,88 @@ pub(crate) async fn tell(
         _ if counts.failure > 0 => output.status_bad("Failed", failed),
         _ => {}
     }
-    if counts.failure > 0 {
-        for receipt in first_failures(source, &id.to_string()).await? {
-            let Some(error) = &receipt.error else { continue };
-            let Receipt {
-                index, type_key, id, ..
-            } = &receipt;
-            let what = format!(
-                "operation {}  {} {type_key} {id}",
-                count(*index),
-                receipt.action.name()
-            );
-            output.note(format_args!("{what}: {} {}", error.code, error.message));
-            fault_lines(error)
-                .iter()
-                .for_each(|fault| output.note(format_args!("    {fault}")));
-        }
-        if counts.failure > FAULTS_SHOWN as u64 {
-            let more = count(counts.failure - FAULTS_SHOWN as u64);
-            let all = format!("granary receipts --source {} {id} --failures", source.key());
-            output.note(format_args!("… and {more} more; see all with `{all}`"));
-        }
+    match counts.failure {
+        0 => {}
+        few if few <= FAULTS_SHOWN as u64 => tell_failures(output, source, &id.to_string(), file).await?,
+        _ => tell_kinds_of_failures(output, source, task, file).await?,
+    }
+    if before.is_some() && counts.success < counts.total {
+        let retry = format!("granary task retry --source {} {id} --wait", source.key());
+        output.note(format_args!(
+            "that was then; `{retry}` tries again what did not succeed, as `granary bulk --retry-failed` does"
+        ));
     }
     Ok(ended(task))
 }
 
-async fn first_failures(source: &SourceClient, id: &str) -> anyhow::Result<Vec<Receipt>> {
+/// Tells the failures of a task that has few, each by itself.
+async fn tell_failures(
+    output: &Output,
+    source: &SourceClient,
+    id: &str,
+    file: Option<&SentFile>,
+) -> anyhow::Result<()> {
     let query = ReceiptsQuery {
         status: Some(ReceiptStatus::Failure),
         limit: Some(FAULTS_SHOWN as u64),
         ..Default::default()
     };
-    Ok(source.receipts(id, &query).await?.data)
+    let failures = source.receipts(id, &query).await?.data;
+    let lines = match file {
+        Some(file) => {
+            file.lines_of(failures.iter().map(|receipt| receipt.index).collect())
+                .await
+        }
+        None => BTreeMap::new(),
+    };
+    for receipt in failures {
+        let Some(error) = &receipt.error else { continue };
+        let Receipt {
+            index, type_key, id, ..
+        } = &receipt;
+        let what = format!(
+            "operation {}  {} {type_key} {id}",
+            bulk::place(*index, &lines),
+            receipt.action.name()
+        );
+        output.note(format_args!("{what}: {} {}", error.code, error.message));
+        fault_lines(error)
+            .iter()
+            .for_each(|fault| output.note(format_args!("    {fault}")));
+    }
+    Ok(())
+}
+
+/// Tells the failures of a task that has many, those of one kind together.
+async fn tell_kinds_of_failures(
+    output: &Output,
+    source: &SourceClient,
+    task: &Shown,
+    file: Option<&SentFile>,
+) -> anyhow::Result<()> {
+    let id = task.task_id.to_string();
+    let query = ReceiptsQuery {
+        status: Some(ReceiptStatus::Failure),
+        ..Default::default()
+    };
+    let mut faults = Faults::default();
+    let mut receipts = Box::pin(source.receipts_stream(&id, &query).await?.take(FAILURES_READ_MAX));
+    while let Some(Receipt { index, error, .. }) = receipts.try_next().await? {
+        if let Some(error) = &error {
+            faults.take(index, error);
+        }
+    }
+    if task.counts.failure > FAILURES_READ_MAX as u64 {
+        output.note(format_args!(
+            "of the first {} of them:",
+            count(FAILURES_READ_MAX as u64)
+        ));
+    }
+    let told = faults.told(file).await;
+    told.iter().for_each(|line| output.note(format_args!("  {line}")));
+    let all = format!("granary receipts --source {} {id} --failures", source.key());
+    output.note(format_args!("see each with `{all}`"));
+    Ok(())
 }
 
 /// What a task became, in a few words.
@@ -415,21 +509,25 @@ pub(crate) fn summary(task: &Shown) -> String {
     let time = took(task);
     // Over a moment it says nothing: the times of a task are those at which its chunks were begun.
     let speed = time.filter(|time| *time >= Duration::from_millis(100));
-    let speed = speed.and_then(|time| rate(counts.total, time));
+    // What was cancelled took no time.
+    let speed = speed.and_then(|time| rate(counts.success + counts.failure, time));
     let speed = speed.map(|rate| format!(" ({rate}/s)")).unwrap_or_default();
     let time = time
         .map(|time| format!(" in {}", elapsed(time)))
         .unwrap_or_default();
+    format!("{}{time}{speed}", succeeded(task))
+}
+
+/// Its outcome and how many operations succeeded.
+pub(super) fn succeeded(task: &Shown) -> String {
+    let Shown { counts, .. } = task;
     let all = counted(counts.total, "operation");
     let outcome = match task.outcome {
         Some(_) => coloured_outcome(task),
         None => word(&task.status),
     };
     match counts.success == counts.total {
-        true => format!("{outcome}  {all}{time}{speed}"),
-        false => format!(
-            "{outcome}  {} of {all} succeeded{time}{speed}",
-            count(counts.success)
-        ),
+        true => format!("{outcome}  {all}"),
+        false => format!("{outcome}  {} of {all} succeeded", count(counts.success)),
     }
 }

@@ -36,6 +36,36 @@ impl std::str::FromStr for ColumnMap {
     }
 }
 
+impl std::fmt::Display for ColumnMap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}={}", self.column, self.property.as_deref().unwrap_or(""))
+    }
+}
+
+/// Says what cannot be meant: a column that holds two things, or a property that two columns hold.
+pub(crate) fn twice_in(map: &[ColumnMap]) -> Option<String> {
+    for (place, entry) in map.iter().enumerate() {
+        let before = &map[..place];
+        let ColumnMap { column, property } = entry;
+        if before.iter().any(|other| other.column == *column) {
+            return Some(format!(
+                "--map names the column '{column}' twice, and a column holds one property"
+            ));
+        }
+        if let Some(property) = property
+            && let Some(other) = before
+                .iter()
+                .find(|other| other.property.as_ref() == Some(property))
+        {
+            return Some(format!(
+                "--map has two columns for '{property}', '{}' and '{column}'; leave one out with '{column}='",
+                other.column
+            ));
+        }
+    }
+    None
+}
+
 /// The same CSV with its columns renamed and left out.
 pub(crate) fn renamed(
     rows: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
@@ -321,6 +351,13 @@ mod tests {
         ] {
             let error = made(entries, csv).unwrap_err();
             assert!(error.contains(part), "{error}");
+        }
+        assert_eq!(twice_in(&map(&["a=x", "b=y", "c=", "d="])), None);
+        for (entries, part) in [
+            (["SKU=id", "SKU=sku"], "names the column 'SKU' twice"),
+            (["a=id", "b=id"], "two columns for 'id', 'a' and 'b'"),
+        ] {
+            assert!(twice_in(&map(&entries)).unwrap().contains(part));
         }
         for wrong in ["name", "=name", ""] {
             assert!(wrong.parse::<ColumnMap>().is_err(), "{wrong}");

@@ -17,7 +17,7 @@ use granary_core::operation::TargetType;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::io::ReaderStream;
 
-pub(crate) use columns::{ColumnMap, renamed};
+pub(crate) use columns::{ColumnMap, renamed, twice_in};
 pub(crate) use decode::{Coding, decoded};
 pub(crate) use records::{CsvRows, Lines, Opened, Records, open_sync};
 pub(crate) use wrap::{wrap, wrap_one};
@@ -135,6 +135,29 @@ impl Input {
             if self.ended || head.len() > HEAD_BYTES_MAX {
                 // The server says better what is wrong with such a body than we could.
                 return Ok(TargetType::Resource);
+            }
+            drop(head);
+            self.more().await?;
+        }
+    }
+
+    /// Its first line that is not blank, and which one that is; `None` where there is none, or it is longer than an
+    /// operation may be.
+    pub(crate) async fn first_line(&mut self) -> anyhow::Result<Option<(u64, Vec<u8>)>> {
+        loop {
+            let head = self.peek();
+            let mut rest = without_mark(&head, true);
+            let mut number = 1;
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line = trimmed(&rest[..end]);
+                if !line.is_empty() {
+                    return Ok(Some((number, line.to_owned())));
+                }
+                (rest, number) = (&rest[end + 1..], number + 1);
+            }
+            if self.ended || head.len() > HEAD_BYTES_MAX {
+                let line = trimmed(rest);
+                return Ok((self.ended && !line.is_empty()).then(|| (number, line.to_owned())));
             }
             drop(head);
             self.more().await?;

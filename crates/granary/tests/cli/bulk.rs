@@ -118,7 +118,7 @@ fn a_rejected_request_ends_with_3_and_shows_its_faults() {
     for part in [
         "books.ndjson; nothing of it is stored",
         "1 operation is wrong",
-        "operation 1\n",
+        "operation 1 (line 2)\n",
         "/upsert/data/pages",
         "/upsert/data/title",
         "not sent: 1 later file",
@@ -150,21 +150,107 @@ fn a_rejected_request_ends_with_3_and_shows_its_faults() {
 }
 
 #[test]
-fn of_many_faults_the_first_are_shown_with_the_number_of_all() {
+fn of_many_faults_those_of_a_kind_are_told_once_with_their_lines() {
     let server = Server::start();
-    let records = "{\"data\":{}}\n".repeat(1_234);
+    // A blank line is a line, and no operation.
+    let mut records = "{\"data\":{}}\n".repeat(1_234);
+    records.insert(12, '\n');
+    let rare = "{\"data\":{\"title\":\"x\",\"pages\":\"many\"}}\n";
+    let file = server.file("many.ndjson", &format!("{records}{rare}"));
+    let rejected = bulk(&server, &[&file, "--type", "book"], "").ends(3);
+    for part in [
+        "1,235 operations are wrong",
+        "  1,234 × /create/data/title: property 'title' is required; operations 0 (line 1), 1 (line 3), 2 (line 4), …\n",
+        "  1 × /create/data/pages: expected a number",
+        "; operation 1,234 (line 1,236)\n",
+    ] {
+        assert!(rejected.stderr.contains(part), "{part}: {}", rejected.stderr);
+    }
+    // What cannot be read twice has no lines.
     let rejected = bulk(&server, &["-", "--type", "book"], &records).ends(3);
     assert!(
         rejected.stderr.contains("1,234 operations are wrong"),
         "{}",
         rejected.stderr
     );
+    let told = "title' is required; operations 0, 1, 2, …\n";
+    assert!(rejected.stderr.contains(told), "{}", rejected.stderr);
+    assert!(rejected.stderr.lines().count() < 10, "{}", rejected.stderr);
+}
+
+#[test]
+fn failures_of_a_task_are_told_by_their_kind_with_their_lines() {
+    let server = Server::start();
+    let books: String = (0..30)
+        .map(|n| format!("{{\"id\":\"b{n}\",\"data\":{{\"title\":\"x\"}}}}\n"))
+        .collect();
+    let file = server.file("books.ndjson", &books);
+    bulk(&server, &[&file, "--type", "book", "--wait"], "").ends(0);
+    let failed = bulk(&server, &[&file, "--type", "book", "--wait", "--again"], "").ends(2);
+    for part in [
+        "  30 × 409 record with id 'b0' already exists; operations 0 (line 1), 1 (line 2), 2 (line 3), …\n",
+        "see each with `granary receipts --source library bk_",
+    ] {
+        assert!(failed.stderr.contains(part), "{part}: {}", failed.stderr);
+    }
+    assert!(!failed.stderr.contains("'b1'"), "{}", failed.stderr);
+}
+
+#[test]
+fn a_replay_says_that_it_was_carried_out_before_and_what_can_be_done() {
+    let server = Server::start();
+    let good = server.file("good.ndjson", "{\"id\":\"b1\",\"data\":{\"title\":\"x\"}}\n");
+    let args = ["--type", "book", "--wait"];
+    let first = bulk(&server, &[&[&*good][..], &args].concat(), "").ends(0);
+    assert!(!first.stdout.contains("before"), "{}", first.stdout);
+    let again = bulk(&server, &[&[&*good][..], &args].concat(), "").ends(0);
+    let told = "COMPLETE  1 operation, carried out before at 2";
+    assert!(again.stdout.contains(told), "{}", again.stdout);
+    let told = "nothing was started now: --again sends it anew";
     assert!(
-        rejected.stderr.contains("operation 19\n") && !rejected.stderr.contains("operation 20\n"),
+        again.stdout.contains(told) && !again.stdout.contains(" in "),
         "{}",
-        rejected.stderr
+        again.stdout
     );
-    assert!(rejected.stderr.contains("and 1,214 more"), "{}", rejected.stderr);
+    // The ends are those of the first run, and where something failed it can be tried again.
+    let taken = server.file("taken.ndjson", "{\"id\":\"b1\",\"data\":{\"title\":\"y\"}}\n\n");
+    let first = bulk(&server, &[&[&*taken][..], &args].concat(), "").ends(2);
+    assert!(!first.stderr.contains("task retry"), "{}", first.stderr);
+    let again = bulk(&server, &[&[&*taken][..], &args].concat(), "").ends(2);
+    assert!(again.stdout.contains("carried out before at"), "{}", again.stdout);
+    let told = "`granary task retry --source library bk_";
+    assert!(again.stderr.contains(told), "{}", again.stderr);
+}
+
+#[test]
+fn records_that_are_sent_as_operations_are_refused_before_they_are_sent() {
+    let server = Server::start();
+    let refused = bulk(&server, &["-"], "\n{\"id\":\"b1\",\"data\":{\"title\":\"x\"}}\n").ends(1);
+    for part in [
+        "line 2 of stdin is no operation",
+        "--type; those of source library are author, book",
+    ] {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+    assert!(!refused.stderr.contains("Uploaded"), "{}", refused.stderr);
+
+    let flat = server.file("my flat.ndjson", "{\"id\":\"b1\",\"title\":\"x\"}\n");
+    let refused = bulk(&server, &[&flat, "--type", "book", "--action", "upsert"], "").ends(1);
+    let quoted = format!(
+        "jq -c '{{id, data: del(.id)}}' '{flat}' | granary bulk - --source library --type book --action upsert"
+    );
+    assert!(refused.stderr.contains(&quoted), "{}", refused.stderr);
+    for (record, action, filter) in [
+        ("{\"title\":\"x\"}", "create", "'{data: .}'"),
+        ("{\"id\":\"b1\",\"title\":\"x\"}", "delete", "'{id}'"),
+    ] {
+        let args = ["-", "--type", "book", "--action", action];
+        let refused = bulk(&server, &args, record).ends(1);
+        assert!(refused.stderr.contains(filter), "{}", refused.stderr);
+    }
+    // The first record says it for all: of the others the server judges.
+    let mixed = "{\"id\":\"b1\",\"data\":{\"title\":\"x\"}}\n{\"id\":\"b1\",\"title\":\"x\"}\n";
+    bulk(&server, &["-", "--type", "book"], mixed).ends(3);
 }
 
 #[test]

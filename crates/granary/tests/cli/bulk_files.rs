@@ -135,6 +135,31 @@ fn a_file_is_carried_out_once_until_it_changes_or_is_sent_in_another_way() {
 }
 
 #[test]
+fn a_header_with_unknown_columns_is_answered_with_the_whole_command() {
+    let server = Server::start();
+    let csv = server.file("shelf.csv", "SKU,Product name,Pages\nab,x,1\n");
+    let rejected = bulk(
+        &server,
+        &[&csv, "--type", "book", "--action", "upsert", "--map", "SKU=id"],
+    )
+    .ends(3);
+    let command = format!(
+        "granary bulk {csv} --source library --type book --action upsert --map SKU=id --map 'Product name=PROPERTY' --map Pages=pages\n"
+    );
+    assert!(rejected.stderr.contains(&command), "{}", rejected.stderr);
+    let twice = bulk(
+        &server,
+        &[&csv, "--type", "book", "--map", "SKU=id", "--map", "SKU=sku"],
+    )
+    .ends(1);
+    assert!(
+        twice.stderr.contains("names the column 'SKU' twice"),
+        "{}",
+        twice.stderr
+    );
+}
+
+#[test]
 fn each_of_many_files_has_a_key_of_its_own() {
     let server = Server::start();
     let files = ["one", "two", "three"]

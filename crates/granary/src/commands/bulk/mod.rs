@@ -1,7 +1,11 @@
 //! `granary bulk`: sends bulk requests.
 
 mod failures;
+mod faults;
+mod first;
+mod lines;
 mod rejected;
+mod replayed;
 mod send;
 
 use std::path::{Path, PathBuf};
@@ -15,12 +19,15 @@ use granary_core::operation::{Action, TargetType};
 
 use super::{InSource, switch, task};
 use crate::exit::Ended;
-use crate::input::{Coding, ColumnMap, Format, Input};
+use crate::input::{Coding, ColumnMap, Format, Input, twice_in};
 use crate::output::{Output, counted, elapsed, size};
-use crate::watch::watch;
 
 use failures::Failures;
+pub(crate) use faults::{Faults, place};
+use first::{in_shell, must_look_right};
+pub(crate) use lines::SentFile;
 pub(crate) use rejected::rejected;
+pub(crate) use replayed::{Replay, replay};
 use send::{Made, derived_key, send_made};
 pub(crate) use send::{Sent, send};
 
@@ -184,9 +191,16 @@ impl Bulk {
                 }
             };
             let name = sent.name;
+            let sent_file = SentFile {
+                path: file.clone(),
+                format,
+                command: self.command(source, file),
+            };
             match sent.reply {
                 BulkReply::Accepted(accepted) => {
-                    tasks.push(self.accepted(output, accepted, name, sent.replayed)?);
+                    let accepted = self.accepted(output, source, accepted, &name, sent.replayed);
+                    let (id, before) = accepted.await?;
+                    tasks.push((id, name, before, sent_file));
                 }
                 BulkReply::Valid(valid) => {
                     output.status(
@@ -201,7 +215,7 @@ impl Bulk {
                     let picking = failures
                         .as_deref_mut()
                         .map(|failures| failures.of_rejection(output, file, format, target, made, &name));
-                    match rejected(output, rejection, &name, picking).await {
+                    match rejected(output, rejection, &name, picking, Some(&sent_file)).await {
                         Ok(()) => ended = Ended::Rejected,
                         Err(error) => failed = Some(error),
                     }
@@ -214,9 +228,10 @@ impl Bulk {
             output.note(format_args!("not sent: {}", counted(later as u64, "later file")));
         }
         if self.waits() {
-            for (id, name) in tasks {
-                let task = watch(source, &id, &name).await?;
-                ended = ended.max(task::tell(output, source, &task, &name).await?);
+            for (id, name, before, file) in tasks {
+                let told = task::wait_and_tell(output, source, &id, &name, before.as_ref(), Some(&file));
+                let (task, became) = told.await?;
+                ended = ended.max(became);
                 if let Some(failures) = failures.as_deref_mut() {
                     failures.of_task(output, source, &task, &name).await?;
                 }
@@ -238,6 +253,10 @@ impl Bulk {
             None => input.format().await?,
         };
         self.must_fit(&input.name, format)?;
+        if format == Format::Ndjson {
+            let (action, type_key) = (self.action.into(), self.type_key.as_deref());
+            must_look_right(source, &mut input, file, action, type_key).await?;
+        }
         let target = match self.relationships {
             true => TargetType::Relationship,
             false => input.target(format, self.type_key.is_some()).await?,
@@ -276,8 +295,38 @@ impl Bulk {
         })
     }
 
+    /// What is typed to send this file in the same way.
+    fn command(&self, source: &SourceClient, file: &Path) -> String {
+        let mut command = format!(
+            "granary bulk {} --source {}",
+            in_shell(&file.display().to_string()),
+            source.key()
+        );
+        let mut add = |flag: &str, value: &str| command.extend([" ", flag, " ", &in_shell(value)]);
+        if let Some(type_key) = &self.type_key {
+            add("--type", type_key);
+        }
+        match Action::from(self.action) {
+            Action::Create => {}
+            action => add("--action", &action.name().to_lowercase()),
+        }
+        if let Some(separator) = &self.separator {
+            add("--separator", separator);
+        }
+        for entry in &self.map {
+            add("--map", &entry.to_string());
+        }
+        if self.relationships {
+            command.push_str(" --relationships");
+        }
+        command
+    }
+
     /// Finds out what cannot be sent in this way.
     fn must_fit(&self, name: &str, format: Format) -> anyhow::Result<()> {
+        if let Some(why) = twice_in(&self.map) {
+            bail!(why);
+        }
         if self.type_key.is_some() && format == Format::Json {
             bail!(
                 "{name} is a JSON request, whose operations name their types; with --type send one record a line, as \
@@ -329,11 +378,7 @@ impl Bulk {
         if self.validate_only || self.again || file == Path::new("-") {
             return Ok(None);
         }
-        let map = made
-            .map
-            .iter()
-            .map(|entry| format!("{}={}", entry.column, entry.property.as_deref().unwrap_or("")));
-        let map: Vec<String> = map.collect();
+        let map: Vec<String> = made.map.iter().map(ColumnMap::to_string).collect();
         let wrapped = made
             .wrapped
             .as_ref()
@@ -343,33 +388,34 @@ impl Bulk {
         derived_key(file, &[source.key(), &format, &way]).await
     }
 
-    fn accepted(
+    async fn accepted(
         &self,
         output: &mut Output,
+        source: &SourceClient,
         accepted: BulkAccepted,
-        name: String,
+        name: &str,
         replayed: bool,
-    ) -> anyhow::Result<(String, String)> {
+    ) -> anyhow::Result<(String, Option<Replay>)> {
         let id = accepted.task_id.to_string();
-        match replayed {
-            false => output.status("Accepted", format_args!("{name} as {id}")),
+        let before = match replayed {
+            false => {
+                output.status("Accepted", format_args!("{name} as {id}"));
+                None
+            }
             true => {
                 let how = match self.idempotency_key {
-                    Some(_) => "another --idempotency-key sends it as a new request",
-                    None => "--again sends it as a new request",
+                    Some(_) => "another --idempotency-key sends it anew",
+                    None => "--again sends it anew",
                 };
-                output.status(
-                    "Replayed",
-                    format_args!("{name} was accepted before as {id}, and nothing was started; {how}"),
-                );
+                Some(replay(output, source, &id, name, how).await)
             }
-        }
+        };
         if !self.waits() {
             match output.json {
                 true => output.json_line(&accepted)?,
                 false => output.line(&id)?,
             }
         }
-        Ok((id, name))
+        Ok((id, before))
     }
 }
