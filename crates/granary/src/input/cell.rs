@@ -17,10 +17,16 @@ pub(super) enum Cell {
 impl Cell {
     /// The place behind `byte`. A comma and a line break that are not quoted end a cell.
     pub(super) const fn after(self, byte: u8) -> Self {
+        self.after_in(byte, b',')
+    }
+
+    /// The same where cells are separated by `delimiter`.
+    pub(super) const fn after_in(self, byte: u8, delimiter: u8) -> Self {
         match (self, byte) {
             (Self::Quoted, b'"') => Self::Quote,
             (Self::Quoted, _) | (Self::Start | Self::Quote, b'"') => Self::Quoted,
-            (_, b',' | b'\n') => Self::Start,
+            (_, b'\n') => Self::Start,
+            _ if byte == delimiter => Self::Start,
             _ => Self::Plain,
         }
     }

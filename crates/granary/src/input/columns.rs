@@ -7,10 +7,7 @@ use futures::{Stream, StreamExt};
 use granary_core::csv::Cells;
 
 use super::cell::Cell;
-use super::without_mark;
-
-/// The longest header that is read; that of a file with a thousand columns is far shorter.
-const HEADER_BYTES_MAX: usize = 1_000_000;
+use super::{HEADER_BYTES_MAX, without_mark};
 
 /// What a column is called from here on, as `--map` takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -247,7 +244,7 @@ impl Columns {
 }
 
 /// The length of the header with its line break; `None` where it has not ended. Empty lines may stand before it.
-fn header_len(bytes: &[u8]) -> Option<usize> {
+pub(super) fn header_len(bytes: &[u8]) -> Option<usize> {
     let (mut cell, mut begun) = (Cell::default(), false);
     let mark = bytes.len() - without_mark(bytes, true).len();
     for (at, byte) in bytes.iter().enumerate().skip(mark) {

@@ -3,6 +3,7 @@
 mod cell;
 mod columns;
 mod decode;
+mod delimiter;
 mod records;
 mod sniff;
 mod wrap;
@@ -19,6 +20,7 @@ use tokio_util::io::ReaderStream;
 
 pub(crate) use columns::{ColumnMap, renamed, twice_in};
 pub(crate) use decode::{Coding, decoded};
+pub(crate) use delimiter::{Delimiter, with_commas};
 pub(crate) use records::{CsvRows, Lines, Opened, Records, open_sync};
 pub(crate) use wrap::{wrap, wrap_one};
 
@@ -26,6 +28,8 @@ use sniff::{format_of, target_of};
 
 /// How much is read at once.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// The longest header of CSV that is read; that of a file with a thousand columns is far shorter.
+const HEADER_BYTES_MAX: usize = 1_000_000;
 /// How far to look for what the first operation is on. An operation is not larger (limit `operationBytes`).
 const HEAD_BYTES_MAX: usize = 11_000_000;
 
@@ -113,10 +117,20 @@ impl Input {
         if self.head.is_empty() {
             self.more().await?;
         }
-        Ok(match format_named(self.extension.as_deref()) {
-            Some(format) => format,
-            None => format_of(&self.peek()),
-        })
+        Ok(format_told(self.extension.as_deref(), &self.peek()))
+    }
+
+    /// Of CSV: what separates its cells.
+    pub(crate) async fn delimiter(&mut self) -> anyhow::Result<Delimiter> {
+        loop {
+            let head = self.peek();
+            let whole = self.ended || head.len() > HEADER_BYTES_MAX || columns::header_len(&head).is_some();
+            if whole {
+                return Ok(Delimiter::of_header(self.extension.as_deref(), &head));
+            }
+            drop(head);
+            self.more().await?;
+        }
     }
 
     /// What its first operation is on.
@@ -206,12 +220,23 @@ fn extension(path: &Path) -> Option<String> {
     }
 }
 
+/// The format that an extension names, else that of the first bytes. No CSV begins with a brace: operations that were written
+/// under the name of one are operations.
+fn format_told(extension: Option<&str>, head: &[u8]) -> Format {
+    let brace = || without_mark(head, true).trim_ascii_start().starts_with(b"{\"");
+    match format_named(extension) {
+        Some(Format::Csv) if brace() => format_of(head),
+        Some(format) => format,
+        None => format_of(head),
+    }
+}
+
 /// The format that an extension names.
 fn format_named(extension: Option<&str>) -> Option<Format> {
     match extension? {
         "json" => Some(Format::Json),
         "ndjson" | "jsonl" => Some(Format::Ndjson),
-        "csv" => Some(Format::Csv),
+        "csv" | "tsv" => Some(Format::Csv),
         _ => None,
     }
 }
@@ -258,13 +283,17 @@ mod tests {
         for (name, format) in [
             ("x.json", Format::Json),
             ("x.ndjson", Format::Ndjson),
-            ("x.CSV", Format::Csv),
-            ("x.csv.gz", Format::Csv),
+            // Operations under the name of a CSV.
+            ("x.CSV", Format::Json),
             ("x.jsonl.zst", Format::Ndjson),
             ("x.gz", Format::Json),
         ] {
             let mut input = Input::of(name, b"{\"operations\":");
             assert_eq!(input.format().await.unwrap(), format, "{name}");
+        }
+        for name in ["x.CSV", "x.csv.gz", "x.tsv"] {
+            let mut input = Input::of(name, b"id,{\n");
+            assert_eq!(input.format().await.unwrap(), Format::Csv, "{name}");
         }
     }
 

@@ -10,7 +10,8 @@ use granary_core::csv::Cells;
 
 use super::cell::Cell;
 use super::decode::{Coding, damaged};
-use super::{CHUNK_BYTES, Format, extension, format_named, sniff, trimmed, without_mark};
+use super::delimiter::row_with_commas;
+use super::{CHUNK_BYTES, Delimiter, Format, extension, format_told, sniff, trimmed, without_mark};
 
 /// The longest record that is read; the server refuses far shorter ones.
 const RECORD_BYTES_MAX: usize = 64_000_000;
@@ -21,10 +22,16 @@ pub(crate) struct Opened {
     pub(crate) reader: Box<dyn BufRead + Send>,
     /// By its extension, else by its first bytes.
     pub(crate) format: Format,
+    /// What separates its cells, where it is CSV.
+    pub(crate) delimiter: Delimiter,
 }
 
 /// Opens a file, or stdin for `-`.
-pub(crate) fn open_sync(path: &Path, format: Option<Format>) -> anyhow::Result<Opened> {
+pub(crate) fn open_sync(
+    path: &Path,
+    format: Option<Format>,
+    delimiter: Option<Delimiter>,
+) -> anyhow::Result<Opened> {
     let cannot = || format!("cannot read {}", path.display());
     let (reader, extension): (Box<dyn Read + Send>, _) = match path == Path::new("-") {
         true => (Box::new(io::stdin()), None),
@@ -43,11 +50,14 @@ pub(crate) fn open_sync(path: &Path, format: Option<Format>) -> anyhow::Result<O
         let decoded = Damaged(coding.reader(reader).with_context(cannot)?);
         reader = Box::new(BufReader::with_capacity(CHUNK_BYTES, decoded));
     }
-    let format = match format.or(format_named(extension.as_deref())) {
-        Some(format) => format,
-        None => sniff::format_of(reader.fill_buf().with_context(cannot)?),
-    };
-    Ok(Opened { reader, format })
+    let head = reader.fill_buf().with_context(cannot)?;
+    let format = format.unwrap_or_else(|| format_told(extension.as_deref(), head));
+    let delimiter = delimiter.unwrap_or_else(|| Delimiter::of_header(extension.as_deref(), head));
+    Ok(Opened {
+        reader,
+        format,
+        delimiter,
+    })
 }
 
 /// Says of each error that it is the file that is damaged.
@@ -293,6 +303,7 @@ impl<R: BufRead> Lines<R> {
 /// The rows of a CSV file, its header first; empty lines are passed over.
 pub(crate) struct CsvRows<R> {
     reader: R,
+    delimiter: Delimiter,
     row: Vec<u8>,
     cells: Cells,
     lines: u64,
@@ -303,9 +314,10 @@ pub(crate) struct CsvRows<R> {
 
 impl<R: BufRead> CsvRows<R> {
     /// The rows of what `reader` reads.
-    pub(crate) fn new(reader: R) -> Self {
+    pub(crate) fn new(reader: R, delimiter: Delimiter) -> Self {
         Self {
             reader,
+            delimiter,
             row: Vec::new(),
             cells: Cells::default(),
             lines: 0,
@@ -342,7 +354,9 @@ impl<R: BufRead> CsvRows<R> {
                     return Err(self.wrong(&format!("a row is longer than {RECORD_BYTES_MAX} bytes")));
                 }
                 self.lines += u64::from(self.row.ends_with(b"\n"));
-                cell = { self.row[before..].iter() }.fold(cell, |cell, byte| cell.after(*byte));
+                let delimiter = self.delimiter.byte();
+                let read = self.row[before..].iter();
+                cell = read.fold(cell, |cell, byte| cell.after_in(*byte, delimiter));
                 if self.row.len() == before || !cell.quoted() {
                     break;
                 }
@@ -368,7 +382,15 @@ impl<R: BufRead> CsvRows<R> {
         if self.next_raw()?.is_none() {
             return Ok(None);
         }
-        let Ok(row) = std::str::from_utf8(&self.row) else {
+        let rewritten;
+        let row = match self.delimiter {
+            Delimiter::Comma => &self.row,
+            delimiter => {
+                rewritten = row_with_commas(&self.row, delimiter);
+                &rewritten
+            }
+        };
+        let Ok(row) = std::str::from_utf8(row) else {
             return Err(self.wrong("this is not UTF-8"));
         };
         if let Err((cell, why)) = self.cells.read(row) {
@@ -435,7 +457,10 @@ mod tests {
 
     #[test]
     fn a_quote_inside_a_cell_takes_in_no_other_rows() {
-        let mut rows = CsvRows::new(&b"id,size\n1,5\" pipe\n2,\"6\"\" \npipe\"\n\"3\"\"\"x,\n4,"[..]);
+        let mut rows = CsvRows::new(
+            &b"id,size\n1,5\" pipe\n2,\"6\"\" \npipe\"\n\"3\"\"\"x,\n4,"[..],
+            Delimiter::Comma,
+        );
         let mut all = Vec::new();
         while let Some(row) = rows.next_raw().unwrap() {
             all.push(String::from_utf8(row.to_vec()).unwrap());
@@ -459,13 +484,13 @@ mod tests {
     #[test]
     fn rows_may_hold_line_breaks_and_empty_lines_are_none() {
         let csv = "\u{feff}a,b\r\n\r\n1,\"x\ny \"\"z\"\"\"\n\n2,";
-        let mut rows = CsvRows::new(csv.as_bytes());
+        let mut rows = CsvRows::new(csv.as_bytes(), Delimiter::Comma);
         let mut all = Vec::new();
         while let Some(cells) = rows.next().unwrap() {
             all.push(cells.iter().collect::<Vec<_>>().join("|"));
         }
         assert_eq!(all, ["a|b", "1|x\ny \"z\"", "2|"]);
-        let mut rows = CsvRows::new(&b"a\n1,\"x\n"[..]);
+        let mut rows = CsvRows::new(&b"a\n1,\"x\n"[..], Delimiter::Comma);
         rows.next().unwrap();
         let error = rows.next().unwrap_err().to_string();
         assert!(error.contains("opens a quote"), "{error}");

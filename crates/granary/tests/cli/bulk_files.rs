@@ -160,6 +160,73 @@ fn a_header_with_unknown_columns_is_answered_with_the_whole_command() {
 }
 
 #[test]
+fn cells_that_semicolons_or_tabs_separate_are_sent_mapped_and_told() {
+    let server = Server::start();
+    let args = ["--type", "book", "--wait"];
+    let csv = server.file(
+        "a.csv",
+        "Nr;Titel;pages\r\nid-a;\"One; two, \"\"three\"\"\";12\r\nid-b;1,50;\r\n",
+    );
+    let map = ["--map", "Nr=id", "--map", "Titel=title"];
+    bulk(&server, &[&[&*csv][..], &args, &map].concat()).ends(0);
+    assert_eq!(title(&server, "id-a"), "One; two, \"three\"");
+    assert_eq!(title(&server, "id-b"), "1,50");
+    let tsv = server.file("b.tsv", "id\ttitle\nid-c\tx, y\n");
+    bulk(&server, &[&[&*tsv][..], &args].concat()).ends(0);
+    assert_eq!(title(&server, "id-c"), "x, y");
+    // Compressed, and told where the header would say otherwise.
+    let path = server.folder.path().join("c.csv.gz");
+    std::fs::write(&path, compressed("c.csv.gz", "id|title,x\nid-d|y\n")).unwrap();
+    let path = path.to_str().unwrap();
+    let mapped = ["--delimiter", "|", "--map", "title,x=title"];
+    bulk(&server, &[&[path][..], &args, &mapped].concat()).ends(0);
+    assert_eq!(title(&server, "id-d"), "y");
+
+    // What fails is told with its line, and written as it was sent, so that it can be sent again.
+    let wrong = server.file("d.csv", "id;title;pages\nid-e;x;1\nid-f;\"y\nz\";many\n");
+    let failed = server.folder.path().join("failed.csv");
+    let failed = failed.to_str().unwrap();
+    let rejected = bulk(&server, &[&wrong, "--type", "book", "--failures", failed]).ends(3);
+    assert!(
+        rejected.stderr.contains("operation 1 (line 3)\n"),
+        "{}",
+        rejected.stderr
+    );
+    let rows = std::fs::read_to_string(failed).unwrap();
+    assert_eq!(rows, "id;title;pages\nid-f;\"y\nz\";many\n");
+    std::fs::write(failed, rows.replace("many", "7")).unwrap();
+    bulk(&server, &[&[failed][..], &args].concat()).ends(0);
+    assert_eq!(title(&server, "id-f"), "y\nz");
+
+    // A profile is proposed from it too.
+    let proposed = server
+        .granary(&["profile", "infer", &wrong, "--json"])
+        .ends(0)
+        .json();
+    let names: Vec<&String> = proposed[0]["properties"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["pages", "title"]);
+}
+
+#[test]
+fn operations_under_the_name_of_a_csv_are_operations() {
+    let server = Server::start();
+    let csv = server.file("books.csv", "id,title\nab,x\n");
+    bulk(&server, &[&csv, "--type", "book", "--wait"]).ends(0);
+    let failed = server.folder.path().join("failed.csv");
+    let failed = failed.to_str().unwrap();
+    // They failed when they were applied, and are operations for that.
+    bulk(
+        &server,
+        &[&csv, "--type", "book", "--failures", failed, "--again"],
+    )
+    .ends(2);
+    let operations = std::fs::read_to_string(failed).unwrap();
+    std::fs::write(failed, operations.replace("\"ab\"", "\"cd\"")).unwrap();
+    bulk(&server, &[failed, "--wait"]).ends(0);
+    assert_eq!(title(&server, "cd"), "x");
+}
+
+#[test]
 fn each_of_many_files_has_a_key_of_its_own() {
     let server = Server::start();
     let files = ["one", "two", "three"]

@@ -272,7 +272,12 @@ impl Operations {
 
 impl Sent {
     fn open(path: &Path, format: Format, made: Made) -> anyhow::Result<Self> {
-        let Opened { reader, format } = open_sync(path, Some(format))?;
+        let opened = open_sync(path, Some(format), Some(made.delimiter))?;
+        let Opened {
+            reader,
+            format,
+            delimiter,
+        } = opened;
         let operations = match format {
             Format::Json => {
                 let mut records = Records::new(reader);
@@ -280,7 +285,7 @@ impl Sent {
                 Operations::Json(records)
             }
             Format::Ndjson => Operations::Ndjson(Lines::new(reader)),
-            Format::Csv => Operations::Csv(CsvRows::new(reader)),
+            Format::Csv => Operations::Csv(CsvRows::new(reader, delimiter)),
         };
         Ok(Self {
             operations,

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::input::{CsvRows, Format, Lines, Opened, open_sync};
+use crate::input::{CsvRows, Delimiter, Format, Lines, Opened, open_sync};
 
 /// A file that was sent.
 #[derive(Clone, Debug)]
 pub(crate) struct SentFile {
     pub(crate) path: PathBuf,
     pub(crate) format: Format,
+    pub(crate) delimiter: Delimiter,
     /// What was typed to send it, as far as it says what is in it.
     pub(crate) command: String,
 }
@@ -33,7 +34,12 @@ impl SentFile {
         if !std::fs::metadata(&self.path)?.is_file() {
             return Ok(found);
         }
-        let Opened { reader, format } = open_sync(&self.path, Some(self.format))?;
+        let opened = open_sync(&self.path, Some(self.format), Some(self.delimiter))?;
+        let Opened {
+            reader,
+            format,
+            delimiter,
+        } = opened;
         let mut next: Box<dyn FnMut() -> std::io::Result<Option<u64>>> = match format {
             Format::Json => return Ok(found),
             Format::Ndjson => {
@@ -41,7 +47,7 @@ impl SentFile {
                 Box::new(move || Ok(lines.next()?.is_some().then(|| lines.line())))
             }
             Format::Csv => {
-                let mut rows = CsvRows::new(reader);
+                let mut rows = CsvRows::new(reader, delimiter);
                 rows.next_raw()?;
                 Box::new(move || Ok(rows.next_raw()?.is_some().then(|| rows.line())))
             }
@@ -84,6 +90,7 @@ mod tests {
             let file = SentFile {
                 path,
                 format,
+                delimiter: Delimiter::Comma,
                 command: String::new(),
             };
             let found = file.lines_of((0..9).collect()).await;
@@ -92,6 +99,7 @@ mod tests {
         let gone = SentFile {
             path: folder.path().join("gone"),
             format: Format::Csv,
+            delimiter: Delimiter::Comma,
             command: String::new(),
         };
         assert!(gone.lines_of([0].into()).await.is_empty());

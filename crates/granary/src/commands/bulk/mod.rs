@@ -19,7 +19,7 @@ use granary_core::operation::{Action, TargetType};
 
 use super::{InSource, switch, task};
 use crate::exit::Ended;
-use crate::input::{Coding, ColumnMap, Format, Input, twice_in};
+use crate::input::{Coding, ColumnMap, Delimiter, Format, Input, twice_in};
 use crate::output::{Output, counted, elapsed, size};
 
 use failures::Failures;
@@ -78,6 +78,9 @@ pub(crate) struct Bulk {
         value_delimiter = '\n'
     )]
     map: Vec<ColumnMap>,
+    /// Of CSV: what separates cells: ',', ';', 'tab' or '|'; else the header tells, and `.tsv` has tabs
+    #[arg(long, env = "GRANARY_DELIMITER", value_name = "CHAR")]
+    delimiter: Option<Delimiter>,
     /// Of CSV: what joins the elements of an array in a cell [default: |]
     #[arg(long, env = "GRANARY_SEPARATOR", value_name = "TEXT")]
     separator: Option<String>,
@@ -95,7 +98,7 @@ pub(crate) struct Bulk {
     failures: Option<PathBuf>,
     /// Send nothing but what failed or was cancelled in this task, as `granary task retry` does
     #[arg(long, env = "GRANARY_RETRY_FAILED", value_name = "TASK",
-        conflicts_with_all = ["files", "relationships", "type_key", "format", "map", "separator"])]
+        conflicts_with_all = ["files", "relationships", "type_key", "format", "map", "delimiter", "separator"])]
     retry_failed: Option<String>,
     /// The Idempotency-Key to send with; of several files the second has `.2` behind it, and so on
     #[arg(long, env = "GRANARY_IDEMPOTENCY_KEY", value_name = "KEY", value_parser = idempotency_key)]
@@ -194,6 +197,7 @@ impl Bulk {
             let sent_file = SentFile {
                 path: file.clone(),
                 format,
+                delimiter: made.delimiter,
                 command: self.command(source, file),
             };
             match sent.reply {
@@ -263,7 +267,13 @@ impl Bulk {
         };
         let rows = format == Format::Csv;
         let wrapped = self.type_key.clone().filter(|_| !rows);
+        let delimiter = match (rows, self.delimiter) {
+            (false, _) => Delimiter::Comma,
+            (true, Some(delimiter)) => delimiter,
+            (true, None) => input.delimiter().await?,
+        };
         let made = Made {
+            delimiter,
             wrapped: wrapped.map(|type_key| (self.action.into(), type_key)),
             map: if rows { self.map.clone() } else { Vec::new() },
         };
@@ -310,6 +320,9 @@ impl Bulk {
             Action::Create => {}
             action => add("--action", &action.name().to_lowercase()),
         }
+        if let Some(delimiter) = self.delimiter {
+            add("--delimiter", delimiter.name());
+        }
         if let Some(separator) = &self.separator {
             add("--separator", separator);
         }
@@ -336,11 +349,12 @@ impl Bulk {
         if format == Format::Csv && self.type_key.is_none() {
             bail!("{name} is CSV, which does not say what its rows are; name their type with --type");
         }
-        let of_csv = match (self.map.is_empty(), &self.separator) {
-            (false, _) => Some("--map"),
-            (true, Some(_)) => Some("--separator"),
-            (true, None) => None,
-        };
+        let of_csv = [
+            (!self.map.is_empty(), "--map"),
+            (self.separator.is_some(), "--separator"),
+            (self.delimiter.is_some(), "--delimiter"),
+        ];
+        let of_csv = of_csv.into_iter().find_map(|(given, flag)| given.then_some(flag));
         match of_csv {
             Some(flag) if format != Format::Csv => bail!(
                 "{name} is not CSV, and {flag} is for that alone; leave it off, or say --format csv if it is"
@@ -384,7 +398,10 @@ impl Bulk {
             .as_ref()
             .map(|(action, type_key)| (action.name(), type_key));
         let way = serde_json::to_string(&(target, query, wrapped, map, coding.map(Coding::name)))?;
-        let format = format!("{format:?}");
+        let format = match made.delimiter {
+            Delimiter::Comma => format!("{format:?}"),
+            delimiter => format!("{format:?}{}", delimiter.name()),
+        };
         derived_key(file, &[source.key(), &format, &way]).await
     }
 

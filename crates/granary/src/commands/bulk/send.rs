@@ -12,7 +12,7 @@ use granary_core::idempotency::IdempotencyKey;
 use granary_core::operation::{Action, TargetType};
 use xxhash_rust::xxh3::Xxh3Default;
 
-use crate::input::{ColumnMap, Format, Input, decoded, renamed, wrap};
+use crate::input::{ColumnMap, Delimiter, Format, Input, decoded, renamed, with_commas, wrap};
 use crate::progress::Bar;
 
 /// How a file is read to name it.
@@ -23,6 +23,8 @@ const HASHED_BYTES: usize = 1024 * 1024;
 pub(super) struct Made {
     /// Its lines are records, which become operations of this action on this type.
     pub(super) wrapped: Option<(Action, String)>,
+    /// Its cells are separated by this, and by commas where they go.
+    pub(super) delimiter: Delimiter,
     /// Its columns get other names.
     pub(super) map: Vec<ColumnMap>,
 }
@@ -69,7 +71,7 @@ pub(super) async fn send_made(
         .into_stream()
         .inspect_ok(move |chunk| mover.add(chunk.len() as u64));
     // What nothing is made of goes as it is, compressed or not.
-    let as_it_is = made.wrapped.is_none() && made.map.is_empty();
+    let as_it_is = made.wrapped.is_none() && made.map.is_empty() && made.delimiter == Delimiter::Comma;
     let bytes = match coding {
         Some(coding) if !as_it_is => decoded(coding, bytes).boxed(),
         _ => bytes.boxed(),
@@ -108,8 +110,16 @@ fn body(
 ) -> BulkBody {
     match (format, made.wrapped) {
         (Format::Json, _) => BulkBody::json(bytes),
-        (Format::Csv, _) if !made.map.is_empty() => BulkBody::csv(renamed(bytes, made.map)),
-        (Format::Csv, _) => BulkBody::csv(bytes),
+        (Format::Csv, _) => {
+            let rows = match made.delimiter {
+                Delimiter::Comma => bytes.boxed(),
+                delimiter => with_commas(bytes, delimiter).boxed(),
+            };
+            match made.map.is_empty() {
+                true => BulkBody::csv(rows),
+                false => BulkBody::csv(renamed(rows, made.map)),
+            }
+        }
         (Format::Ndjson, None) => BulkBody::ndjson(bytes),
         (Format::Ndjson, Some((action, type_key))) => BulkBody::ndjson(wrap(bytes, action, &type_key)),
     }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::node::{Kind, NAMES_MAX, Node};
 use super::texts::Spot;
-use crate::input::{CsvRows, Format, Opened, Records, open_sync};
+use crate::input::{CsvRows, Delimiter, Format, Opened, Records, open_sync};
 
 /// More types than a source has are not told apart.
 const TYPES_MAX: usize = 1_000;
@@ -76,12 +76,22 @@ impl Gathered {
     }
 
     /// Reads a file, or so many records of it.
-    pub(super) fn read(&mut self, path: &Path, format: Option<Format>, limit: u64) -> anyhow::Result<()> {
-        let Opened { reader, format } = open_sync(path, format)?;
+    pub(super) fn read(
+        &mut self,
+        path: &Path,
+        format: Option<Format>,
+        delimiter: Option<Delimiter>,
+        limit: u64,
+    ) -> anyhow::Result<()> {
+        let Opened {
+            reader,
+            format,
+            delimiter,
+        } = open_sync(path, format, delimiter)?;
         self.at.file = self.files.len();
         self.files.push(path.display().to_string());
         let read = match format {
-            Format::Csv => self.read_csv(CsvRows::new(reader), limit),
+            Format::Csv => self.read_csv(CsvRows::new(reader, delimiter), limit),
             Format::Json | Format::Ndjson => self.read_json(Records::new(reader), limit),
         };
         read.with_context(|| format!("cannot make anything of {}", path.display()))

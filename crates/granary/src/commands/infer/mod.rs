@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::exit::Ended;
-use crate::input::Format;
+use crate::input::{Delimiter, Format};
 use crate::output::{NAME, Output, Table, WARN, count, counted, pretty, styled};
 
 use gather::Gathered;
@@ -37,6 +37,9 @@ pub(crate) struct Infer {
     /// How the data is written; else the extension or the first bytes tell
     #[arg(long, env = "GRANARY_FORMAT", value_enum, value_name = "FORMAT")]
     format: Option<Format>,
+    /// Of CSV: what separates cells: ',', ';', 'tab' or '|'; else the header tells, and `.tsv` has tabs
+    #[arg(long, env = "GRANARY_DELIMITER", value_name = "CHAR")]
+    delimiter: Option<Delimiter>,
     /// Of CSV: what joins the elements of an array in a cell
     #[arg(long, env = "GRANARY_SEPARATOR", value_name = "TEXT", default_value = "|")]
     separator: String,
@@ -70,7 +73,7 @@ impl Infer {
     fn gather(self) -> anyhow::Result<Gathered> {
         let mut gathered = Gathered::new(self.type_key, self.separator);
         for file in &self.files {
-            gathered.read(file, self.format, self.limit.unwrap_or(u64::MAX))?;
+            gathered.read(file, self.format, self.delimiter, self.limit.unwrap_or(u64::MAX))?;
         }
         if gathered.records == 0 {
             match &gathered.type_key {
@@ -181,7 +184,7 @@ mod tests {
         let file = folder.path().join(name);
         std::fs::write(&file, content).unwrap();
         let mut gathered = Gathered::new(type_key.map(str::to_owned), "|".to_owned());
-        gathered.read(&file, None, u64::MAX).unwrap();
+        gathered.read(&file, None, None, u64::MAX).unwrap();
         let mut proposal = Proposal {
             cells: gathered.cells,
             files: gathered.files.clone(),
@@ -205,7 +208,7 @@ mod tests {
         for (place, content) in files.iter().enumerate() {
             let file = folder.path().join(format!("{place}.csv"));
             std::fs::write(&file, content).unwrap();
-            gathered.read(&file, None, u64::MAX).unwrap();
+            gathered.read(&file, None, None, u64::MAX).unwrap();
         }
         let mut proposal = Proposal {
             cells: true,
@@ -312,7 +315,7 @@ mod tests {
         let file = folder.path().join("x.csv");
         std::fs::write(&file, csv).unwrap();
         let mut gathered = Gathered::new(None, "|".to_owned());
-        gathered.read(&file, None, u64::MAX).unwrap();
+        gathered.read(&file, None, None, u64::MAX).unwrap();
         let mut proposal = Proposal {
             cells: true,
             files: gathered.files.clone(),
@@ -511,7 +514,7 @@ mod tests {
                 let folder = tempfile::tempdir().unwrap();
                 let file = folder.path().join("x.ndjson");
                 std::fs::write(&file, nested(deep)).unwrap();
-                Gathered::new(None, "|".to_owned()).read(&file, None, u64::MAX)
+                Gathered::new(None, "|".to_owned()).read(&file, None, None, u64::MAX)
             };
             read(64).unwrap();
             for deep in [65, 20_000] {
