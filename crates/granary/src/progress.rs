@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn rates_are_whole_numbers_and_the_time_left_is_told() {
-        assert_eq!(operations_per_second(81_234.5678), "81,235/s");
+        assert_eq!(operations_per_second(81_234.6), "81,235/s");
         assert_eq!(bytes_per_second(123_456.7), "123 kB/s");
         assert_eq!(bytes_per_second(12_345_678.9), "12 MB/s");
         let left = |seconds| left(Duration::from_secs(seconds)).unwrap_or_default();

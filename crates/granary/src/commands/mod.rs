@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod definition;
 pub(crate) mod demo;
 pub(crate) mod export;
+mod failed;
 pub(crate) mod get;
 pub(crate) mod import;
 pub(crate) mod infer;

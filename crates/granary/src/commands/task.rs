@@ -1,29 +1,21 @@
 //! `granary task`: the tasks of a source, and waiting for one.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use futures::{StreamExt, TryStreamExt};
 use granary_client::api::bulk::{ReceiptsShown, RetryQuery};
 use granary_client::api::page::Page;
-use granary_client::api::tasks::{ReceiptsQuery, Task as Shown, TasksQuery};
+use granary_client::api::tasks::{Task as Shown, TasksQuery};
 use granary_client::{BulkReply, Client, SourceClient};
 use granary_core::idempotency::IdempotencyKey;
-use granary_core::receipt::{Receipt, ReceiptStatus};
 use granary_core::task::{Outcome, TaskKind, TaskStatus};
 use granary_core::time::Timestamp;
 
-use super::bulk::{self, Faults, Replay, SentFile, replay};
-use super::{InSource, switch};
+use super::bulk::{self, Replay, SentFile, replay};
+use super::{InSource, failed, switch};
 use crate::exit::Ended;
-use crate::output::{
-    BAD, FAULTS_SHOWN, GOOD, NAME, Output, WARN, count, counted, elapsed, fault_lines, rate, styled, word,
-};
+use crate::output::{BAD, GOOD, NAME, Output, WARN, count, counted, elapsed, rate, styled, word};
 use crate::watch::watch;
-
-/// Of the failures of a task so many are read to tell what kinds there are.
-const FAILURES_READ_MAX: usize = 100_000;
 
 /// Tasks: what became of accepted requests
 #[derive(Debug, Subcommand)]
@@ -419,11 +411,7 @@ async fn tell_as(
         _ if counts.failure > 0 => output.status_bad("Failed", failed),
         _ => {}
     }
-    match counts.failure {
-        0 => {}
-        few if few <= FAULTS_SHOWN as u64 => tell_failures(output, source, &id.to_string(), file).await?,
-        _ => tell_kinds_of_failures(output, source, task, file).await?,
-    }
+    failed::tell(output, source, task, file).await?;
     if before.is_some() && counts.success < counts.total {
         let retry = format!("granary task retry --source {} {id} --wait", source.key());
         output.note(format_args!(
@@ -431,76 +419,6 @@ async fn tell_as(
         ));
     }
     Ok(ended(task))
-}
-
-/// Tells the failures of a task that has few, each by itself.
-async fn tell_failures(
-    output: &Output,
-    source: &SourceClient,
-    id: &str,
-    file: Option<&SentFile>,
-) -> anyhow::Result<()> {
-    let query = ReceiptsQuery {
-        status: Some(ReceiptStatus::Failure),
-        limit: Some(FAULTS_SHOWN as u64),
-        ..Default::default()
-    };
-    let failures = source.receipts(id, &query).await?.data;
-    let lines = match file {
-        Some(file) => {
-            file.lines_of(failures.iter().map(|receipt| receipt.index).collect())
-                .await
-        }
-        None => BTreeMap::new(),
-    };
-    for receipt in failures {
-        let Some(error) = &receipt.error else { continue };
-        let Receipt {
-            index, type_key, id, ..
-        } = &receipt;
-        let what = format!(
-            "operation {}  {} {type_key} {id}",
-            bulk::place(*index, &lines),
-            receipt.action.name()
-        );
-        output.note(format_args!("{what}: {} {}", error.code, error.message));
-        fault_lines(error)
-            .iter()
-            .for_each(|fault| output.note(format_args!("    {fault}")));
-    }
-    Ok(())
-}
-
-/// Tells the failures of a task that has many, those of one kind together.
-async fn tell_kinds_of_failures(
-    output: &Output,
-    source: &SourceClient,
-    task: &Shown,
-    file: Option<&SentFile>,
-) -> anyhow::Result<()> {
-    let id = task.task_id.to_string();
-    let query = ReceiptsQuery {
-        status: Some(ReceiptStatus::Failure),
-        ..Default::default()
-    };
-    let mut faults = Faults::default();
-    let mut receipts = Box::pin(source.receipts_stream(&id, &query).await?.take(FAILURES_READ_MAX));
-    while let Some(Receipt { index, error, .. }) = receipts.try_next().await? {
-        if let Some(error) = &error {
-            faults.take(index, error);
-        }
-    }
-    if task.counts.failure > FAILURES_READ_MAX as u64 {
-        output.note(format_args!(
-            "of the first {} of them:",
-            count(FAILURES_READ_MAX as u64)
-        ));
-    }
-    let told = faults.told(file).await;
-    told.iter().for_each(|line| output.note(format_args!("  {line}")));
-    let all = format!("granary receipts --source {} {id} --failures", source.key());
-    output.note(format_args!("see each with `{all}`"));
-    Ok(())
 }
 
 /// What a task became, in a few words.
