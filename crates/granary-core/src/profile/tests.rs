@@ -193,6 +193,19 @@ fn properties_that_are_wrong() {
             .ends_with("type 'String' is not known, did you mean 'symbol'?"),
         "{error}"
     );
+    for (name, ours) in [("int", "integer"), ("bool", "boolean"), ("double", "decimal")] {
+        let error = property(&format!(r#"{{"type":"{name}"}}"#), &[("/type", "type")]);
+        let hint = format!("type '{name}' is not known, did you mean '{ours}'?");
+        assert!(error.message.ends_with(&hint), "{error}");
+    }
+    for name in ["required", "min", "enum"] {
+        let error = property(
+            &format!(r#"{{"type":"code","{name}":true}}"#),
+            &[(&*format!("/{name}"), "unknown")],
+        );
+        let hint = format!("it is a rule: \"rules\": [{{\"{name}\": …}}]");
+        assert!(error.message.ends_with(&hint), "{error}");
+    }
     property(r#"{"type":"code","rule":[]}"#, &[("/rule", "unknown")]);
     property(r#"{"type":"array"}"#, &[("/items", "required")]);
     property(

@@ -338,7 +338,12 @@ impl<'r> Reading<'r> {
         let mut seen = HashSet::new();
         for (name, _) in members {
             let here = path.name(name);
-            if !known.contains(&&**name) {
+            if !known.contains(&&**name) && known.contains(&"rules") && rules::MEMBERS.contains(&&**name) {
+                // Where other languages of schemas have it.
+                self.faults.add(&here, "unknown", || {
+                    format!("member '{name}' is not known here, it is a rule: \"rules\": [{{\"{name}\": …}}]")
+                });
+            } else if !known.contains(&&**name) {
                 self.faults
                     .add_unknown(&here, "unknown", "member", name, known.iter().copied());
             } else if !seen.insert(&**name) {

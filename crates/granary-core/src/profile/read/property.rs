@@ -14,11 +14,15 @@ use crate::profile::types::{TYPES, TypeShape, type_named};
 const MEMBERS: [&str; 6] = ["type", "description", "items", "properties", "rules", "binding"];
 
 /// What types are called elsewhere, in names that are not like ours, and what they are called here.
-const ELSEWHERE: [(&str, &str); 6] = [
+const ELSEWHERE: [(&str, &str); 10] = [
     ("string", "symbol"),
     ("text", "symbol"),
     ("number", "decimal"),
     ("float", "decimal"),
+    ("double", "decimal"),
+    ("int", "integer"),
+    ("long", "integer"),
+    ("bool", "boolean"),
     ("timestamp", "instant"),
     ("list", "array"),
 ];

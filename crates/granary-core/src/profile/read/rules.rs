@@ -8,7 +8,7 @@ use crate::profile::pattern::{COMPILED_BYTES_MAX, Pattern};
 use crate::profile::rules::{Bound, Judged, Options, Rule};
 use crate::profile::value::{self, Decimal};
 
-const MEMBERS: [&str; 6] = ["required", "min", "max", "enum", "pattern", "when"];
+pub(super) const MEMBERS: [&str; 6] = ["required", "min", "max", "enum", "pattern", "when"];
 
 /// A rule and where it stands.
 struct Placed {
