@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// How the message of every call begins that a server refuses while it starts: it has taken nothing of it.
+pub const STARTING: &str = "the server is starting";
+
 /// The answer of `/healthz` and of `/readyz`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use granary_core::error::ErrorObject;
+use granary_api::health::STARTING;
+use granary_core::error::{ErrorObject, ErrorType};
 use url::Url;
 
 /// Why a call did not get the answer it asked for.
@@ -41,6 +42,14 @@ pub enum Error {
     BadAuthority {
         /// What is wrong with it.
         why: String,
+    },
+    /// TLS was spoken to it, and it does not speak that.
+    #[error("the server at {server} speaks http and not https; name it as {instead}")]
+    SpeaksHttp {
+        /// The server.
+        server: String,
+        /// The same without TLS.
+        instead: String,
     },
     /// The connection ended before the answer did.
     #[error("the connection to {server} broke: {why}; what was sent may or may not have been taken")]
@@ -93,12 +102,24 @@ impl Error {
         }
     }
 
+    /// True where the server said that it is starting, and has taken nothing.
+    pub(crate) fn is_starting(&self) -> bool {
+        let said = self.refusal();
+        said.is_some_and(|error| {
+            error.error_type == ErrorType::Unavailable && error.message.starts_with(STARTING)
+        })
+    }
+
     /// The error for a request that got no answer.
     pub(crate) fn from_transport(server: &Url, error: reqwest::Error) -> Self {
         let (server, why) = (shown(server), root(&error));
         match body_error(&error) {
             Some(error) => Self::Body(error),
             None if is_untrusted(&error) => Self::Untrusted { server, why },
+            None if is_no_tls(&error) => Self::SpeaksHttp {
+                instead: server.replacen("https://", "http://", 1),
+                server,
+            },
             None if error.is_connect() || error.is_timeout() => Self::Unreachable { server, why },
             None => Self::Broken { server, why },
         }
@@ -128,10 +149,21 @@ fn body_error(error: &reqwest::Error) -> Option<io::Error> {
 
 /// True where the certificate of the server was refused.
 fn is_untrusted(error: &reqwest::Error) -> bool {
+    tls_error(error).is_some_and(|error| matches!(error, rustls::Error::InvalidCertificate(_)))
+}
+
+/// True where what answered does not speak TLS.
+fn is_no_tls(error: &reqwest::Error) -> bool {
+    let no_tls = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
+    tls_error(error) == Some(&no_tls)
+}
+
+/// The error of TLS that one is of.
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = link {
-        if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
-            return true;
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
         }
         // What an error of I/O was made from is not its source.
         link = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
@@ -139,7 +171,7 @@ fn is_untrusted(error: &reqwest::Error) -> bool {
             None => error.source(),
         };
     }
-    false
+    None
 }
 
 /// An error with all its causes.

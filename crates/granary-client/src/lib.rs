@@ -8,7 +8,8 @@
 //! What it promises: path parts are percent-encoded; bulk bodies are sent as a stream and rejections and receipt
 //! streams are read as one, so neither needs memory by their length; an answer that is not granary's is an error and
 //! never taken for one. What it does not do: retry. A caller knows whether a call may be made twice, this crate does
-//! not.
+//! not. One exception: a server that is still starting takes nothing, so with [`ClientOptions::on_starting`] it is waited
+//! for, up to [`STARTING_MAX`].
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), granary_client::Error> {
@@ -39,7 +40,7 @@ use granary_core::access::ApiKey;
 use granary_core::meta::Triple;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder};
-use url::{Host, Url};
+use url::Host;
 
 pub use bulk::{BulkBody, BulkReply, Rejection, RejectionSummary};
 pub use definitions::DefinitionKind;
@@ -48,9 +49,13 @@ pub use events::TaskEvent;
 pub use granary_api as api;
 pub use tasks::TaskOperation;
 pub use terminology::ConceptsReply;
+pub use url::Url;
 
 /// How long to try to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server that is starting is waited for.
+pub const STARTING_MAX: Duration = Duration::from_secs(30);
 
 /// How a server is spoken to.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +64,9 @@ pub struct ClientOptions {
     pub api_key: Option<ApiKey>,
     /// The file of the certificates, as PEM, that a server's must be issued by; else those that this machine trusts.
     pub ca_file: Option<PathBuf>,
+    /// Wait for a server that is starting, and call this each time that it says so. Without, its refusal is the answer.
+    /// Calls whose body is a stream are not made again.
+    pub on_starting: Option<fn(&Url)>,
 }
 
 /// A server to talk to. Cheap to clone; clones share their connections.
@@ -66,6 +74,7 @@ pub struct ClientOptions {
 pub struct Client {
     http: reqwest::Client,
     server: Url,
+    on_starting: Option<fn(&Url)>,
 }
 
 /// A source of a server to talk to.
@@ -85,7 +94,8 @@ pub struct Put<T> {
 }
 
 impl Client {
-    /// A client of the server at this URL, such as `http://127.0.0.1:8080`. Does not connect yet.
+    /// A client of the server at this URL, such as `http://127.0.0.1:8080`; a host with or without a port is taken as one
+    /// that speaks HTTP. Does not connect yet.
     pub fn new(server: &str) -> Result<Self, Error> {
         Self::with(server, ClientOptions::default())
     }
@@ -96,7 +106,10 @@ impl Client {
             server: server.to_owned(),
             why,
         };
-        let url = Url::parse(server).map_err(|error| bad(error.to_string()))?;
+        let url = match without_scheme(server) {
+            Some(url) => url,
+            None => Url::parse(server).map_err(|error| bad(error.to_string()))?,
+        };
         if !matches!(url.scheme(), "http" | "https") {
             return Err(bad(format!(
                 "'{}' is not supported, only http and https are",
@@ -113,7 +126,11 @@ impl Client {
             builder = builder.default_headers(HeaderMap::from_iter([(AUTHORIZATION, value)]));
         }
         let http = builder.build().map_err(|error| bad(error::chain(&error)))?;
-        Ok(Self { http, server: url })
+        Ok(Self {
+            http,
+            server: url,
+            on_starting: options.on_starting,
+        })
     }
 
     /// The URL of the server.
@@ -166,6 +183,17 @@ pub fn http(url: &Url, ca_file: Option<&Path>) -> Result<reqwest::ClientBuilder,
         true => builder.no_proxy(),
         false => builder,
     })
+}
+
+/// The URL that a host and a port alone stand for; `None` of all else.
+fn without_scheme(server: &str) -> Option<Url> {
+    if server.contains("://") {
+        return None;
+    }
+    let url = Url::parse(&format!("http://{server}")).ok()?;
+    // What has more, such as `mailto:a@b`, is not guessed at.
+    let bare = url.username().is_empty() && url.password().is_none();
+    (bare && url.path() == "/" && url.query().is_none() && url.fragment().is_none()).then_some(url)
 }
 
 fn on_this_machine(url: &Url) -> bool {
@@ -247,9 +275,22 @@ mod tests {
 
     #[test]
     fn a_server_that_cannot_be_spoken_to_is_named() {
-        for server in ["127.0.0.1:8080", "ftp://host", "mailto:a@b", ""] {
+        for server in ["ftp://host", "mailto:a@b", "a b", "host:port", ""] {
             let error = Client::new(server).unwrap_err().to_string();
             assert!(error.contains("http://127.0.0.1:8080"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_host_alone_speaks_http() {
+        for (server, url) in [
+            ("127.0.0.1:8080", "http://127.0.0.1:8080/"),
+            ("localhost:18102", "http://localhost:18102/"),
+            ("[::1]:8080", "http://[::1]:8080/"),
+            ("registry.example", "http://registry.example/"),
+            ("https://registry.example", "https://registry.example/"),
+        ] {
+            assert_eq!(Client::new(server).unwrap().server().as_str(), url, "{server}");
         }
     }
 
@@ -259,7 +300,7 @@ mod tests {
         let key = ApiKey::from_parts(key, [7; 32]);
         let options = ClientOptions {
             api_key: Some(key.clone()),
-            ca_file: None,
+            ..ClientOptions::default()
         };
         let printed = format!("{options:?}");
         let client = Client::with("http://127.0.0.1:1", options).unwrap();

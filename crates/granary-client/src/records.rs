@@ -2,7 +2,7 @@
 
 use granary_api::page::{Page, PageQuery};
 use granary_api::relationships::{Relationship, RelationshipsQuery};
-use granary_api::resources::{Resource, ResourceWrite, SingleWrite};
+use granary_api::resources::{Resource, ResourceWrite, ResourcesQuery, SingleWrite};
 use granary_core::meta::Triple;
 use reqwest::Method;
 
@@ -35,6 +35,16 @@ impl SourceClient {
 
     /// A page of the resources of a type, in the order of their ids.
     pub async fn resources(&self, type_key: &str, query: &PageQuery) -> Result<Page<Resource>, Error> {
+        let request = self.request(Method::GET, &["resources", type_key])?;
+        self.client.read(request.query(query)).await
+    }
+
+    /// A page of the resources of a type that have this identifier, in its notation; of all where none is named.
+    pub async fn resources_by(
+        &self,
+        type_key: &str,
+        query: &ResourcesQuery,
+    ) -> Result<Page<Resource>, Error> {
         let request = self.request(Method::GET, &["resources", type_key])?;
         self.client.read(request.query(query)).await
     }

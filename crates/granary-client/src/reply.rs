@@ -1,5 +1,7 @@
 //! From an HTTP answer to what was asked for.
 
+use std::time::{Duration, Instant};
+
 use futures::{Stream, TryStreamExt};
 use granary_api::{JSON, NDJSON};
 use granary_core::error::ErrorObject;
@@ -9,16 +11,35 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio_util::io::StreamReader;
 
-use crate::{Client, Error, Put};
+use crate::{Client, Error, Put, STARTING_MAX};
 
+/// How long to wait before a server that is starting is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// The most of an error's body that is read. An error object is far smaller.
 const ERROR_BYTES_MAX: usize = 4_000_000;
 
 impl Client {
-    /// Sends a request, whatever the answer.
-    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
-        let sent = request.send().await;
-        sent.map_err(|error| Error::from_transport(&self.server, error))
+    /// Sends a request, whatever the answer; 503 is an error. A server that is starting is waited for where that is asked
+    /// for: it has taken nothing.
+    pub(crate) async fn send(&self, mut request: RequestBuilder) -> Result<Response, Error> {
+        let begun_at = Instant::now();
+        loop {
+            let same = request.try_clone();
+            let sent = request.send().await;
+            let response = sent.map_err(|error| Error::from_transport(&self.server, error))?;
+            if response.status() != StatusCode::SERVICE_UNAVAILABLE {
+                return Ok(response);
+            }
+            let error = self.refused(response).await;
+            match (self.on_starting, same) {
+                (Some(tell), Some(same)) if error.is_starting() && begun_at.elapsed() < STARTING_MAX => {
+                    tell(&self.server);
+                    tokio::time::sleep(ASK_AGAIN).await;
+                    request = same;
+                }
+                _ => return Err(error),
+            }
+        }
     }
 
     /// Sends a request; an answer that says no is an error.

@@ -4,6 +4,7 @@ use axum::Router;
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
+use granary_api::health::STARTING;
 use granary_core::error::{ErrorObject, ErrorType};
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +22,7 @@ pub async fn starting(listening: Listening, ready: CancellationToken) {
             get(async || -> Response { routes::health::starting() }),
         )
         .fallback(async || {
-            let message = "the server is starting; send the call again later";
+            let message = format!("{STARTING}; send the call again later");
             Failure(ErrorObject::new(ErrorType::Unavailable, message))
         })
         .layer(middleware::from_fn(layers::while_starting));

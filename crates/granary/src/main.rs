@@ -20,6 +20,7 @@ mod yaml;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Once;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
@@ -167,11 +168,27 @@ impl Global {
             ca_file: self.ca_file.clone(),
         };
         Ok(granary_client::Client::with(&self.server, options)?)
+            on_starting: Some(tell_starting),
     }
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+/// Tells once that a server which is starting is waited for.
+fn tell_starting(server: &granary_client::Url) {
+    static TOLD: Once = Once::new();
+    let (server, most) = (
+        server.as_str().trim_end_matches('/'),
+        granary_client::STARTING_MAX,
+    );
+    TOLD.call_once(|| {
+        Output::new(false).note(format_args!(
+            "the server at {server} is starting; waiting for it, {} s at the most",
+            most.as_secs()
+        ));
+    });
+}
+
     Serve(serve::Serve),
     Demo(demo::Demo),
     Bulk(bulk::Bulk),

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::Response;
-use granary_api::health::{Health, HealthStatus, Limits};
+use granary_api::health::{Health, HealthStatus, Limits, STARTING};
 
 use crate::App;
 use crate::reply::{Reply, json, with_header};
@@ -34,7 +34,7 @@ pub(crate) async fn alive() -> Reply {
 
 /// Not ready yet: the store is being opened.
 pub(crate) fn starting() -> Response {
-    let reason = "the server is starting: its store is being opened".to_owned();
+    let reason = format!("{STARTING}: its store is being opened");
     not_ready(HealthStatus::Starting, reason)
 }
 

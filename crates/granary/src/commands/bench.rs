@@ -107,7 +107,7 @@ impl Bench {
         let mut server = Server::start(&folder, self.store.as_deref()).await?;
         let options = ClientOptions {
             api_key: key_given::api_key(key_file)?,
-            ca_file: None,
+            ..ClientOptions::default()
         };
         let client = Client::with(&server.url, options)?;
         if !client.put_source(SOURCE).await?.created {

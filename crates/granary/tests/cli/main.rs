@@ -19,6 +19,7 @@ mod sessions;
 mod settings;
 mod tasks;
 mod tls;
+mod starting;
 mod vocabulary;
 mod watch;
 
