@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use granary_client::api::definitions::Definition as Shown;
+use granary_client::api::definitions::{Definition as Shown, Members};
 use granary_client::{Client, DefinitionKind};
 
 use super::{InSource, all_of};
@@ -16,8 +16,9 @@ use crate::output::{Output, counted, pretty};
 pub(crate) enum Definition {
     /// Store definitions from JSON or YAML files, replacing those that are there
     ///
-    /// The key is the name of the file without its extension unless given. Several files are stored in the order
-    /// given. A replaced definition judges what is written from then on; records that are stored stay.
+    /// The key is the one given, else the one in the file, else the name of the file without its extension. Several files
+    /// are stored in the order given. What `show --json` writes can be applied again: what only the server gives is left
+    /// out. A replaced definition judges what is written from then on; records that are stored stay.
     Apply(Apply),
     /// List them
     #[command(visible_alias = "ls")]
@@ -54,7 +55,7 @@ pub(crate) struct Apply {
         required = true
     )]
     files: Vec<PathBuf>,
-    /// Its key, unless that is the name of the file
+    /// Its key, unless the file or its name says it
     key: Option<String>,
 }
 
@@ -103,19 +104,20 @@ impl Apply {
     async fn run(self, kind: DefinitionKind, client: &Client, output: &mut Output) -> anyhow::Result<()> {
         if self.key.is_some() && self.files.len() > 1 {
             bail!(
-                "one key cannot name {}; leave it off, and each is named by its file",
+                "one key cannot name {}; leave it off, and each is named by what it holds or by its name",
                 counted(self.files.len() as u64, "file")
             );
         }
         let source = client.source(self.within.source);
         for file in &self.files {
-            let key = match &self.key {
-                Some(key) => key.clone(),
-                None => key_of(file)?,
-            };
             let json = read(file)
                 .await
                 .with_context(|| format!("cannot read {}", file.display()))?;
+            let (json, own_key) = without_given(json);
+            let key = match self.key.clone().or(own_key) {
+                Some(key) => key,
+                None => key_of(file)?,
+            };
             let put = source.put_definition(kind, &key, json).await;
             let put =
                 put.with_context(|| format!("cannot store {} {key} from {}", kind.name(), file.display()))?;
@@ -132,6 +134,28 @@ impl Apply {
             }
         }
         Ok(())
+    }
+}
+
+/// What the server gives a definition that is shown, beside the members that it was sent with.
+const GIVEN: [&str; 4] = ["key", "revision", "createdAt", "updatedAt"];
+
+/// A definition without what only the server gives, and its key where it has one. One without any of it stays as it is
+/// written, also where it is no JSON, so that the server says what is wrong with it.
+fn without_given(json: Vec<u8>) -> (Vec<u8>, Option<String>) {
+    let Ok(Members(mut members)) = serde_json::from_slice(&json) else {
+        return (json, None);
+    };
+    let key = members.iter().find(|(name, _)| name == "key");
+    let key = key.map(|(_, value)| serde_json::from_str(value.get()));
+    // One that is no text is for the server to judge.
+    let (Ok(key), whole) = (key.transpose(), members.len()) else {
+        return (json, None);
+    };
+    members.retain(|(name, _)| !GIVEN.contains(&name.as_str()));
+    match members.len() < whole {
+        true => (serde_json::to_vec(&Members(members)).unwrap_or(json), key),
+        false => (json, None),
     }
 }
 
@@ -180,6 +204,24 @@ fn description(definition: &Shown) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_the_server_gives_is_left_out_and_all_else_stays_as_it_is() {
+        let shown =
+            br#"{"key":"k","revision":3,"createdAt":"x","updatedAt":"x", "a": 1.10,"properties":{"key":{}}}"#;
+        let (sent, key) = without_given(shown.to_vec());
+        assert_eq!(sent, br#"{"a":1.10,"properties":{"key":{}}}"#);
+        assert_eq!(key.as_deref(), Some("k"));
+        for same in [
+            &b"{ \"a\" : 1 }"[..],
+            b"{\"key\": 1, \"a\": 2}",
+            b"[]",
+            b"{",
+            b"\xff",
+        ] {
+            assert_eq!(without_given(same.to_vec()), (same.to_vec(), None), "{same:?}");
+        }
+    }
 
     #[test]
     fn a_key_is_the_name_of_its_file() {

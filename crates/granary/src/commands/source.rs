@@ -7,6 +7,7 @@ use clap::Subcommand;
 use granary_client::Client;
 use granary_client::api::sources::{Source as Shown, SourceType};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::definition::{key_of, read};
 use super::{all_of, switch};
@@ -19,7 +20,7 @@ pub(crate) enum Source {
     /// Create a source; one that is there stays as it is
     ///
     /// Of a file, {"key": "clinic", "type": "registry"} in JSON or YAML, the key is the name of the file without its
-    /// extension where it holds none.
+    /// extension where it holds none. One as `show --json` writes it will do.
     #[command(visible_alias = "create")]
     Apply {
         /// Its key
@@ -107,6 +108,9 @@ async fn key_in(path: &Path) -> anyhow::Result<String> {
     let json = read(path).await.with_context(|| format!("cannot read {from}"))?;
     let file: File = serde_json::from_slice(&json).with_context(|| format!("{from} is no source"))?;
     match file.key {
+    /// What only the server gives; here so that one as it is shown can be applied.
+    #[serde(default, rename = "createdAt")]
+    _created_at: IgnoredAny,
         Some(key) => Ok(key),
         None => key_of(path).with_context(|| format!("{from} has no 'key'")),
     }

@@ -10,6 +10,7 @@ use granary_client::api::terminology::{Concept, TerminologyReceipt, Vocabulary a
 use granary_client::{Client, ConceptsReply};
 use granary_core::keys::ConceptCode;
 use granary_core::receipt::ReceiptStatus;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -29,8 +30,8 @@ pub(crate) enum Vocabulary {
     /// Store vocabularies from JSON or YAML files, with the concepts that are in them
     ///
     /// A file holds {"key", "title", "description", "concepts": [{"code", "definition", "designation"}…]}. Its key is
-    /// the name of the file without its extension where it holds none. Concepts that are there are replaced; those
-    /// that are not in the file stay.
+    /// the name of the file without its extension where it holds none. One as `show` writes it will do. Concepts that are
+    /// there are replaced; those that are not in the file stay.
     Apply(Apply),
     /// List the vocabularies
     #[command(visible_alias = "ls")]
@@ -79,6 +80,13 @@ pub(super) struct File {
     description: Option<Box<RawValue>>,
     #[serde(default)]
     pub(super) concepts: Vec<Box<RawValue>>,
+    /// What only the server gives; here so that one as it is shown can be applied.
+    #[serde(default, rename = "conceptCount")]
+    _concept_count: IgnoredAny,
+    #[serde(default, rename = "createdAt")]
+    _created_at: IgnoredAny,
+    #[serde(default, rename = "updatedAt")]
+    _updated_at: IgnoredAny,
 }
 
 /// A concept as a file holds it.

@@ -104,3 +104,37 @@ fn every_fault_of_a_definition_is_shown_with_its_place() {
         .granary(&["profile", "show", "-s", "library", "bad"])
         .ends(1);
 }
+
+#[test]
+fn what_is_shown_can_be_applied_again() {
+    let server = Server::start();
+    let moods = server.file("moods.json", r#"{"title":"Moods","concepts":[{"code":"glad"}]}"#);
+    server.granary(&["vocabulary", "apply", "-f", &moods]).ends(0);
+    let again = |show: &[&str], apply: &[&str]| {
+        let shown = server.granary(show).ends(0).stdout;
+        let file = server.file("shown.json", &shown);
+        server.granary(&[apply, &["-f", &file]].concat()).ends(0).stderr
+    };
+    for json in [&[][..], &["--json"]] {
+        for (noun, key) in [("profile", "book"), ("relationship-definition", "by")] {
+            let said = again(
+                &[&[noun, "show", "-s", "library", key][..], json].concat(),
+                &[noun, "apply", "-s", "library"],
+            );
+            assert!(said.contains(&format!(" {key}, now revision ")), "{said}");
+        }
+        let said = again(
+            &[&["vocabulary", "show", "moods"][..], json].concat(),
+            &["vocabulary", "apply"],
+        );
+        assert!(said.contains("Replaced vocabulary moods"), "{said}");
+    }
+    let said = again(&["source", "show", "library", "--json"], &["source", "apply"]);
+    assert!(said.contains("Unchanged source library"), "{said}");
+    // A key that is given wins.
+    let said = again(
+        &["profile", "show", "-s", "library", "book"],
+        &["profile", "apply", "-s", "library", "tome"],
+    );
+    assert!(said.contains("Created profile tome"), "{said}");
+}
