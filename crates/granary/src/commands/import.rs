@@ -18,6 +18,8 @@ use crate::input::{Coding, Input};
 use crate::output::{Output, elapsed, size};
 use crate::progress::Bar;
 
+/// How every export begins.
+const BEGIN: &[u8] = b"{\"export\":";
 /// The last line of an export is shorter than this.
 const END_BYTES_MAX: u64 = 4_096;
 
@@ -46,8 +48,11 @@ impl Import {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> anyhow::Result<Ended> {
         let input = Input::open(&self.file).await?;
         // Found out before anything is stored, where it can be.
-        if !self.incomplete && input.size.is_some() && input.coding.is_none() {
-            see_end(&self.file).await?;
+        if input.size.is_some() && input.coding.is_none() {
+            see_begin(&self.file).await?;
+            if !self.incomplete {
+                see_end(&self.file).await?;
+            }
         }
         let key = &*self.within.source;
         if client.put_source(key).await?.created {
@@ -77,6 +82,33 @@ impl Import {
         }
         Ok(Ended::Well)
     }
+}
+
+/// Sees that a file begins as an export does. What is wrong with the rest is for the server to say.
+async fn see_begin(path: &Path) -> anyhow::Result<()> {
+    let cannot = || format!("cannot read {}", path.display());
+    let file = tokio::fs::File::open(path).await.with_context(cannot)?;
+    let mut head = Vec::new();
+    file.take(BEGIN.len() as u64)
+        .read_to_end(&mut head)
+        .await
+        .with_context(cannot)?;
+    if head == BEGIN {
+        return Ok(());
+    }
+    let records = ["csv", "tsv", "json", "jsonl", "ndjson"];
+    let extension = path
+        .extension()
+        .map(|extension| extension.to_string_lossy().to_lowercase());
+    let records = extension.is_some_and(|extension| records.contains(&&*extension));
+    let hint = match records && !head.is_empty() {
+        true => "; records are sent with `granary bulk`",
+        false => "",
+    };
+    bail!(
+        "{} is no export: it does not begin as `granary export` writes one{hint}",
+        path.display()
+    )
 }
 
 /// Sees that an export is whole, by its last line.

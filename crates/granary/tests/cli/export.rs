@@ -1,6 +1,7 @@
 //! Exports and imports: a source goes from one store to another and back, and is as it was.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use granary_test_postgres::Cluster;
@@ -255,6 +256,74 @@ fn the_records_of_one_type_are_exported() {
 
 #[test]
 fn an_export_that_broke_off_is_not_taken_for_whole() {
+#[test]
+fn an_export_is_compressed_where_its_name_says_so_and_can_be_imported() {
+    let server = Server::start();
+    let books: String = (0..2_000)
+        .map(|n| format!("{{\"id\":\"b{n}\",\"data\":{{\"title\":\"a book like another\"}}}}\n"))
+        .collect();
+    let bulk = ["bulk", "-", "-s", "library", "--type", "book", "--wait"];
+    server.granary_fed(&bulk, &books).ends(0);
+    let plain = server.granary(&["export", "-s", "library"]).ends(0).stdout;
+    let [_, records @ ..] = &plain.lines().collect::<Vec<_>>()[..] else {
+        panic!("an export has lines");
+    };
+    for (name, magic) in [
+        ("x.ndjson.gz", &[0x1f, 0x8b][..]),
+        ("x.ndjson.zst", &[0x28, 0xb5, 0x2f, 0xfd]),
+    ] {
+        let path = server.folder.path().join(name);
+        let file = path.to_str().unwrap();
+        server.granary(&["export", "-s", "library", "-o", file]).ends(0);
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(
+            bytes.starts_with(magic) && bytes.len() * 4 < plain.len(),
+            "{name}"
+        );
+        let mut text = String::new();
+        match magic.len() {
+            2 => flate2::read::GzDecoder::new(&*bytes)
+                .read_to_string(&mut text)
+                .unwrap(),
+            _ => zstd::Decoder::new(&*bytes)
+                .unwrap()
+                .read_to_string(&mut text)
+                .unwrap(),
+        };
+        // The first line has the time.
+        assert_eq!(text.lines().skip(1).collect::<Vec<_>>(), records, "{name}");
+        let source = &name[2..].replace('.', "");
+        server.granary(&["import", file, "-s", source]).ends(0);
+        server.granary(&["get", "book", "b1999", "-s", source]).ends(0);
+    }
+}
+
+#[test]
+fn what_is_no_export_is_told_as_such() {
+    let server = Server::start();
+    for (name, content, bulk) in [
+        ("books.csv", "id,title\nb1,x\n", true),
+        ("books.ndjson", "{\"id\":\"b1\"}\n", true),
+        ("notes.txt", "x", false),
+        ("empty.ndjson", "", false),
+    ] {
+        let file = server.file(name, content);
+        for more in [&[][..], &["--incomplete"]] {
+            let refused = server
+                .granary(&[&["import", &file, "-s", "again"], more].concat())
+                .ends(1);
+            assert!(refused.stderr.contains("is no export"), "{}", refused.stderr);
+            assert_eq!(
+                refused.stderr.contains("`granary bulk`"),
+                bulk,
+                "{}",
+                refused.stderr
+            );
+        }
+    }
+    server.granary(&["source", "show", "again"]).ends(1);
+}
+
     let server = Server::start();
     let books: String = (0..10)
         .map(|n| format!("{{\"id\":\"b{n}\",\"data\":{{\"title\":\"x\"}}}}\n"))

@@ -1,5 +1,6 @@
 //! `granary export`: a source, or the records of a type, to a file.
 
+mod compress;
 mod csv;
 
 use std::io::Write;
@@ -18,6 +19,7 @@ use crate::output::{Output, counted, elapsed, size};
 use crate::progress::Bar;
 use crate::unfinished::Unfinished;
 
+use compress::Compressed;
 use csv::Rows;
 
 /// Write a whole source to a file: its definitions and records, as they were at one moment
@@ -39,7 +41,7 @@ pub(crate) struct Export {
     /// without versions, times, identifiers and contained resources
     #[arg(long, env = "GRANARY_EXPORT_FORMAT", value_enum, value_name = "FORMAT", default_value_t = ExportFormat::Ndjson)]
     format: ExportFormat,
-    /// The file to write; else stdout
+    /// The file to write, compressed where it is called .gz or .zst; else stdout
     #[arg(short, long, env = "GRANARY_OUTPUT", value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -56,7 +58,7 @@ enum ExportFormat {
 /// Where an export goes.
 enum Target {
     Stdout,
-    File(Unfinished),
+    File(Box<Compressed>),
 }
 
 impl Export {
@@ -157,7 +159,10 @@ impl LastLine {
 impl Target {
     fn open(path: Option<&Path>) -> anyhow::Result<Self> {
         Ok(match path.filter(|path| *path != Path::new("-")) {
-            Some(path) => Self::File(Unfinished::create(path)?),
+            Some(path) => {
+                let file = Compressed::by_name(path, Unfinished::create(path)?)?;
+                Self::File(Box::new(file))
+            }
             None => Self::Stdout,
         })
     }
