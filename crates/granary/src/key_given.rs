@@ -11,6 +11,9 @@ use granary_core::access::ApiKey;
 const VARIABLE: &str = "GRANARY_API_KEY";
 /// A file that holds a key holds little else.
 const FILE_BYTES_MAX: u64 = 10_000;
+/// The bits of a mode that give others than the owner anything.
+#[cfg(unix)]
+const OTHERS: u32 = 0o077;
 
 /// The key that is given, if one is.
 pub(crate) fn api_key(file: Option<&Path>) -> anyhow::Result<Option<ApiKey>> {
@@ -19,7 +22,9 @@ pub(crate) fn api_key(file: Option<&Path>) -> anyhow::Result<Option<ApiKey>> {
         File::open(path)
             .and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text))
             .with_context(|| format!("cannot read the key in {shown}"))?;
-        return parsed(&text, &format!("the file {shown}")).map(Some);
+        let key = parsed(&text, &format!("the file {shown}"))?;
+        warn_if_open(path);
+        return Ok(Some(key));
     }
     match std::env::var(VARIABLE) {
         Ok(key) if key.is_empty() => Ok(None),
@@ -28,6 +33,27 @@ pub(crate) fn api_key(file: Option<&Path>) -> anyhow::Result<Option<ApiKey>> {
         Err(std::env::VarError::NotUnicode(_)) => Err(no_key(VARIABLE)),
     }
 }
+
+/// Tells once that others on the machine can read a key.
+#[cfg(unix)]
+fn warn_if_open(path: &Path) {
+    use std::os::unix::fs::MetadataExt;
+    use std::sync::Once;
+    static TOLD: Once = Once::new();
+    // A pipe, as `<(…)` makes one, has a mode that says nothing.
+    let open = std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.mode() & OTHERS != 0);
+    if open {
+        let shown = path.display();
+        TOLD.call_once(|| {
+            crate::output::Output::new(false).note(format_args!(
+                "warning: others can read the key in {shown}; take that from them with `chmod 600 {shown}`"
+            ));
+        });
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_open(_: &Path) {}
 
 fn parsed(text: &str, place: &str) -> anyhow::Result<ApiKey> {
     ApiKey::parse(text.trim()).ok_or_else(|| no_key(place))

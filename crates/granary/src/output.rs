@@ -121,7 +121,10 @@ impl Output {
 
     /// Tells on stderr why a command failed, with every fault that the server named.
     pub(crate) fn error(&self, error: &anyhow::Error) {
-        self.note(format_args!("{BAD}error{BAD:#}: {error:#}"));
+        self.note(format_args!(
+            "{BAD}error{BAD:#}: {}",
+            in_our_words(&format!("{error:#}"))
+        ));
         if let Some(Error::Refused {
             error,
             status,
@@ -134,7 +137,7 @@ impl Output {
             if *status == 404 && error.message.starts_with("source '") {
                 self.note("  create it with `granary source apply`; `granary source list` shows those that there are");
             }
-            if *status == 401 {
+            if *status == 401 && !error.message.contains(NO_KEY) {
                 self.note("  give the key in GRANARY_API_KEY, or the file that holds it with --key-file");
             }
             if let (500.., Some(id)) = (status, request_id) {
@@ -142,6 +145,25 @@ impl Output {
             }
         }
     }
+}
+
+/// How a server says that a call carries no key, for those that speak HTTP,
+const NO_KEY: &str = "send one in X-API-Key or Authorization: Bearer";
+/// and that a source can be deleted with all it holds.
+const PURGE: &str = "?purge=true";
+
+/// What a server says, with the flags of the command line in place of what stands in HTTP.
+fn in_our_words(message: &str) -> String {
+    let message = message.replace(
+        NO_KEY,
+        "give it in GRANARY_API_KEY, or the file that holds it with --key-file",
+    );
+    let key = message
+        .split_once("source '")
+        .and_then(|(_, rest)| rest.split_once('\''));
+    let key = key.map_or("KEY", |(key, _)| key);
+    let message = message.replace(PURGE, &format!("`granary source delete {key} --purge`"));
+    message.replace("?incomplete=true", "--incomplete")
 }
 
 /// Columns wide enough for what they hold.
@@ -364,6 +386,16 @@ mod tests {
         let pretty = pretty(json);
         let expected = "{\n  \"a\": [\n    1.10,\n    -0,\n    {}\n  ],\n  \"b\": {\n    \"c\": \"x, \\\"y\\\": [\",\n    \"d\": []\n  },\n  \"e\": null\n}";
         assert_eq!(visible(&pretty), expected);
+    }
+
+    #[test]
+    fn what_stands_in_http_is_said_as_it_is_typed() {
+        assert_eq!(
+            in_our_words("source 'a' holds 2 profiles; delete them first, or all of it with ?purge=true"),
+            "source 'a' holds 2 profiles; delete them first, or all of it with `granary source delete a --purge`"
+        );
+        assert!(in_our_words(&format!("the call carries no key; {NO_KEY}")).ends_with("with --key-file"));
+        assert_eq!(in_our_words("as it is"), "as it is");
     }
 
     #[test]

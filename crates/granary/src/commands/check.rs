@@ -59,6 +59,9 @@ impl Check {
         };
         match at {
             StoreAt::Folder(folder) => {
+                if !folder.is_dir() {
+                    bail!("there is no folder {}", folder.display());
+                }
                 let checking =
                     tokio::task::spawn_blocking(move || EmbeddedStore::check(&folder, CheckRules::default()));
                 Ok(checking.await??)

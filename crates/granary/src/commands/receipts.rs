@@ -57,6 +57,7 @@ impl Receipts {
             StatusFlag::Cancelled => ReceiptStatus::Cancelled,
         });
         let status = status.or(self.failures.then_some(ReceiptStatus::Failure));
+        let failures = status == Some(ReceiptStatus::Failure) && self.from.is_none() && self.limit != Some(0);
         let query = ReceiptsQuery {
             status,
             from: self.from,
@@ -86,6 +87,7 @@ impl Receipts {
         }
         if table.is_none() && !output.json {
             match first.is_empty() {
+                true if failures => output.note("nothing failed"),
                 true => output.note("no operation of the task is to be shown"),
                 false => drop(begin(output, &first)?),
             }

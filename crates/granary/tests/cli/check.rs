@@ -112,6 +112,12 @@ fn check(args: &[&str]) -> Run {
 }
 
 #[test]
+fn a_folder_that_is_not_there_is_told_as_such() {
+    let none = run(granary(&["check", "--data", "./none"]), "").ends(2);
+    assert_eq!(none.stderr, "error: there is no folder ./none\n");
+}
+
+#[test]
 fn a_folder_that_has_lived_is_sound_and_a_flipped_byte_is_found() {
     let mut server = Server::empty();
     fill(

@@ -1,6 +1,7 @@
 //! `key`: the first key, and what a server does from then on.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -61,13 +62,25 @@ fn a_key_that_is_created_before_the_server_starts_is_asked_for() {
     let (admin_key, reader_key) = (text(&admin, "key"), text(&reader, "key"));
     let call = |key: &str, args: &[&str]| as_holder(key, &[args, &["--server", &url]].concat());
     let none = call("", &["source", "list"]).ends(1);
-    assert!(none.stderr.contains("GRANARY_API_KEY"), "{}", none.stderr);
+    assert_eq!(
+        none.stderr,
+        "error: the call carries no key; give it in GRANARY_API_KEY, or the file that holds it with --key-file\n"
+    );
     call(admin_key, &["source", "apply", "library"]).ends(0);
     call(reader_key, &["source", "show", "library"]).ends(0);
     let denied = call(reader_key, &["source", "apply", "other"]).ends(1);
     assert!(denied.stderr.contains("takes admin"), "{}", denied.stderr);
     let file = file.to_str().unwrap();
-    call("", &["source", "list", "--key-file", file]).ends(0);
+    let open = fs::Permissions::from_mode(0o640);
+    fs::set_permissions(file, open).unwrap();
+    let warned = call("", &["source", "list", "--key-file", file]).ends(0);
+    assert_eq!(
+        warned.stderr,
+        format!("warning: others can read the key in {file}; take that from them with `chmod 600 {file}`\n")
+    );
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+    let own = call("", &["source", "list", "--key-file", file]).ends(0);
+    assert_eq!(own.stderr, "");
 
     let listed = call(admin_key, &["key", "list", "--json"]).ends(0);
     let keys = listed.json();
