@@ -20,7 +20,7 @@ use crate::exit::Ended;
 use crate::key_given;
 use crate::output::{Output, count, elapsed, rate, size};
 use crate::store::StoreAt;
-use crate::watch::watch;
+use crate::watch::until_ended;
 
 const SOURCE: &str = "bench";
 const TYPE: &str = "provider";
@@ -157,7 +157,7 @@ impl Bench {
         let BulkReply::Accepted(task) = reply else {
             bail!("the server did not take generated records; are its limits lower than usual?");
         };
-        let task = watch(source, &task.task_id.to_string(), "generated records").await?;
+        let task = until_ended(source, &task.task_id.to_string(), "generated records").await?;
         let applied = started.elapsed();
         if task.outcome != Some(Outcome::Complete) {
             bail!("{} of {total} operations failed", count(task.counts.failure));

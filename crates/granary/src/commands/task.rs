@@ -10,6 +10,7 @@ use granary_client::{BulkReply, Client, SourceClient};
 use granary_core::idempotency::IdempotencyKey;
 use granary_core::task::{Outcome, TaskKind, TaskStatus};
 use granary_core::time::Timestamp;
+use granary_engine::{Clock as _, SystemClock};
 
 use super::bulk::{self, Replay, SentFile, replay};
 use super::{InSource, failed, switch};
@@ -81,10 +82,10 @@ pub(crate) struct List {
     /// Only tasks of this kind
     #[arg(long, env = "GRANARY_KIND", value_enum, value_name = "KIND")]
     kind: Option<KindFlag>,
-    /// Only tasks accepted after this moment, such as 2026-01-31T08:00:00Z
+    /// Only tasks accepted after this moment: 2026-01-31T08:00:00Z, a day in UTC, or so long ago: 90s, 15m, 1h, 2d
     #[arg(long, env = "GRANARY_CREATED_AFTER", value_name = "TIME", value_parser = moment)]
     created_after: Option<Timestamp>,
-    /// Only tasks accepted before this moment
+    /// Only tasks accepted before this moment, written in the same ways
     #[arg(long, env = "GRANARY_CREATED_BEFORE", value_name = "TIME", value_parser = moment)]
     created_before: Option<Timestamp>,
     /// Show this many at most
@@ -94,6 +95,8 @@ pub(crate) struct List {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum StatusFlag {
+    // One that runs is pending until it has ended.
+    #[value(alias = "running")]
     Pending,
     Cancelled,
     Failure,
@@ -116,7 +119,26 @@ enum KindFlag {
 }
 
 fn moment(raw: &str) -> Result<Timestamp, &'static str> {
-    Timestamp::parse(raw).ok_or("a moment looks like 2026-01-31T08:00:00Z")
+    let day = || Timestamp::parse(&format!("{raw}T00:00:00Z"));
+    let before = || ago(raw).map(|ago| Timestamp::from_millis(SystemClock::default().now().millis() - ago));
+    let moment = Timestamp::parse(raw).or_else(day).or_else(before);
+    moment.ok_or(
+        "a moment looks like 2026-01-31T08:00:00Z, 2026-01-31 or, for one so long ago, 90s, 15m, 1h, 2d",
+    )
+}
+
+/// How many milliseconds `1h` and the like are.
+fn ago(raw: &str) -> Option<i64> {
+    let unit = raw.chars().last()?;
+    let millis = match unit {
+        's' => 1_000,
+        'm' => 60_000,
+        'h' => 3_600_000,
+        'd' => 86_400_000,
+        _ => return None,
+    };
+    let number: u32 = raw.strip_suffix(unit)?.parse().ok()?;
+    Some(i64::from(number) * millis)
 }
 
 impl Task {
@@ -447,5 +469,35 @@ pub(super) fn succeeded(task: &Shown) -> String {
     match counts.success == counts.total {
         true => format!("{outcome}  {all}"),
         false => format!("{outcome}  {} of {all} succeeded", count(counts.success)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_whole_as_a_day_or_as_so_long_ago() {
+        let text = |raw| moment(raw).unwrap().to_string();
+        assert_eq!(text("2026-01-31T08:00:00+01:00"), "2026-01-31T07:00:00.000Z");
+        assert_eq!(text("2026-11-27"), "2026-11-27T00:00:00.000Z");
+        assert_eq!((ago("90s"), ago("15m")), (Some(90_000), Some(900_000)));
+        assert_eq!((ago("1h"), ago("2d")), (Some(3_600_000), Some(172_800_000)));
+        assert!(moment("2d").unwrap() < moment("1h").unwrap());
+        for wrong in [
+            "",
+            "h",
+            "1",
+            "-1h",
+            "1w",
+            "1 h",
+            "é",
+            "99999999999d",
+            "2026-13-01",
+        ] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
+        // Longer ago than there are moments.
+        assert!(moment("4294967295d").is_ok());
     }
 }

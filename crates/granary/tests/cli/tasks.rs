@@ -34,7 +34,11 @@ fn tasks_are_listed_shown_and_watched() {
         .ends(0)
         .json();
     assert_eq!((listed.len(), listed[0]["taskId"].as_str()), (1, Some(&*id)));
+    let lately = ["task", "list", "-s", "library", "--created-after", "1h", "--json"];
+    assert_eq!(server.granary(&lately).ends(0).json().len(), 1);
     for none in [
+        ["--status", "running"],
+        ["--created-after", "2100-01-01"],
         ["--outcome", "complete"],
         ["--status", "failure"],
         ["--kind", "purge"],
@@ -114,6 +118,21 @@ fn receipts_are_shown_all_or_those_asked_for() {
         [1_498, 1_499]
     );
     assert_eq!(receipts(&["--status", "cancelled"]).stdout, "");
+    let well = server.granary_fed(
+        &[
+            "bulk", "-", "-s", "library", "--type", "author", "--wait", "--json",
+        ],
+        r#"{"data":{"name":"x"}}"#,
+    );
+    let well = well.ends(0).json().remove(0);
+    let none = server.granary(&[
+        "receipts",
+        well["taskId"].as_str().unwrap(),
+        "-s",
+        "library",
+        "--failures",
+    ]);
+    assert_eq!(none.ends(0).stderr, "nothing failed\n");
 }
 
 #[test]

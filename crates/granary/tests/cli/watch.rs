@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
 
+use super::serve::signal;
 use super::{Server, granary, run};
 
 const TASK: &str = "bk_2eVocVVgjAWYJ74DifXluwVtSYs";
@@ -108,4 +110,27 @@ fn exit_codes_say_how_a_task_ended() {
     server
         .granary(&["task", "watch", "bk_2eVocVVgjAWYJ74DifXluwVtSYs", "-s", "library"])
         .ends(1);
+}
+
+#[test]
+fn who_is_interrupted_is_told_that_the_task_goes_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut command = granary(&["task", "watch", TASK, "-s", "library", "--server", &url]);
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It waits from here on.
+    let waiting = listener.accept().unwrap();
+    signal(&child, "INT");
+    let ended = child.wait_with_output().unwrap();
+    drop(waiting);
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(
+        said,
+        format!("the task goes on: granary task watch {TASK} -s library\n")
+    );
+    assert_eq!(ended.status.code(), Some(130));
 }

@@ -17,7 +17,7 @@ use crate::commands::bulk::{Sent, send};
 use crate::commands::vocabulary;
 use crate::input::Input;
 use crate::output::{GOOD, Output, rejected_lines};
-use crate::watch::watch;
+use crate::watch::until_ended;
 
 /// Something that was looked at.
 #[derive(Debug, Serialize)]
@@ -119,7 +119,7 @@ impl<'a> Show<'a> {
         match reply {
             BulkReply::Accepted(accepted) => {
                 let id = accepted.task_id.to_string();
-                Ok((time, watch(source, &id, file.name).await?))
+                Ok((time, until_ended(source, &id, file.name).await?))
             }
             BulkReply::Valid(_) => bail!("{} was not asked to be checked only", file.name),
             BulkReply::Rejected(rejection) => {
