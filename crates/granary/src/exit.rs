@@ -3,10 +3,11 @@
 use std::io;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::Command;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::output::Output;
-use crate::settings;
+use crate::settings::{self, CommandLine};
 
 /// How a command ended that could do what was asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,10 +57,29 @@ fn closed_by_reader(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(broken_pipe)
 }
 
+/// True where a command line lacks this argument.
+fn lacks(error: &clap::Error, argument: &str) -> bool {
+    let lacking = error.kind() == ErrorKind::MissingRequiredArgument;
+    let named = error.get(ContextKind::InvalidArg);
+    lacking && matches!(named, Some(ContextValue::Strings(all)) if all.iter().any(|one| one == argument))
+}
+
 /// Shows help, the version, or what is wrong with the command line. `clap` itself would exit with 2, which is taken.
 /// Flags that nobody typed are named with it: they come from the settings file.
-pub(crate) fn wrong_command_line(error: &clap::Error, from_file: &[String]) -> ExitCode {
+pub(crate) fn wrong_command_line(mut error: clap::Error, line: &CommandLine, all: &Command) -> ExitCode {
+    let mut command = settings::command_of(all, &line.args);
+    if error.get(ContextKind::Usage).is_some() {
+        // That of `clap` has what a variable or the file says as if it had to be typed.
+        error.insert(
+            ContextKind::Usage,
+            ContextValue::StyledStr(command.render_usage()),
+        );
+    }
     let _ = error.print();
+    if command.get_name() == "get" && lacks(&error, "<ID>") {
+        Output::new(false).note("`granary list TYPE` shows the ids that there are");
+    }
+    let from_file = &line.from_file;
     if error.use_stderr()
         && let Some(file) = settings::in_force().filter(|_| !from_file.is_empty())
     {

@@ -25,8 +25,8 @@ use std::sync::Once;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use commands::{
-    bench, bulk, check, config, definition, demo, export, get, import, infer, key, manual, receipts, serve,
-    source, task, vocabulary,
+    bench, bulk, check, config, definition, demo, export, get, import, infer, key, list, manual, receipts,
+    serve, source, task, vocabulary,
 };
 use exit::Ended;
 use granary_client::DefinitionKind;
@@ -41,7 +41,6 @@ use output::Output;
 #[command(
     version,
     arg_required_else_help = true,
-    disable_help_subcommand = true,
     styles = output::HELP,
     after_help = "Try `granary demo` first. Exit codes and environment variables are in `granary --help`.",
     after_long_help = AFTER_HELP,
@@ -59,6 +58,7 @@ Exit codes:
   1  anything not named here: no server, a refused call, a wrong command line
   2  some operations of a task failed or were cancelled; `check` could not look
   3  a bulk request was rejected; nothing of it was stored
+  130  Ctrl-C while a task was waited for; the task goes on
 
 Output:
   Results go to stdout, everything else to stderr. With --json every result is one JSON value a line, also of
@@ -74,8 +74,9 @@ Environment:
   Every flag has a variable, GRANARY_ and its name in capitals: GRANARY_SOURCE for --source, GRANARY_JSON=1 for
   --json. The flag wins. Those of `demo` and `bench` start with GRANARY_DEMO_ and GRANARY_BENCH_, what
   `key create` makes a key of with GRANARY_KEY_, and those of `bulk --failures`, `export --format`,
-  `profile infer --limit` and `man --output` are GRANARY_BULK_FAILURES, GRANARY_EXPORT_FORMAT,
-  GRANARY_INFER_LIMIT and GRANARY_MAN_OUTPUT. GRANARY_LIMIT_JSON_DEPTH and the like set the limits of a server.
+  `profile infer --limit`, `list --from`, `list --to` and `man --output` are GRANARY_BULK_FAILURES,
+  GRANARY_EXPORT_FORMAT, GRANARY_INFER_LIMIT, GRANARY_LIST_FROM, GRANARY_LIST_TO and
+  GRANARY_MAN_OUTPUT. GRANARY_LIMIT_JSON_DEPTH and the like set the limits of a server.
   GRANARY_API_KEY holds the API key to show to the server; it has no flag, for others can read command lines.
 
 Examples:
@@ -86,6 +87,7 @@ Examples:
   granary profile apply --source library -f book.json
   granary bulk books.ndjson --source library --type book --wait
   granary export --source library -o library.ndjson
+  granary list book --source library
   granary receipts --source library bk_2eVocVVgjAWYJ74DifXluwVtSYs --failures";
 
 /// What every subcommand takes.
@@ -166,14 +168,12 @@ impl Global {
         let options = granary_client::ClientOptions {
             api_key: key_given::api_key(self.key_file.as_deref())?,
             ca_file: self.ca_file.clone(),
+            on_starting: Some(tell_starting),
         };
         Ok(granary_client::Client::with(&self.server, options)?)
-            on_starting: Some(tell_starting),
     }
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
 /// Tells once that a server which is starting is waited for.
 fn tell_starting(server: &granary_client::Url) {
     static TOLD: Once = Once::new();
@@ -189,6 +189,8 @@ fn tell_starting(server: &granary_client::Url) {
     });
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
     Serve(serve::Serve),
     Demo(demo::Demo),
     Bulk(bulk::Bulk),
@@ -196,6 +198,7 @@ fn tell_starting(server: &granary_client::Url) {
     Task(task::Task),
     Receipts(receipts::Receipts),
     Get(get::Get),
+    List(list::List),
     Export(export::Export),
     Import(import::Import),
     Check(check::Check),
@@ -235,7 +238,7 @@ fn main() -> std::process::ExitCode {
     Color::of(&line.args).take_effect();
     let cli = match Cli::try_parse_from(&line.args) {
         Ok(cli) => cli,
-        Err(error) => return exit::wrong_command_line(&error, &line.from_file),
+        Err(error) => return exit::wrong_command_line(error, &line, &Cli::command()),
     };
     let mut output = Output::new(cli.global.json);
     let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -259,6 +262,7 @@ async fn run(cli: Cli, given: &[OsString], output: &mut Output) -> anyhow::Resul
         Command::Task(command) => command.run(&client()?, output).await,
         Command::Receipts(command) => command.run(&client()?, output).await,
         Command::Get(command) => command.run(&client()?, output).await,
+        Command::List(command) => command.run(&client()?, output).await,
         Command::Export(command) => command.run(&client()?, output).await,
         Command::Import(command) => command.run(&client()?, output).await,
         Command::Check(command) => command.run(output).await,
@@ -323,6 +327,7 @@ mod tests {
                     "failures" if path.ends_with("bulk") => "BULK_",
                     "format" if path.ends_with("export") => "EXPORT_",
                     "limit" if path.ends_with("infer") => "INFER_",
+                    "from" | "to" if path == "granary list" => "LIST_",
                     "output" if path.ends_with("man") => "MAN_",
                     _ => "",
                 };

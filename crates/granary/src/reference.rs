@@ -22,6 +22,10 @@ fn reference(command: &Command) -> String {
 }
 
 fn of(text: &mut String, command: &Command) {
+    // It says what `--help` says.
+    if command.get_name() == "help" {
+        return;
+    }
     let inner: Vec<_> = command
         .get_subcommands()
         .filter(|inner| !inner.is_hide_set())

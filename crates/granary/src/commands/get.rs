@@ -1,8 +1,9 @@
 //! `granary get`: one record.
 
 use clap::Args;
-use granary_client::Client;
+use granary_client::{Client, SourceClient};
 
+use super::list::of_type;
 use super::{InSource, switch};
 use crate::exit::Ended;
 use crate::output::{Output, pretty};
@@ -24,12 +25,19 @@ pub(crate) struct Get {
 
 impl Get {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> anyhow::Result<Ended> {
-        let source = client.source(self.within.source);
-        let record = match self.relationship {
-            true => serde_json::to_string(&source.get_relationship(&self.type_key, &self.id).await?)?,
-            false => serde_json::to_string(&source.get_resource(&self.type_key, &self.id).await?)?,
+        let source = client.source(&*self.within.source);
+        let record = match self.record(&source).await {
+            Ok(record) => record,
+            Err(error) => return Err(of_type(&source, &self.type_key, self.relationship, error).await),
         };
         output.line(if output.json { record } else { pretty(&record) })?;
         Ok(Ended::Well)
+    }
+
+    async fn record(&self, source: &SourceClient) -> anyhow::Result<String> {
+        Ok(match self.relationship {
+            true => serde_json::to_string(&source.get_relationship(&self.type_key, &self.id).await?)?,
+            false => serde_json::to_string(&source.get_resource(&self.type_key, &self.id).await?)?,
+        })
     }
 }

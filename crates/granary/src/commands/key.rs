@@ -9,7 +9,7 @@ use granary_core::access::{KeyRecord, Role, Sources};
 use granary_core::ksuid::Ksuid;
 use granary_engine::{Clock as _, NewKey, SystemClock, error_object};
 
-use super::all_of;
+use super::{all_of, confirmed, switch};
 use crate::exit::Ended;
 use crate::output::{Output, word};
 use crate::settings::limits;
@@ -34,9 +34,14 @@ pub(crate) enum Key {
         place: Place,
     },
     /// Revoke a key: it is not valid any more
+    ///
+    /// On a terminal it is asked first whether the last one of an admin is to go.
     Revoke {
         /// Its id
         id: String,
+        /// Do not ask first
+        #[arg(short, long, env = "GRANARY_YES", value_parser = switch())]
+        yes: bool,
         #[command(flatten)]
         place: Place,
     },
@@ -130,13 +135,30 @@ impl Key {
                     opened.store.close().await?;
                 }
             },
-            Self::Revoke { id, place } => {
+            Self::Revoke { id, yes, place } => {
                 match place.open().await? {
-                    None => client()?.revoke_key(&id).await?,
+                    None => {
+                        let client = client()?;
+                        let keys = all_of(async |query| client.keys(query).await).await?;
+                        let admins = keys.iter().filter(|key| key.role == Role::Admin);
+                        let admins: Vec<&str> = admins.map(|key| key.id.as_str()).collect();
+                        if !may_go(&id, &admins, yes, output)? {
+                            return Ok(Ended::Badly);
+                        }
+                        client.revoke_key(&id).await?;
+                    }
                     Some((_, opened)) => {
                         let none =
                             || anyhow::anyhow!("'{id}' is no id of a key; `granary key list` shows them");
                         let known = Ksuid::parse(&id).ok_or_else(none)?;
+                        let keys = opened.store.access().keys().await.map_err(error_object)?.keys;
+                        let admins = keys.iter().filter(|key| key.role == Role::Admin);
+                        let admins: Vec<String> = admins.map(|key| key.id.to_string()).collect();
+                        let admins: Vec<&str> = admins.iter().map(String::as_str).collect();
+                        if !may_go(&id, &admins, yes, output)? {
+                            opened.store.close().await?;
+                            return Ok(Ended::Badly);
+                        }
                         let revoked = opened.store.access().revoke_key(known).await;
                         revoked.map_err(error_object)?;
                         opened.store.close().await?;
@@ -198,6 +220,13 @@ impl Create {
             false => output.line(&created.key),
         }
     }
+}
+
+/// Whether a key is to be revoked: asked where it is the last one of an admin.
+fn may_go(id: &str, admins: &[&str], yes: bool, output: &Output) -> anyhow::Result<bool> {
+    let question =
+        "revoke the last key of an admin? Another is then created only in the store, with --data or --store";
+    Ok(admins != [id] || confirmed(question, yes, output)?)
 }
 
 fn shown(key: KeyRecord) -> Shown {

@@ -92,7 +92,9 @@ fn page(command: &Command) -> std::io::Result<Vec<u8>> {
 
 fn write_all(command: &Command, folder: &std::path::Path) -> std::io::Result<u64> {
     let mut written = 1;
-    for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+    // `granary help` says what the pages say.
+    let shown = |inner: &&Command| !inner.is_hide_set() && inner.get_name() != "help";
+    for inner in command.get_subcommands().filter(shown) {
         written += write_all(inner, folder)?;
     }
     let name = command.get_display_name().unwrap_or_else(|| command.get_name());

@@ -45,7 +45,8 @@ pub(crate) struct Serve {
         long,
         env = "GRANARY_LISTEN",
         value_name = "ADDRESS",
-        default_value = "127.0.0.1:8080"
+        default_value = "127.0.0.1:8080",
+        value_parser = super::listen_address,
     )]
     listen: SocketAddr,
     /// The certificate to show, as PEM, with those that it was issued by behind it: the server then speaks TLS

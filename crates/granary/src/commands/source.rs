@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::definition::{key_of, read};
-use super::{all_of, switch};
+use super::{all_of, confirmed, switch};
 use crate::exit::Ended;
 use crate::output::{Output, word};
 
@@ -46,13 +46,17 @@ pub(crate) enum Source {
     },
     /// Delete a source that holds no data
     ///
-    /// With --purge it goes with all it holds: it is gone at once, and its space is freed in the background.
+    /// With --purge it goes with all it holds: it is gone at once, and its space is freed in the background. On a terminal
+    /// that is asked for first.
     Delete {
         /// Its key
         key: String,
         /// Delete all its definitions, records and tasks with it
         #[arg(long, env = "GRANARY_PURGE", value_parser = switch())]
         purge: bool,
+        /// Do not ask first
+        #[arg(short, long, env = "GRANARY_YES", value_parser = switch())]
+        yes: bool,
     },
 }
 
@@ -72,7 +76,11 @@ impl Source {
                 show(output, &sources)?;
             }
             Self::Show { key } => show(output, &[client.get_source(&key).await?])?,
-            Self::Delete { key, purge } => {
+            Self::Delete { key, purge, yes } => {
+                let question = format!("delete source {key} with all it holds? It cannot be undone");
+                if purge && !confirmed(&question, yes, output)? {
+                    return Ok(Ended::Badly);
+                }
                 client.delete_source(&key, purge).await?;
                 output.status("Deleted", format_args!("source {key}"));
             }
@@ -100,6 +108,9 @@ struct File {
     key: Option<String>,
     #[serde(rename = "type")]
     _source_type: SourceType,
+    /// What only the server gives; here so that one as it is shown can be applied.
+    #[serde(default, rename = "createdAt")]
+    _created_at: IgnoredAny,
 }
 
 /// The key of the source in a file.
@@ -108,9 +119,6 @@ async fn key_in(path: &Path) -> anyhow::Result<String> {
     let json = read(path).await.with_context(|| format!("cannot read {from}"))?;
     let file: File = serde_json::from_slice(&json).with_context(|| format!("{from} is no source"))?;
     match file.key {
-    /// What only the server gives; here so that one as it is shown can be applied.
-    #[serde(default, rename = "createdAt")]
-    _created_at: IgnoredAny,
         Some(key) => Ok(key),
         None => key_of(path).with_context(|| format!("{from} has no 'key'")),
     }

@@ -79,6 +79,21 @@ fn leaf(matches: &ArgMatches) -> (&ArgMatches, Vec<&str>) {
     (leaf, names)
 }
 
+/// The command that a command line names, as far as it names one.
+pub(crate) fn command_of(command: &Command, args: &[OsString]) -> Command {
+    let mut built = command.clone();
+    built.build();
+    let looked_at = command.clone().ignore_errors(true).try_get_matches_from(args);
+    let names = looked_at
+        .as_ref()
+        .map(|matches| leaf(matches).1)
+        .unwrap_or_default();
+    let named = names
+        .iter()
+        .try_fold(&built, |command, name| command.find_subcommand(name));
+    named.unwrap_or(&built).clone()
+}
+
 /// What the file says of the command that is run, as flags.
 fn additions(file: &SettingsFile, command: &Command, matches: &ArgMatches) -> Vec<String> {
     let mut built = command.clone();

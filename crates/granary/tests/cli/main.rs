@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod asked;
 mod bench;
 mod bulk;
 mod bulk_files;
@@ -11,15 +12,16 @@ mod export;
 mod help;
 mod infer;
 mod keys;
+mod listing;
 mod manual;
 mod postgres;
 mod schema;
 mod serve;
 mod sessions;
 mod settings;
+mod starting;
 mod tasks;
 mod tls;
-mod starting;
 mod vocabulary;
 mod watch;
 

@@ -58,4 +58,5 @@ fn there_is_a_page_for_each_command() {
     ] {
         assert!(output.join(name).is_file(), "{name}");
     }
+    assert!(!output.join("granary-help.1").exists());
 }

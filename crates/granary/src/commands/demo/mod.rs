@@ -45,7 +45,8 @@ pub(crate) struct Demo {
         long,
         env = "GRANARY_DEMO_LISTEN",
         value_name = "ADDRESS",
-        default_value = "127.0.0.1:0"
+        default_value = "127.0.0.1:0",
+        value_parser = super::listen_address,
     )]
     listen: SocketAddr,
     /// End when all has been shown
