@@ -125,6 +125,8 @@ pub(crate) struct Inner {
     /// Held while definitions of a source are changed, by its number: of changes that are sent together none has to be
     /// judged again because of another of this process.
     pub(crate) defining: [tokio::sync::Mutex<()>; DEFINING],
+    /// Held for a round of removing tasks that are kept no longer.
+    pub(crate) retiring: tokio::sync::Mutex<()>,
     pub(crate) codes: KeptCodes,
     pub(crate) no_vocabularies: Arc<Vocabularies>,
     /// Places for checks that run at once.
@@ -215,6 +217,7 @@ impl Engine {
             hash_key: store.hash_key(),
             schemas: Schemas::default(),
             defining: Default::default(),
+            retiring: Default::default(),
             codes: KeptCodes::new(limits.concept_code_bytes),
             no_vocabularies: Arc::default(),
             checks: Semaphore::new(options.checks.max(1)),

@@ -57,32 +57,39 @@ pub(crate) async fn keep_retiring(inner: Arc<Inner>, stop: CancellationToken) {
     if inner.options.workers == 0 {
         return;
     }
-    while !stop.is_cancelled() {
-        let began = Instant::now();
+    loop {
         // A store may wait for who reads what it removes, such as an export, and ends that only when it is closed.
-        let Some(stepped) = stop.run_until_cancelled(step(&inner)).await else {
-            return;
-        };
-        let rest = match stepped {
-            Ok(true) => began.elapsed().min(REST_MAX),
-            Ok(false) => LOOK_EVERY,
-            Err(failure) => {
+        match stop.run_until_cancelled(round(&inner)).await {
+            None => return,
+            Some(Ok(())) => {}
+            Some(Err(failure)) => {
                 warn!(%failure, "tasks that are kept no longer were not removed; trying again");
-                LOOK_EVERY
             }
-        };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(rest) => {}
         }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// Removes all that is kept no longer, and rests after each step. One round at a time: a store knows how far it is, and
+/// who joined in the middle would not see what was passed before it was due.
+async fn round(inner: &Inner) -> Result<(), StoreError> {
+    let _alone = inner.retiring.lock().await;
+    loop {
+        let began = Instant::now();
+        if !step(inner).await? {
+            return Ok(());
+        }
+        tokio::time::sleep(began.elapsed().min(REST_MAX)).await;
     }
 }
 
 impl Engine {
     /// Removes all tasks that are kept no longer; returns when that is done.
     pub async fn retire_tasks(&self) -> Result<(), ErrorObject> {
-        while step(&self.inner).await.map_err(error_object)? {}
-        Ok(())
+        round(&self.inner).await.map_err(error_object)
     }
 
     /// The task of a source that this names, with or without its prefix. 410 where it was removed, as long as that is
