@@ -16,6 +16,7 @@ use granary_core::json::without_byte_order_mark;
 use granary_core::keys::Key;
 use granary_core::limits::Limits;
 use granary_engine::{BodyError, Engine};
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 
@@ -32,6 +33,12 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        // What takes it apart would put U+FFFD in the place of bytes that are none.
+        let query = parts.uri.query().unwrap_or_default();
+        if percent_decode_str(query).decode_utf8().is_err() {
+            let message = "the query of the URL is not UTF-8 once it is decoded";
+            return Err(ErrorObject::invalid(message).into());
+        }
         match Query::<T>::try_from_uri(&parts.uri) {
             Ok(Query(query)) => Ok(Self(query)),
             Err(error) => {
@@ -119,6 +126,13 @@ fn media_type(raw: &str) -> String {
         .to_ascii_lowercase()
 }
 
+/// The charset that a Content-Type names.
+fn charset(raw: &str) -> Option<&str> {
+    let mut parameters = raw.split(';').skip(1).filter_map(|one| one.split_once('='));
+    let (_, charset) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;
+    Some(charset.trim().trim_matches('"'))
+}
+
 fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
@@ -130,7 +144,14 @@ pub(crate) fn body_type(headers: &HeaderMap, known: &[&'static str]) -> Result<&
     let Some(raw) = headers.get(CONTENT_TYPE) else {
         return Ok(JSON);
     };
-    let sent = media_type(raw.to_str().unwrap_or_default());
+    let raw = raw.to_str().unwrap_or_default();
+    if let Some(charset) = charset(raw).filter(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
+        return Err(unsupported(format!(
+            "the charset '{}' is not read here; send the body in UTF-8",
+            shortened(charset)
+        )));
+    }
+    let sent = media_type(raw);
     known
         .iter()
         .find(|known| **known == sent)

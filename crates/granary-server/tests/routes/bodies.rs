@@ -67,6 +67,7 @@ async fn a_body_may_name_its_charset_or_not_its_type() {
     let world = World::new().await;
     for content_type in [
         "application/json; charset=utf-8",
+        "application/json;Charset=\"UTF-8\"",
         "Application/JSON",
         "application/json;a=b",
     ] {
@@ -80,6 +81,23 @@ async fn a_body_may_name_its_charset_or_not_its_type() {
         .request(Method::POST, PROVIDERS)
         .body(r#"{"data":{"name":"Ada"}}"#);
     assert!(shown(request).await.starts_with("201"));
+}
+
+#[tokio::test]
+async fn a_body_in_another_charset_is_refused() {
+    let world = World::new().await;
+    let sent = |content_type: &str| {
+        let request = world
+            .request(Method::POST, PROVIDERS)
+            .header(CONTENT_TYPE, content_type);
+        shown(request.body(&b"{\"data\":{\"name\":\"Zo\xeb\"}}"[..]))
+    };
+    insta::assert_snapshot!(sent("application/json; charset=latin1").await, @r#"
+    415
+    {"code":415,"type":"UNSUPPORTED_MEDIA_TYPE","message":"the charset 'latin1' is not read here; send the body in UTF-8"}
+    "#);
+    let quoted = sent("application/json;a=b; CHARSET=\"utf-16\"").await;
+    assert!(quoted.starts_with("415"), "{quoted}");
 }
 
 #[tokio::test]

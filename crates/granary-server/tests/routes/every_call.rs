@@ -95,6 +95,17 @@ async fn a_path_that_is_not_utf8_once_decoded_is_invalid() {
 }
 
 #[tokio::test]
+async fn a_query_that_is_not_utf8_once_decoded_is_invalid() {
+    let world = World::new().await;
+    insta::assert_snapshot!(world.get(&format!("{PROVIDERS}?identifier=:%ff:")).await, @r#"
+    400
+    {"code":400,"type":"INVALID_ARGUMENT","message":"the query of the URL is not UTF-8 once it is decoded"}
+    "#);
+    let replaced = world.get(&format!("{PROVIDERS}?identifier=:%ef%bf%bd:")).await;
+    assert!(replaced.starts_with("200"), "U+FFFD may be asked for: {replaced}");
+}
+
+#[tokio::test]
 async fn a_key_may_be_percent_encoded() {
     let world = World::new().await;
     let plain = world.get("/sources/clinics/v1/profiles/provider").await;
