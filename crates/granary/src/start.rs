@@ -21,7 +21,7 @@ pub(crate) enum Role {
     /// Answer calls and carry out tasks
     #[default]
     All,
-    /// Answer calls, and leave the tasks to others
+    /// Answer calls, and leave the tasks to others; with a folder, to a later start
     Api,
     /// Carry out tasks; of calls only /healthz and /readyz are answered
     Worker,
@@ -92,9 +92,9 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
         access,
     } = options;
     ensure!(
-        role == Role::All || matches!(at, StoreAt::Postgres(_)),
-        "only one process works with a folder, so it must do all: leave --role off, or share a store with others by \
-         --store postgres://…"
+        role != Role::Worker || matches!(at, StoreAt::Postgres(_)),
+        "only one process works with a folder, and without calls it would get no tasks: leave --role off, or share a \
+         store with others by --store postgres://…"
     );
     let limits = settings::limits()?;
     let connections = open_files::connections_max(&at, &postgres)?;
@@ -128,6 +128,11 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
     let addr = listening.local_addr()?;
     if role == Role::Api {
         engine_options.workers = 0;
+        if matches!(at, StoreAt::Folder(_)) {
+            tracing::warn!(
+                "tasks wait, for this server applies none of them: start it without --role api to go on"
+            );
+        }
     }
     let engine = Engine::start(
         Arc::clone(&store),

@@ -109,7 +109,10 @@ impl Recording {
                 .for_each(|recorded| disk.apply(&recorded.event));
             Ok(disk.write_to(root, Pending::Lost)?)
         };
-        let work = async |client: &Client, _: &Path| verify::load_holds(client, &self.load, moment).await;
+        let work = async |client: &Client, _: &Path| {
+            verify::shown_holds(client, &self.load, moment).await?;
+            verify::load_holds(client, &self.load, moment).await
+        };
         let events = recorded(before, work).await?;
         Ok(Self {
             parts: points::parts(&events),

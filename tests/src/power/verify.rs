@@ -17,21 +17,26 @@ use crate::agree::{
 use crate::model::{Code, Model};
 use crate::requests::{NEAR, Sent};
 use crate::server::Start;
-use crate::told::Answer;
+use crate::told::{Answer, Position};
 use crate::{Place, Server};
 
-/// Starts a server on the folder and checks it; the power was cut at this moment.
+/// Starts a server on the folder and checks it; the power was cut at this moment. The first applies nothing, or it might have
+/// done again what was lost before anybody looks.
 pub(super) async fn holds(data: &Path, log: &Path, load: &Load, moment: u64) -> Result<()> {
-    let start = Start {
+    let start = |role: &str| Start {
         place: Place::Folder(data.to_owned()),
-        environment: Vec::new(),
+        environment: vec![("GRANARY_ROLE".to_owned(), role.to_owned())],
         log: Some(log.to_owned()),
         before: Vec::new(),
     };
     let checked = async {
-        let mut server = Server::spawn(start).await.context("it does not start")?;
-        let client = server.client()?;
-        load_holds(&client, load, moment).await?;
+        let mut server = Server::spawn(start("api")).await.context("it does not start")?;
+        shown_holds(&server.client()?, load, moment).await?;
+        server.kill().await?;
+        let mut server = Server::spawn(start("all"))
+            .await
+            .context("it does not start again")?;
+        load_holds(&server.client()?, load, moment).await?;
         server.kill().await
     };
     checked.await.with_context(|| {
@@ -40,21 +45,21 @@ pub(super) async fn holds(data: &Path, log: &Path, load: &Load, moment: u64) -> 
     })
 }
 
-/// Waits for the ends of all tasks, and checks them and all records.
-pub(super) async fn load_holds(client: &Client, load: &Load, moment: u64) -> Result<()> {
+/// Checks that nothing is taken back that an answer had shown by this moment.
+pub(super) async fn shown_holds(client: &Client, load: &Load, moment: u64) -> Result<()> {
     for traffic in &load.0 {
         let known = traffic.known_at(moment);
-        let checked = source_holds(client, traffic, &known, moment).await;
+        if !known.defined {
+            // It may be there or not; that the server starts is all there is to see.
+            continue;
+        }
+        let checked = source_shows(client, traffic, &known, traffic.told_at(moment)).await;
         checked.with_context(|| format!("source {}", traffic.key))?;
     }
     Ok(())
 }
 
-async fn source_holds(client: &Client, traffic: &Traffic, known: &Known, moment: u64) -> Result<()> {
-    if !known.defined {
-        // It may be there or not; that the server starts is all there is to see.
-        return client.health().await.map(|_| ()).map_err(Into::into);
-    }
+async fn source_shows(client: &Client, traffic: &Traffic, known: &Known, seen: Position) -> Result<()> {
     let source = client.source(traffic.key);
     for shown in &known.shown {
         let task = source.task(&shown.task).await;
@@ -67,18 +72,35 @@ async fn source_holds(client: &Client, traffic: &Traffic, known: &Known, moment:
             shown.decided
         );
     }
-    let seen = traffic.told_at(moment);
     let mut found = all_resources(&source).await?;
     found.extend(edges(&source, NEAR, RelationshipsQuery::default()).await?);
     traffic.hold_all(seen, &found).context("what readers were told")?;
+    for task in tasks_in_order(&source, TaskKind::Bulk).await? {
+        let told = traffic.hold(seen, &Answer::Task(Box::new(task)));
+        told.context("what readers were told")?;
+    }
+    Ok(())
+}
+
+/// Waits for the ends of all tasks, and checks them and all records.
+pub(super) async fn load_holds(client: &Client, load: &Load, moment: u64) -> Result<()> {
+    for traffic in &load.0 {
+        let known = traffic.known_at(moment);
+        if !known.defined {
+            continue;
+        }
+        let checked = source_holds(client, traffic, &known, moment).await;
+        checked.with_context(|| format!("source {}", traffic.key))?;
+    }
+    Ok(())
+}
+
+async fn source_holds(client: &Client, traffic: &Traffic, known: &Known, moment: u64) -> Result<()> {
+    let source = client.source(traffic.key);
     let tasks = tasks_in_order(&source, TaskKind::Bulk).await?;
     let accepted = accepted(&tasks, &known.sent)?;
     let sent: Vec<&Sent> = accepted.iter().map(|(_, sent)| *sent).collect();
     let mut model = Model::default();
-    for task in &tasks {
-        let told = traffic.hold(seen, &Answer::Task(Box::new(task.clone())));
-        told.context("what readers were told")?;
-    }
     for (id, sent) in accepted {
         let task = ended(&source, &id).await?;
         let codes: Vec<Code> = sent.request.operations.iter().map(|o| model.apply(o)).collect();

@@ -68,6 +68,13 @@ impl Registry {
         self
     }
 
+    /// The same with these variables in the environment of the server, and no others.
+    pub(crate) async fn restarted_with(mut self, environment: &[(&str, &str)]) -> Self {
+        assert!(self.server.stop().await.unwrap().success());
+        self.server = Server::start_with(self.data(), environment).await.unwrap();
+        self
+    }
+
     /// Stores a definition of the source, such as `profiles/provider`.
     pub(crate) async fn define(&self, path: &str, definition: &str) {
         self.put(&format!("/sources/clinics/v1/{path}"), definition).await;

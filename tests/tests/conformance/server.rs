@@ -3,11 +3,12 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::examples;
-use super::registry::{Registry, column, create, create_edge, request};
+use super::registry::{Registry, answer, column, create, create_edge, request};
 
 #[tokio::test]
 async fn a_server_stopped_and_started_again_has_all_it_had() {
@@ -54,6 +55,34 @@ async fn a_server_stopped_and_started_again_has_all_it_had() {
         .await;
     assert_eq!(column(&task["receipts"], "status"), ["FAILURE", "SUCCESS"]);
     assert_eq!(registry.read("tasks").await["data"].as_array().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn tasks_of_a_folder_wait_while_its_server_only_answers() {
+    let registry = Registry::start_with(&[("GRANARY_ROLE", "api")]).await;
+    let mut ids = Vec::new();
+    for id in ["ada", "bob"] {
+        let sent = registry.send(request(&[create(id, "Ada")])).await;
+        ids.push(sent.accepted());
+    }
+    let eve = registry.request(Method::PUT, "/sources/clinics/v1/resources/provider/eve");
+    let eve = answer(eve.json(&json!({"data": {"name": "Eve"}}))).await;
+    assert_eq!(eve.status, 201, "a single write is carried out at once: {eve:?}");
+    let cancel = format!("/sources/clinics/v1/tasks/{}/cancel", ids[0]);
+    let cancelled = answer(registry.request(Method::POST, &cancel)).await;
+    assert_eq!(cancelled.body["status"], "CANCELLED", "{cancelled:?}");
+    let waits = registry.read(&format!("tasks/{}", ids[1])).await;
+    assert_eq!(
+        (&waits["status"], &waits["counts"]["pending"]),
+        (&json!("PENDING"), &json!(1))
+    );
+    let registry = registry.restarted_with(&[("GRANARY_ROLE", "all")]).await;
+    let task = registry.ended("resources", &ids[1]).await;
+    assert_eq!(column(&task["receipts"], "status"), ["SUCCESS"]);
+    assert_eq!(
+        column(&registry.read("resources/provider").await["data"], "id"),
+        ["bob", "eve"]
+    );
 }
 
 #[tokio::test]
