@@ -1,10 +1,12 @@
 //! Clients that connect and ask for nothing, more than this process may have files for: they wait, and one that is served
 //! goes on.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use granary_tests::{Place, Server, Start};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// What the server may have open; of these some 60 are for connections.
@@ -34,6 +36,10 @@ async fn idle_clients_that_no_file_is_left_for_wait_while_another_is_served() {
     for _ in 0..IDLE {
         idle.push(TcpStream::connect(address).await.unwrap());
     }
+    // It came last, and has no place.
+    let mut last = idle.pop().unwrap();
+    let ask = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    last.write_all(ask).await.unwrap();
     // On its connection, which it has had from the begin.
     for at in 0..CALLS {
         let profile = format!("{}/sources/clinics/v1/profiles/p{at}", server.url);
@@ -44,8 +50,17 @@ async fn idle_clients_that_no_file_is_left_for_wait_while_another_is_served() {
         let put = put.expect("it is served").unwrap();
         assert_eq!(put.status(), 201);
         put.bytes().await.unwrap();
+        // Looked at before the others have asked for nothing for so long that they are closed.
+        if at == CALLS / 4 {
+            let waits = last.try_read(&mut [0]).unwrap_err();
+            assert_eq!(waits.kind(), ErrorKind::WouldBlock);
+        }
     }
     drop(idle);
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, last.read_to_end(&mut answer)).await;
+    read.expect("there is a place again").unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
     let another = granary_tests::http().build().unwrap();
     let read = tokio::time::timeout(PATIENCE, another.get(&source).send()).await;
     assert_eq!(read.expect("there is a place again").unwrap().status(), 200);
