@@ -36,6 +36,7 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
         cargo(&["fmt", "--all", "--check"])?;
         cargo(&["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"])
     })?;
+    part("generated pages", &crate::docs::check)?;
     part("build", &|| {
         cargo(&["build", "--release", "--workspace", "--all-targets"])
     })?;
@@ -50,7 +51,6 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
             "warnings",
         ])
     })?;
-    part("generated pages", &crate::docs::check)?;
     // Always the whole workspace, or what was built above: one package alone takes other features of what it depends
     // on, and so a build of its own.
     part("core, stores, wire", &|| {
