@@ -307,7 +307,7 @@ fn settle_segments(folder: &Folder, keyspaces: &Keyspaces) -> Result<u32> {
         if !named {
             fs::remove_file(&path).map_err(io)?;
             tracing::info!(
-                segment,
+                file = %path.display(),
                 "removed a file of a request that was never accepted, or of bodies that were moved"
             );
         }
