@@ -8,6 +8,7 @@
 pub mod check;
 pub mod csv;
 pub mod cursor;
+pub mod delimiter;
 pub mod identifier;
 pub mod json;
 pub mod kept;
@@ -21,6 +22,7 @@ pub mod value;
 pub mod when;
 pub mod yaml;
 
+mod input;
 mod peer;
 mod places;
 mod source;

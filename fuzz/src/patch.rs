@@ -6,6 +6,7 @@ use granary_core::error::ErrorType;
 use granary_core::json::Scanner;
 use granary_core::patch::Patch;
 
+use crate::peer::Number;
 use crate::places;
 use crate::source::LIMITS;
 use crate::tree::{Tree, is_json, names_a_surrogate};
@@ -116,9 +117,11 @@ fn one(document: &mut Tree, action: &str, pointer: &str, value: Option<&Tree>) -
 /// Equal as RFC 6902 has it.
 fn same(one: &Tree, other: &Tree) -> bool {
     match (one, other) {
-        (Tree::Number(one), Tree::Number(other)) => crate::peer::Number::of(one)
-            .compare(&crate::peer::Number::of(other))
-            .is_eq(),
+        (Tree::Number(one), Tree::Number(other)) => {
+            let numbers = [one, other].map(|raw| Number::of(raw));
+            // One that no number needs is compared as it is written.
+            one == other || (numbers.iter().all(Number::is_known) && numbers[0].compare(&numbers[1]).is_eq())
+        }
         (Tree::Array(one), Tree::Array(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
         }

@@ -192,10 +192,13 @@ pub(crate) fn is_instant(text: &str) -> bool {
 pub(crate) struct Number {
     negative: bool,
     digits: String,
-    power: i64,
+    power: i128,
     written: usize,
-    exponent: i64,
+    exponent: i128,
 }
+
+/// In the place of an exponent that 64 bits do not hold.
+const EXPONENT_MAX: i128 = i128::MAX / 4;
 
 impl Number {
     pub(crate) fn of(raw: &str) -> Self {
@@ -206,15 +209,11 @@ impl Number {
             .unwrap_or((raw.trim_start_matches('-'), "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let sign = if exponent.starts_with('-') { -1 } else { 1 };
-        let exponent = exponent.trim_start_matches(['+', '-']).trim_start_matches('0');
-        let exponent = if exponent.len() > 9 {
-            999_999_999
-        } else {
-            format!("0{exponent}").parse().unwrap_or(0)
-        };
+        let exponent = exponent.trim_start_matches(['+', '-']).parse::<i64>();
+        let exponent = exponent.map_or(EXPONENT_MAX, i128::from);
         let all = format!("{whole}{fraction}");
         let end = all.trim_end_matches('0').len();
-        let power = sign * exponent - fraction.len() as i64 + (all.len() - end) as i64;
+        let power = sign * exponent - fraction.len() as i128 + (all.len() - end) as i128;
         Self {
             negative,
             digits: all[..end].trim_start_matches('0').to_owned(),
@@ -229,6 +228,11 @@ impl Number {
         self.written <= 64 && self.exponent <= 308
     }
 
+    /// True where its exponent is known.
+    pub(crate) fn is_known(&self) -> bool {
+        self.exponent < EXPONENT_MAX
+    }
+
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
         let sign = |number: &Self| match (number.digits.is_empty(), number.negative) {
             (true, _) => 0,
@@ -239,7 +243,7 @@ impl Number {
             return sign(self).cmp(&sign(other));
         }
         // Both as whole numbers of the smaller power, filled up with zeros: as long as that is no more than digits.
-        let highest = |number: &Self| number.digits.len() as i64 + number.power;
+        let highest = |number: &Self| number.digits.len() as i128 + number.power;
         let size = highest(self).cmp(&highest(other)).then_with(|| {
             let length = self.digits.len().max(other.digits.len());
             format!("{:0<length$}", self.digits).cmp(&format!("{:0<length$}", other.digits))

@@ -5,9 +5,9 @@ use std::io;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use granary_core::json::without_byte_order_mark;
 
 use super::cell::Cell;
-use super::without_mark;
 
 /// The byte order mark of UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -28,7 +28,7 @@ pub(crate) enum Delimiter {
 
 impl Delimiter {
     /// The byte itself.
-    pub(super) const fn byte(self) -> u8 {
+    pub(crate) const fn byte(self) -> u8 {
         match self {
             Self::Comma => b',',
             Self::Semicolon => b';',
@@ -55,7 +55,7 @@ impl Delimiter {
         }
         let (mut begun, mut quoted) = (false, false);
         let (mut semicolons, mut tabs) = (false, false);
-        for byte in without_mark(head, true) {
+        for byte in without_byte_order_mark(head) {
             match byte {
                 b'"' => quoted = !quoted,
                 _ if quoted => {}

@@ -14,6 +14,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use granary_core::json::without_byte_order_mark;
 use granary_core::operation::TargetType;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::io::ReaderStream;
@@ -257,12 +258,13 @@ fn trimmed(mut json: &[u8]) -> &[u8] {
     json
 }
 
-/// Without the byte order mark that may stand before the first line.
-fn without_mark(bytes: &[u8], first: bool) -> &[u8] {
-    bytes
-        .strip_prefix(b"\xef\xbb\xbf")
-        .filter(|_| first)
-        .unwrap_or(bytes)
+/// A line without the byte order mark that may stand before the first.
+fn without_mark(line: &[u8], first: bool) -> &[u8] {
+    if first {
+        without_byte_order_mark(line)
+    } else {
+        line
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use granary_core::csv::Cells;
+use granary_core::json::without_byte_order_mark;
 
 use super::cell::Cell;
 use super::decode::{Coding, damaged};
@@ -149,7 +150,7 @@ impl<R: BufRead> Records<R> {
             return Ok(());
         }
         let head = self.reader.fill_buf()?;
-        let text = without_mark(head, true);
+        let text = without_byte_order_mark(head);
         let mark = head.len() - text.len();
         self.reader.consume(mark);
         let Some(byte) = self.skip_blanks()? else {

@@ -1,12 +1,13 @@
 //! Sniffing: what the first bytes of a body tell of it.
 
+use granary_core::json::without_byte_order_mark;
 use granary_core::operation::TargetType;
 
-use super::{Format, without_mark};
+use super::Format;
 
 /// A bulk request starts with its member `operations`; all else is taken for lines.
 pub(super) fn format_of(head: &[u8]) -> Format {
-    let head = without_mark(head, true).trim_ascii_start();
+    let head = without_byte_order_mark(head).trim_ascii_start();
     let first = head.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
     match first {
         Some(first) if first.starts_with(b"\"operations\"") => Format::Json,
