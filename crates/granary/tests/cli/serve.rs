@@ -137,7 +137,6 @@ fn a_store_and_options_that_do_not_fit_are_refused() {
             "--erase-after is for a store in a folder",
         ),
         (&["--data", data, "--erase-after", "0"], "1.."),
-        (&["--data", data, "--role", "api"], "--store postgres://"),
         (&["--data", data, "--role", "worker"], "--store postgres://"),
         (&["--store", postgres, "--role", "boss"], "worker"),
         (&["--store", postgres, "--lease", "0"], "seconds from 0.1"),
