@@ -63,7 +63,7 @@ pub enum ContainedChange<'a> {
 pub struct Changed {
     /// Its body.
     pub body: Vec<u8>,
-    /// The hash of its content; every id counts as sent.
+    /// The hash of its content.
     pub hash: ContentHash,
     /// The id of the contained resource.
     pub id: ResourceId,
@@ -348,8 +348,8 @@ fn edited(
     }
     let inside: Inside<'_> = serde_json::from_str(&body).map_err(|_| Rejection::Invalid(damaged()))?;
     let data = inside.data.map_or("", RawValue::get);
-    let contained = inside.contained.map(|contained| contained.get().as_bytes());
-    let hash = content_hash(&checker.hash_key, data.as_bytes(), contained.as_slice());
+    let contained = inside.contained.map_or("", RawValue::get);
+    let hash = content_hash(&checker.hash_key, data.as_bytes(), contained.as_bytes());
     Ok(Changed {
         body: body.into_bytes(),
         hash,

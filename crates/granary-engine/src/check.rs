@@ -16,7 +16,6 @@ use tracing::{Instrument, Span, error};
 use crate::engine::Inner;
 use crate::error::internal;
 use crate::random::random_bytes;
-use crate::retry::KeptHashes;
 use crate::schemas::CompiledSchema;
 use crate::split::{Piece, Run, SplitError};
 
@@ -30,8 +29,6 @@ pub(crate) struct Checks {
     pub(crate) now: Timestamp,
     /// True once bodies need not be kept: nothing of the request will be stored.
     pub(crate) verdicts_only: AtomicBool,
-    /// The hashes that the operations had before, where they are tried again.
-    pub(crate) kept: Option<Arc<KeptHashes>>,
 }
 
 /// What became of a run.
@@ -107,12 +104,8 @@ impl Checks {
                     self.inner.limits.operation_bytes,
                 ))),
             };
-            let kept = self.kept.as_ref().and_then(|kept| kept.take(at));
             match outcome {
-                Ok(mut operation) if wanted && checked.failures.is_empty() => {
-                    operation.hash = kept.or(operation.hash);
-                    batch.push(operation);
-                }
+                Ok(operation) if wanted && checked.failures.is_empty() => batch.push(operation),
                 Ok(_) => batch.bodies.clear(),
                 Err(Rejection::Invalid(error)) => checked.failures.push((at, error)),
                 Err(Rejection::Syntax { offset, message }) => {

@@ -165,7 +165,7 @@ impl Engine {
             let begun = self.inner.store.begin_upload(source, id, request.target, types);
             match begun.await {
                 Ok(mut upload) => {
-                    if let Origin::Task { id, .. } = &origin {
+                    if let Origin::Task(id) = &origin {
                         upload.set_retry_of(*id);
                     }
                     Some(upload)
@@ -335,7 +335,6 @@ impl Reading {
             target: request.target,
             now,
             verdicts_only: AtomicBool::new(upload.is_none()),
-            kept: origin.kept(),
         };
         Self {
             checks: Arc::new(checks),

@@ -2,14 +2,11 @@
 //! and goes the way of a bulk request of one operation a line: it is checked anew, spooled anew and accepted, with the
 //! ids that it was given when it was accepted first.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
-
 use bytes::Bytes;
 use futures::{Stream, stream};
 use granary_core::error::ErrorObject;
 use granary_core::keys::Key;
-use granary_core::operation::{ContentHash, TargetType};
+use granary_core::operation::TargetType;
 use granary_core::receipt::ReceiptStatus;
 use granary_core::task::{TaskId, TaskKind};
 use granary_store::{PAGE_BYTES_MAX, StoreError, StoredTask, Weighed};
@@ -17,7 +14,6 @@ use granary_store::{PAGE_BYTES_MAX, StoreError, StoredTask, Weighed};
 use crate::engine::Engine;
 use crate::error::{error_object, internal};
 use crate::intake::{BodyError, BodyFormat, BulkRequest, Intake};
-use crate::lanes::lock;
 use crate::once::{Known, Once};
 use crate::rejection::ReceiptsShown;
 use crate::sent::{OPERATIONS_PAGE, SentOperations, write_operation};
@@ -33,39 +29,13 @@ pub struct Retry {
     pub once: Option<Once>,
 }
 
-/// The hashes of operations that are tried again, from when these are read until they are checked.
-///
-/// The hash of a record passes over the ids that the server gave to its contained resources. Read back, such an id looks
-/// like one that was sent; with the hash that it was accepted with, an operation stays the one that it was, so that an
-/// upsert of what is stored is still found equal.
-#[derive(Debug, Default)]
-pub(crate) struct KeptHashes(Mutex<HashMap<u64, ContentHash>>);
-
-impl KeptHashes {
-    fn keep(&self, index: u64, hash: Option<ContentHash>) {
-        if let Some(hash) = hash {
-            lock(&self.0).insert(index, hash);
-        }
-    }
-
-    /// The hash that the operation with this index was accepted with.
-    pub(crate) fn take(&self, index: u64) -> Option<ContentHash> {
-        lock(&self.0).remove(&index)
-    }
-}
-
 /// Where the operations of a request come from.
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
     /// From whoever sends it.
     Client,
     /// From a task that is tried again.
-    Task {
-        /// Which.
-        id: TaskId,
-        /// The hashes that they were accepted with.
-        kept: Arc<KeptHashes>,
-    },
+    Task(TaskId),
 }
 
 impl Origin {
@@ -74,13 +44,7 @@ impl Origin {
     pub(crate) fn bounded(&self, limit: u64) -> u64 {
         match self {
             Self::Client => limit,
-            Self::Task { .. } => u64::MAX,
-        }
-    }
-    pub(crate) fn kept(&self) -> Option<Arc<KeptHashes>> {
-        match self {
-            Self::Client => None,
-            Self::Task { kept, .. } => Some(Arc::clone(kept)),
+            Self::Task(_) => u64::MAX,
         }
     }
 }
@@ -115,13 +79,9 @@ impl Engine {
         };
         let parent = parent.await?;
         let target = what_can_be_retried(&parent)?;
-        let kept = Arc::new(KeptHashes::default());
-        let origin = Origin::Task {
-            id: parent.task.id,
-            kept: Arc::clone(&kept),
-        };
+        let origin = Origin::Task(parent.task.id);
         let undone = [ReceiptStatus::Failure, ReceiptStatus::Cancelled];
-        let lines = lines(SentOperations::new(self, parent, undone), kept);
+        let lines = lines(SentOperations::new(self, parent, undone));
         let bulk = BulkRequest {
             source: request.source,
             target,
@@ -157,23 +117,15 @@ fn what_can_be_retried(parent: &StoredTask) -> Result<TargetType, ErrorObject> {
 }
 
 /// The operations one a line, a page at a time.
-fn lines(sent: SentOperations, kept: Arc<KeptHashes>) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
+fn lines(sent: SentOperations) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
     struct At {
         sent: SentOperations,
-        kept: Arc<KeptHashes>,
         /// The next operation to look at.
         from: u64,
-        /// How many were read.
-        read: u64,
     }
-    let first = At {
-        sent,
-        kept,
-        from: 0,
-        read: 0,
-    };
+    let first = At { sent, from: 0 };
     stream::try_unfold(Some(first), |at| async move {
-        let Some(mut at) = at else { return Ok(None) };
+        let Some(at) = at else { return Ok(None) };
         let refused = |error| BodyError::Refused(error);
         let failed = |failure: StoreError| refused(error_object(failure));
         let (found, next) = at.sent.some(at.from, OPERATIONS_PAGE).await.map_err(failed)?;
@@ -188,8 +140,6 @@ fn lines(sent: SentOperations, kept: Arc<KeptHashes>) -> impl Stream<Item = Resu
             };
             write_operation(&mut lines, of_type, operation, body);
             lines.push(b'\n');
-            at.kept.keep(at.read, operation.operation.hash);
-            at.read += 1;
         }
         let after = next.map(|next| At { from: next, ..at });
         Ok(Some((Bytes::from(lines), after)))

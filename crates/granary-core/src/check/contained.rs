@@ -233,13 +233,9 @@ impl<'c, 'a> Run<'c, 'a, '_> {
             let out = self.scan.flush();
             // The closing brace is written already.
             out.pop();
-            let start = out.len();
             out.extend_from_slice(b",\"id\":\"");
             out.extend_from_slice(new.as_bytes());
-            out.push(b'"');
-            let end = out.len();
-            out.push(b'}');
-            self.generated.push(start..end);
+            out.extend_from_slice(b"\"}");
         }
         Ok(id)
     }
@@ -248,7 +244,7 @@ impl<'c, 'a> Run<'c, 'a, '_> {
     fn own_id(&mut self, fixed: Option<&ResourceId>) -> String {
         match fixed {
             Some(fixed) => fixed.to_string(),
-            None => String::from_utf8_lossy(&self.new_id()).into_owned(),
+            None => String::from_utf8_lossy(&self.new_contained_id()).into_owned(),
         }
     }
 
@@ -289,13 +285,7 @@ impl<'c, 'a> Run<'c, 'a, '_> {
         self.scan.stop_copy();
         if self.absent()? {
             let new = self.own_id(fixed);
-            let out = self.scan.out();
-            let start = out.len();
-            out.push(b'"');
-            out.extend_from_slice(new.as_bytes());
-            out.push(b'"');
-            let end = out.len();
-            self.generated.push(start..end);
+            push_string(self.scan.out(), &new);
             self.scan.start_copy();
             return Ok(None);
         }

@@ -163,7 +163,6 @@ impl Checker<'_> {
             random: self.random,
             scan: Scanner::new(bytes, depth_max as usize, body),
             faults: Faults::new(self.limits.details_per_error),
-            generated: Vec::new(),
             claims: Vec::new(),
             passed: None,
         };
@@ -217,8 +216,6 @@ struct Run<'c, 'a, 'o> {
     random: &'c mut dyn FnMut() -> [u8; 16],
     scan: Scanner<'a, 'o>,
     faults: Faults,
-    /// Where in the output the ids stand that were generated for contained resources.
-    generated: Vec<std::ops::Range<usize>>,
     /// The root ids that contained ids in path form name, and where.
     claims: Vec<(String, String)>,
     /// The operation, once a payload was taken without a fault.

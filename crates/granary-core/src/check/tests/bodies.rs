@@ -3,6 +3,7 @@
 use super::helpers::*;
 use crate::ksuid::Ksuid;
 use crate::operation::{Action, ContentHash, RecordId};
+use crate::time::Timestamp;
 
 fn passed(checked: Checked) -> (crate::operation::Operation, String) {
     checked.unwrap()
@@ -192,6 +193,34 @@ fn the_hash_is_of_what_was_sent() {
     );
     assert_eq!(first.0, again.0);
     assert_ne!(first.1, again.1);
+    // What is stored can be sent back; ids of others, and those of the client, count.
+    let stored = String::from_utf8(first.1).unwrap();
+    let read = |stored: &str| op(stored.trim_start_matches('{').strip_suffix('}').unwrap());
+    assert_eq!(Some(read(&stored)), first.0);
+    let id = stored
+        .split(r#""id":""#)
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let others = Ksuid::from_parts(Timestamp::from_millis(0), [7; 16]).to_text();
+    for other in ["o1", std::str::from_utf8(&others).unwrap()] {
+        assert_ne!(Some(read(&stored.replace(id, other))), first.0, "{other}");
+    }
+    // Wherever they stand, an id goes with its name and a comma.
+    let first_of_members = stored.replace(
+        &format!(r#"{{"type":"office","data":{{"city":"x"}},"id":"{id}"}}"#),
+        &format!(r#"{{"id":"{id}","type":"office","data":{{"city":"x"}}}}"#),
+    );
+    assert_ne!(first_of_members, stored);
+    assert_eq!(Some(read(&first_of_members)), first.0);
+    assert_eq!(
+        op(
+            r#""data":{"name":"a"},"contained":{"offices":[{"id":null,"type":"office","data":{"city":"x"}}]}"#
+        ),
+        different[5]
+    );
     // The operation's own id is not part of it.
     let other = hash(r#"{"action":"UPSERT","upsert":{"type":"provider","id":"p2","data":{"name":"a"}}}"#);
     assert_eq!(same[0], other);

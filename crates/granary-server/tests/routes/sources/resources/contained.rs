@@ -3,6 +3,7 @@
 use granary_core::limits::Limits;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, ETAG, LOCATION};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::world::{World, shown};
@@ -342,4 +343,54 @@ async fn a_root_grows_no_larger_than_one_that_is_written_as_a_whole() {
             .await
             .starts_with("413\n")
     );
+}
+
+#[derive(serde::Deserialize)]
+struct Content {
+    data: Box<RawValue>,
+    contained: Box<RawValue>,
+}
+
+#[tokio::test]
+async fn what_was_read_is_sent_back_and_nothing_changes() {
+    let world = world().await;
+    let sent = r#"{"data":{"name":"A"},"contained":{"payers":[{"type":"note","data":{}}],"lines":[{"id":"l2","type":"line","data":{"price":3}},
+        {"id":null,"type":"line","data":{"price":1.10},"contained":{"parts":[{"data":{"price":2},"type":"line"}]}}]}}"#;
+    let stored = send(&world, "PUT", ORDER, sent).await;
+    assert!(stored.contains(r#""version":2"#), "{stored}");
+    let read = async || {
+        world
+            .request(Method::GET, ORDER)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+    };
+    let before = read().await;
+    let Content { data, contained } = serde_json::from_str(&before).unwrap();
+    let back = format!(r#"{{"data":{data},"contained":{contained}}}"#);
+    // And what was sent first, and the part of it that is read.
+    let first: Value = serde_json::from_str(contained.get()).unwrap();
+    let line = &first["lines"][1];
+    let of_line = format!("{LINES}/{}", line["id"].as_str().unwrap());
+    let part = world
+        .request(Method::GET, &of_line)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    for (path, body) in [(ORDER, back.as_str()), (ORDER, sent), (&of_line, &part)] {
+        let answer = send(&world, "PUT", path, body).await;
+        assert!(answer.starts_with("200\n"), "{path} {body}: {answer}");
+        assert_eq!(read().await, before, "{path} {body}");
+    }
+    // An id of the client counts.
+    let own = back.replace(line["id"].as_str().unwrap(), "own");
+    let changed = send(&world, "PUT", ORDER, &own).await;
+    assert!(changed.contains(r#""version":3"#), "{changed}");
+    assert!(read().await.contains(r#""id":"own""#));
 }
