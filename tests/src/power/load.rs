@@ -273,6 +273,11 @@ impl Traffic {
         before.map(|(_, seen)| *seen).max().unwrap_or_default()
     }
 
+    /// When answers had come that showed more than those before them.
+    fn shown_more(&self) -> Vec<u64> {
+        self.state().told.iter().map(|(at, _)| *at).collect()
+    }
+
     /// Fails where not all of these records are as they were after so much was seen, or later.
     pub(super) fn hold_all(&self, seen: Position, found: &Found) -> Result<()> {
         self.state().past.hold_all(seen, found)
@@ -365,6 +370,11 @@ impl Load {
     pub(super) fn new(seed: u64) -> Self {
         let traffic = |(number, key): (usize, &&'static str)| Traffic::new(key, seed + number as u64);
         Self(SOURCES.iter().enumerate().map(traffic).collect())
+    }
+
+    /// When answers of any source had come that showed more than those before them.
+    pub(super) fn shown_more(&self) -> Vec<u64> {
+        self.0.iter().flat_map(Traffic::shown_more).collect()
     }
 
     /// Sends requests to both sources that are applied as runs, and single writes beside.

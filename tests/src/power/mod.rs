@@ -124,11 +124,10 @@ impl Recording {
 
     /// Cuts the power at so many points, and checks each folder.
     pub async fn cut(&self, count: usize, seed: u64) -> Result<Summary> {
-        let groups = points::groups(&self.events, &self.parts);
-        let points = points::choose(&groups, &self.events, count, seed);
+        let (places, points) = self.points(count, seed);
         let mut summary = Summary {
             events: self.events.len(),
-            places: groups.len(),
+            places,
             ..Summary::default()
         };
         let syncs = self
@@ -147,10 +146,19 @@ impl Recording {
         Ok(summary)
     }
 
+    /// How many places there are, and points of them.
+    fn points(&self, count: usize, seed: u64) -> (usize, Vec<Point>) {
+        let groups = points::groups(&self.events, &self.parts);
+        let shown = points::after(&self.events, self.load.shown_more().into_iter());
+        (
+            groups.len(),
+            points::choose(&groups, &shown, &self.events, count, seed),
+        )
+    }
+
     /// Cuts the power at so many points, and says what did not hold at any of them.
     pub async fn failures(&self, count: usize, seed: u64) -> Result<Vec<String>> {
-        let groups = points::groups(&self.events, &self.parts);
-        let points = points::choose(&groups, &self.events, count, seed);
+        let (_, points) = self.points(count, seed);
         let failed = self
             .looks(points, BTreeSet::new())
             .filter_map(|(point, outcome)| async move {
@@ -189,7 +197,7 @@ impl Recording {
             });
             !points.is_empty()
         });
-        let mut points = points::choose(&groups, &self.events, count, seed);
+        let mut points = points::choose(&groups, &[], &self.events, count, seed);
         points.iter_mut().for_each(|point| point.pending = Pending::Lost);
         let mut looks = self.looks(points, left_out);
         while let Some((point, outcome)) = looks.next().await {

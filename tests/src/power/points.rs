@@ -179,23 +179,31 @@ pub(super) fn inside_run(events: &[Recorded], parts: &[(Part, Phase)], seed: u64
     (0..*removal).rev().find(is_rename)
 }
 
-/// So many points: of each group in turn, and now and then any.
+/// How many events had happened when an answer came, of each of these moments. Those before the record are none of it.
+pub(super) fn after(events: &[Recorded], moments: impl Iterator<Item = u64>) -> Vec<usize> {
+    let found = events.iter().take_while(|recorded| was_found(recorded)).count();
+    let after = |moment: u64| events.partition_point(|recorded| recorded.at <= moment);
+    moments.map(after).filter(|events| *events > found).collect()
+}
+
+/// So many points: of each group in turn, and now and then any, or one just after an answer that showed more than those
+/// before it.
 pub(super) fn choose(
     groups: &BTreeMap<String, Vec<usize>>,
+    shown: &[usize],
     events: &[Recorded],
     count: usize,
     seed: u64,
 ) -> Vec<Point> {
-    /// One of so many is anywhere.
-    const ANYWHERE: u32 = 6;
     let mut rng = StdRng::seed_from_u64(seed);
     let found = events.iter().take_while(|recorded| was_found(recorded)).count();
     let mut points = Vec::new();
     while points.len() < count && !groups.is_empty() {
         for group in groups.values() {
-            let events = match rng.random_ratio(1, ANYWHERE) {
-                true => rng.random_range(found..=events.len()),
-                false => group[rng.random_range(0..group.len())],
+            let events = match rng.random_range(0..12) {
+                0..2 => rng.random_range(found..=events.len()),
+                2..4 if !shown.is_empty() => shown[rng.random_range(0..shown.len())],
+                _ => group[rng.random_range(0..group.len())],
             };
             let pending = pending(&mut rng);
             points.push(Point { events, pending });
