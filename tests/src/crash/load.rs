@@ -14,7 +14,7 @@ use granary_core::time::Timestamp;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::value::to_raw_value;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::Server;
 use crate::agree::{accepted, tasks_in_order};
@@ -125,12 +125,20 @@ impl Load {
 
     async fn work(&mut self, source: &SourceClient, inside_a_task: bool, moment: Duration) -> Result<()> {
         if inside_a_task {
+            let began = Instant::now();
             for _ in 0..self.rng.random_range(1..4) {
                 self.upload(source).await?;
             }
+            // Every second time it dies within a fraction of the time that sending took: what it has accepted is hardly applied
+            // then, however fast the machine is.
+            let took = began.elapsed();
+            if self.rng.random_bool(0.5) {
+                sleep(took.mul_f64(self.rng.random_range(0.0..0.25))).await;
+                return Ok(());
+            }
+            // Else it is read all the while, so that much was shown when the server dies. Every second time something is to be
+            // applied before the time begins to run: how long that takes depends on the machine.
             self.learn(source).await?;
-            // Reads all the while, so that much was shown when the server dies. Every second time something is to be applied
-            // before the time begins to run: how long that takes depends on the machine.
             let (seen, began) = (self.seen(), Instant::now());
             let waits = self.rng.random_bool(0.5) && seen < self.past.end();
             let due = Cell::new((!waits).then(|| began + moment));
