@@ -54,10 +54,8 @@ impl Inner {
             StoreError::Damaged(what) => folder.damaged(what),
             other => folder.io(std::io::Error::other(other.to_string())),
         };
-        let keyspaces = Keyspaces::open(&db).map_err(engine).map_err(words)?;
-        // The database does not see to it that the names of its keyspaces are durable, and starts without those that
-        // are not.
-        sync_folder(&folder.path.join("db/keyspaces")).map_err(|error| folder.io(error))?;
+        let keyspaces = Keyspaces::open(&folder, &db).map_err(engine).map_err(words)?;
+        sync_keyspaces(&folder).map_err(|error| folder.io(error))?;
         let store = store_row(&db, &keyspaces, folder.fresh).map_err(words)?;
         folder.seal()?;
         runs::settle(&folder, &db, &keyspaces).map_err(words)?;
@@ -191,7 +189,7 @@ pub(crate) fn open_database(folder: &Folder) -> std::result::Result<Database, Op
 }
 
 impl Keyspaces {
-    pub(crate) fn open(db: &Database) -> fjall::Result<Self> {
+    pub(crate) fn open(folder: &Folder, db: &Database) -> fjall::Result<Self> {
         let plain = || {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(MEMTABLE_BYTES)
@@ -207,33 +205,48 @@ impl Keyspaces {
         };
         // Read by ranges only, or written once: no filters.
         let scanned = || plain().filter_policy(FilterPolicy::disabled());
+        let keyspace = |name, options: &dyn Fn() -> KeyspaceCreateOptions| {
+            let is_new = !db.keyspace_exists(name);
+            let keyspace = db.keyspace(name, options)?;
+            if is_new {
+                sync_keyspaces(folder)?;
+            }
+            Ok::<_, fjall::Error>(keyspace)
+        };
         Ok(Self {
-            catalog: db.keyspace("catalog", plain)?,
-            heads: db.keyspace("heads", looked_up)?,
-            bodies: db.keyspace("bodies", plain)?,
-            meta: db.keyspace("meta", plain)?,
-            identifiers: db.keyspace("identifiers", scanned)?,
-            marks: db.keyspace("marks", scanned)?,
-            edges: db.keyspace("edges", looked_up)?,
-            edges_in: db.keyspace("edges_in", scanned)?,
-            tasks: db.keyspace("tasks", plain)?,
-            task_ids: db.keyspace("task_ids", plain)?,
-            lanes: db.keyspace("lanes", plain)?,
-            spool: db.keyspace("spool", scanned)?,
-            receipts: db.keyspace("receipts", scanned)?,
-            segments: db.keyspace("segments", plain)?,
-            counts: db.keyspace("counts", plain)?,
-            answers: db.keyspace("answers", plain)?,
-            answers_by_time: db.keyspace("answers_by_time", scanned)?,
-            vocabularies: db.keyspace("vocabularies", plain)?,
-            concepts: db.keyspace("concepts", plain)?,
-            keys: db.keyspace("keys", plain)?,
+            catalog: keyspace("catalog", &plain)?,
+            heads: keyspace("heads", &looked_up)?,
+            bodies: keyspace("bodies", &plain)?,
+            meta: keyspace("meta", &plain)?,
+            identifiers: keyspace("identifiers", &scanned)?,
+            marks: keyspace("marks", &scanned)?,
+            edges: keyspace("edges", &looked_up)?,
+            edges_in: keyspace("edges_in", &scanned)?,
+            tasks: keyspace("tasks", &plain)?,
+            task_ids: keyspace("task_ids", &plain)?,
+            lanes: keyspace("lanes", &plain)?,
+            spool: keyspace("spool", &scanned)?,
+            receipts: keyspace("receipts", &scanned)?,
+            segments: keyspace("segments", &plain)?,
+            counts: keyspace("counts", &plain)?,
+            answers: keyspace("answers", &plain)?,
+            answers_by_time: keyspace("answers_by_time", &scanned)?,
+            vocabularies: keyspace("vocabularies", &plain)?,
+            concepts: keyspace("concepts", &plain)?,
+            keys: keyspace("keys", &plain)?,
             // A few kilobytes, written with every commit.
-            commits: db.keyspace("commits", || scanned().max_memtable_size(1 << 20))?,
-            removed: db.keyspace("removed", plain)?,
-            trials: db.keyspace("trials", plain)?,
+            commits: keyspace("commits", &|| scanned().max_memtable_size(1 << 20))?,
+            removed: keyspace("removed", &plain)?,
+            trials: keyspace("trials", &plain)?,
         })
     }
+}
+
+/// Makes the names of keyspaces durable, as the database does not: it starts without those that are not, and gives a new one the
+/// number after those that it finds. Where another had that number, the two change places at a later start. So each new one is
+/// durable before the next is made.
+fn sync_keyspaces(folder: &Folder) -> std::io::Result<()> {
+    sync_folder(&folder.path.join("db/keyspaces"))
 }
 
 /// The row of the store, made at its first start.

@@ -64,7 +64,8 @@ impl EmbeddedStore {
             Err(error) => return damage(error),
         };
         let opened = open_database(&folder).and_then(|db| {
-            let keyspaces = Keyspaces::open(&db).map_err(|error| folder.damaged(error.to_string()))?;
+            let keyspaces =
+                Keyspaces::open(&folder, &db).map_err(|error| folder.damaged(error.to_string()))?;
             Ok((db, keyspaces))
         });
         match opened {
