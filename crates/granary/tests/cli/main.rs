@@ -28,6 +28,9 @@ mod watch;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -58,6 +61,9 @@ impl Run {
     }
 }
 
+/// How long anything may take that is waited for: a server that was to refuse to start serves for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// The binary, with nothing of this process's own settings.
 fn granary(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_granary"));
@@ -79,9 +85,18 @@ fn run(mut command: Command, stdin: &str) -> Run {
     // A command that does not read it all may well end first.
     let _ = pipe.write_all(stdin.as_bytes());
     drop(pipe);
+    let pid = child.id().to_string();
+    let (ended, watched) = mpsc::channel::<()>();
+    let watch = thread::spawn(move || {
+        if watched.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            let _ = Command::new("kill").args(["-KILL", &pid]).status();
+        }
+    });
     let output = child.wait_with_output().expect("the binary ends");
+    drop(ended);
+    watch.join().expect("it watches");
     Run {
-        code: output.status.code().expect("it was not killed"),
+        code: output.status.code().expect("it ends in time, by itself"),
         stdout: String::from_utf8(output.stdout).expect("stdout is text"),
         stderr: String::from_utf8(output.stderr).expect("stderr is text"),
     }

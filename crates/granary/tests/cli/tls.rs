@@ -15,10 +15,7 @@ use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, Sup
 use tempfile::TempDir;
 
 use super::serve::signal;
-use super::{Run, granary, run};
-
-/// It only bounds a hang.
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::{PATIENCE, Run, granary, run};
 
 /// A folder with authorities `ca.pem` and `other.pem`, and certificates for this machine that they have issued.
 struct Issued(TempDir);
