@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::check::{Checker, Rejection, content_hash};
 use crate::error::{ErrorObject, ErrorType};
+use crate::json::range_in;
 use crate::keys::ResourceId;
 use crate::operation::ContentHash;
 use crate::schema::{ResourceShape, Schema};
@@ -272,12 +273,6 @@ pub fn change(
     }
     let (range, insert) = place_for(body, &level, key, &items, &written);
     edited(checker, body, &range, &insert, id, true)
-}
-
-/// Where a part stands in the text that it is of.
-fn range_in(body: &str, part: &str) -> Range<usize> {
-    let start = part.as_ptr() as usize - body.as_ptr() as usize;
-    start..start + part.len()
 }
 
 /// What goes with an item: a comma before it, or the one after it.

@@ -74,7 +74,7 @@ pub(crate) async fn keep_retiring(inner: Arc<Inner>, stop: CancellationToken) {
 }
 
 /// Removes all that is kept no longer, and rests after each step. One round at a time: a store knows how far it is, and
-/// who joined in the middle would not see what was passed before it was due.
+/// who joined in the middle would not see what was passed before it was due. One that fails is ended by the next.
 async fn round(inner: &Inner) -> Result<(), StoreError> {
     let _alone = inner.retiring.lock().await;
     loop {
@@ -87,7 +87,8 @@ async fn round(inner: &Inner) -> Result<(), StoreError> {
 }
 
 impl Engine {
-    /// Removes all tasks that are kept no longer; returns when that is done.
+    /// Removes all tasks that are kept no longer; returns when that is done. For who does not wait for the engine, which does it by
+    /// itself.
     pub async fn retire_tasks(&self) -> Result<(), ErrorObject> {
         round(&self.inner).await.map_err(error_object)
     }

@@ -133,6 +133,12 @@ fn charset(raw: &str) -> Option<&str> {
     Some(charset.trim().trim_matches('"'))
 }
 
+/// UTF-8 by its name or the other that clients give it, or a part of it.
+fn is_utf8(charset: &str) -> bool {
+    let is = |name: &&str| charset.eq_ignore_ascii_case(name);
+    ["utf-8", "utf8", "us-ascii"].iter().any(is)
+}
+
 fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
@@ -145,7 +151,7 @@ pub(crate) fn body_type(headers: &HeaderMap, known: &[&'static str]) -> Result<&
         return Ok(JSON);
     };
     let raw = raw.to_str().unwrap_or_default();
-    if let Some(charset) = charset(raw).filter(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
+    if let Some(charset) = charset(raw).filter(|charset| !is_utf8(charset)) {
         return Err(unsupported(format!(
             "the charset '{}' is not read here; send the body in UTF-8",
             shortened(charset)

@@ -13,6 +13,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use granary_store::StoreError;
+
 use crate::numbered;
 
 /// The format that this version writes, and the newest that it reads.
@@ -143,6 +145,14 @@ impl Folder {
         OpenError::Io {
             folder: self.path.clone(),
             error,
+        }
+    }
+
+    /// What the store says while it is opened.
+    pub(crate) fn refused(&self, error: StoreError) -> OpenError {
+        match error {
+            StoreError::Damaged(what) => self.damaged(what),
+            other => self.io(std::io::Error::other(other.to_string())),
         }
     }
 

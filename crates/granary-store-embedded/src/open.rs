@@ -50,12 +50,8 @@ impl Inner {
         let folder = Folder::open(path)?;
         remove_half_made(&folder).map_err(|error| folder.io(error))?;
         let db = open_database(&folder)?;
-        let words = |error: StoreError| match error {
-            StoreError::Damaged(what) => folder.damaged(what),
-            other => folder.io(std::io::Error::other(other.to_string())),
-        };
+        let words = |error| folder.refused(error);
         let keyspaces = Keyspaces::open(&folder, &db).map_err(engine).map_err(words)?;
-        sync_keyspaces(&folder).map_err(|error| folder.io(error))?;
         let store = store_row(&db, &keyspaces, folder.fresh).map_err(words)?;
         folder.seal()?;
         runs::settle(&folder, &db, &keyspaces).map_err(words)?;
@@ -89,10 +85,7 @@ impl Inner {
             keyspaces,
             folder,
         };
-        let words = |error: StoreError| match error {
-            StoreError::Damaged(what) => inner.folder.damaged(what),
-            other => inner.folder.io(std::io::Error::other(other.to_string())),
-        };
+        let words = |error| inner.folder.refused(error);
         let sources = catalog::load(&inner.keyspaces).map_err(words)?;
         let mut batch = inner.db.batch();
         for state in sources.values() {
@@ -205,6 +198,7 @@ impl Keyspaces {
         };
         // Read by ranges only, or written once: no filters.
         let scanned = || plain().filter_policy(FilterPolicy::disabled());
+        sync_keyspaces(folder)?;
         let keyspace = |name, options: &dyn Fn() -> KeyspaceCreateOptions| {
             let is_new = !db.keyspace_exists(name);
             let keyspace = db.keyspace(name, options)?;
@@ -244,7 +238,7 @@ impl Keyspaces {
 
 /// Makes the names of keyspaces durable, as the database does not: it starts without those that are not, and gives a new one the
 /// number after those that it finds. Where another had that number, the two change places at a later start. So each new one is
-/// durable before the next is made.
+/// durable before the next is made, and those that are found before any.
 fn sync_keyspaces(folder: &Folder) -> std::io::Result<()> {
     sync_folder(&folder.path.join("db/keyspaces"))
 }

@@ -232,7 +232,7 @@ impl EdgeFilter {
 /// Reads show only what is durable. What they answer together (a page, a task with its counts) is of one moment.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// The secret key of content hashes, made when the store was.
+    /// The secret key of content hashes and of the checksums in ids of contained resources, made when the store was.
     fn hash_key(&self) -> [u8; 16];
 
     /// Vocabularies and concepts, which belong to no source.

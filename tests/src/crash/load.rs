@@ -94,8 +94,8 @@ impl Load {
         }
     }
 
-    /// Sends requests and single writes until the server dies, or kills it: once a task is in its middle, or at some
-    /// moment after the start, whatever it does then.
+    /// Sends requests and single writes until the server dies, or kills it: soon after tasks were accepted, once a task is in its
+    /// middle, or at some moment after the start, whatever it does then.
     pub(super) async fn until_killed(
         &mut self,
         server: &mut Server,

@@ -2,9 +2,9 @@
 //! power was cut at some point of it.
 //!
 //! A server works under strace while requests and single writes are sent to it. From the record (`record.rs`) a model of a
-//! disk (`disk.rs`) gives the folder at any point: with what was synced and nothing else, or with some of the rest. A
-//! server is started on it, and must know all that had been answered by then; at the end every receipt and every record
-//! must be as the model of the crash run says.
+//! disk (`disk.rs`) gives the folder at any point: with what was synced and nothing else, or with some of the rest. Two
+//! servers are started on it, one that applies nothing and one that goes on, and must know all that had been answered by then;
+//! at the end every receipt and every record must be as the model of the crash run says.
 //!
 //! That the record can leave out a sync shows that the check would notice: [`Recording::without`].
 

@@ -200,12 +200,12 @@ pub(super) fn choose(
     let mut points = Vec::new();
     while points.len() < count && !groups.is_empty() {
         for group in groups.values() {
-            let events = match rng.random_range(0..12) {
-                0..2 => rng.random_range(found..=events.len()),
-                2..4 if !shown.is_empty() => shown[rng.random_range(0..shown.len())],
-                _ => group[rng.random_range(0..group.len())],
+            let (events, pending) = match rng.random_range(0..6) {
+                0 => (rng.random_range(found..=events.len()), pending(&mut rng)),
+                // What was not synced by then is gone for sure.
+                1 if !shown.is_empty() => (shown[rng.random_range(0..shown.len())], Pending::Lost),
+                _ => (group[rng.random_range(0..group.len())], pending(&mut rng)),
             };
-            let pending = pending(&mut rng);
             points.push(Point { events, pending });
         }
     }

@@ -47,14 +47,24 @@ pub(super) async fn holds(data: &Path, log: &Path, load: &Load, moment: u64) -> 
 
 /// Checks that nothing is taken back that an answer had shown by this moment.
 pub(super) async fn shown_holds(client: &Client, load: &Load, moment: u64) -> Result<()> {
+    each_source(load, moment, async |traffic, known| {
+        source_shows(client, traffic, known, traffic.told_at(moment)).await
+    })
+    .await
+}
+
+/// Checks each source that was defined by this moment. Another may be there or not; that the server starts is all there is to see.
+async fn each_source(
+    load: &Load,
+    moment: u64,
+    check: impl AsyncFn(&Traffic, &Known) -> Result<()>,
+) -> Result<()> {
     for traffic in &load.0 {
         let known = traffic.known_at(moment);
-        if !known.defined {
-            // It may be there or not; that the server starts is all there is to see.
-            continue;
+        if known.defined {
+            let checked = check(traffic, &known).await;
+            checked.with_context(|| format!("source {}", traffic.key))?;
         }
-        let checked = source_shows(client, traffic, &known, traffic.told_at(moment)).await;
-        checked.with_context(|| format!("source {}", traffic.key))?;
     }
     Ok(())
 }
@@ -84,15 +94,10 @@ async fn source_shows(client: &Client, traffic: &Traffic, known: &Known, seen: P
 
 /// Waits for the ends of all tasks, and checks them and all records.
 pub(super) async fn load_holds(client: &Client, load: &Load, moment: u64) -> Result<()> {
-    for traffic in &load.0 {
-        let known = traffic.known_at(moment);
-        if !known.defined {
-            continue;
-        }
-        let checked = source_holds(client, traffic, &known, moment).await;
-        checked.with_context(|| format!("source {}", traffic.key))?;
-    }
-    Ok(())
+    each_source(load, moment, async |traffic, known| {
+        source_holds(client, traffic, known, moment).await
+    })
+    .await
 }
 
 async fn source_holds(client: &Client, traffic: &Traffic, known: &Known, moment: u64) -> Result<()> {

@@ -19,7 +19,7 @@ const CALLS: usize = 40;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test]
-async fn idle_clients_that_no_file_is_left_for_beside_those_of_a_folder_wait() {
+async fn idle_clients_wait_where_a_folder_leaves_them_no_file() {
     let data = tempfile::tempdir().unwrap();
     let mut start = Start::at(Place::of(data.path()).unwrap(), Vec::new());
     start.before = vec!["prlimit".to_owned(), FILES.to_owned()];

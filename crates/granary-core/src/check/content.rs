@@ -1,19 +1,15 @@
 //! The body of a record and its hash.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::hash::Hasher;
 use std::ops::Range;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::Run;
+use super::made_ids::{made_id, members_of_made_ids};
 use crate::keys::ResourceId;
 use crate::ksuid::Ksuid;
 use crate::operation::ContentHash;
-use crate::time::Timestamp;
 
 const DATA: &[u8] = b"{\"data\":";
 const CONTAINED: &[u8] = b",\"contained\":";
@@ -32,7 +28,7 @@ pub(crate) fn content_hash(key: &[u8; 16], data: &[u8], contained: &[u8]) -> Con
     hasher.write(&(data.len() as u64).to_le_bytes());
     hasher.write(data);
     let mut from = 0;
-    for made in made_ids(key, contained) {
+    for made in members_of_made_ids(key, contained) {
         hasher.write(&contained[from..made.start]);
         from = made.end;
     }
@@ -40,81 +36,8 @@ pub(crate) fn content_hash(key: &[u8; 16], data: &[u8], contained: &[u8]) -> Con
     ContentHash(hasher.finish128().as_bytes())
 }
 
-/// An id for a contained resource, by which the server knows again that it has made it: time, 8 bytes of randomness, and a
-/// keyed checksum of both. It is unique in its parent, and need be nowhere else.
-fn made_id(key: &[u8; 16], now: Timestamp, mut random: [u8; 16]) -> Ksuid {
-    let (kept, rest) = random.split_at_mut(8);
-    kept.iter_mut().zip(rest).for_each(|(kept, rest)| *kept ^= *rest);
-    let mut bytes = *Ksuid::from_parts(now, random).as_bytes();
-    let checksum = checksum(key, &bytes);
-    bytes[12..].copy_from_slice(&checksum);
-    Ksuid::from_bytes(bytes)
-}
-
-fn checksum(key: &[u8; 16], id: &[u8; 20]) -> [u8; 8] {
-    let mut hasher = SipHasher24::new_with_key(key);
-    hasher.write(b"contained id");
-    hasher.write(&id[..12]);
-    hasher.finish128().h1.to_le_bytes()
-}
-
-fn is_made(key: &[u8; 16], id: &str) -> bool {
-    Ksuid::parse(id).is_some_and(|id| checksum(key, id.as_bytes()) == id.as_bytes()[12..])
-}
-
-/// A contained resource, as far as it matters where ids stand.
-#[derive(Deserialize)]
-struct Item<'a> {
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    contained: Option<Slots<'a>>,
-}
-
-type Slots<'a> = BTreeMap<Cow<'a, str>, Option<Vec<Item<'a>>>>;
-
-/// Where the ids stand in a `contained` that the server made, in their order, each with its name and a comma: they do not
-/// count, sent or not (contract, section 13).
-fn made_ids(key: &[u8; 16], contained: &[u8]) -> Vec<Range<usize>> {
-    let mut made = Vec::new();
-    // Most records have none.
-    let text = match contained {
-        b"" => return made,
-        contained => std::str::from_utf8(contained).unwrap_or_default(),
-    };
-    if let Ok(slots) = serde_json::from_str::<Slots<'_>>(text) {
-        gather(key, text, &slots, &mut made);
-    }
-    made.sort_unstable_by_key(|range| range.start);
-    made
-}
-
-fn gather(key: &[u8; 16], text: &str, slots: &Slots<'_>, made: &mut Vec<Range<usize>>) {
-    for item in slots.values().flatten().flatten() {
-        if let Some(id) = item.id.map(RawValue::get)
-            && is_made(key, id.trim_matches('"'))
-        {
-            let start = id.as_ptr() as usize - text.as_ptr() as usize;
-            made.extend(member_at(text, start..start + id.len()));
-        }
-        if let Some(inside) = &item.contained {
-            gather(key, text, inside, made);
-        }
-    }
-}
-
-/// The member `id` with the value at this place, and the comma that goes with it; `None` where its name is spelled in another
-/// way.
-fn member_at(text: &str, value: Range<usize>) -> Option<Range<usize>> {
-    let before = text[..value.start].strip_suffix("\"id\":")?;
-    Some(match before.strip_suffix(',') {
-        Some(before) => before.len()..value.end,
-        None => before.len()..value.end + usize::from(text[value.end..].starts_with(',')),
-    })
-}
-
-/// False where a stored body is not the one that has this hash. Of one with contained resources that cannot be told: ids
-/// that were made for them do not count.
+/// False where a stored body is not the one that has this hash. Of one with contained resources that is not told: in older
+/// hashes all ids do not count that the server had made, and these it does not know again.
 pub fn body_fits(key: &[u8; 16], body: &[u8], hash: &ContentHash) -> bool {
     if body.is_empty() {
         return content_hash(key, b"", b"") == *hash;

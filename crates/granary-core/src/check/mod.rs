@@ -2,7 +2,8 @@
 //!
 //! While nothing is wrong, nothing is allocated but the ids: places are a list on the stack, names are looked up in
 //! tables, and the body is copied in runs. Every fault is collected with its pointer; the number that is kept is
-//! bounded by `detailsPerError`. What depends on stored records is not looked at here.
+//! bounded by `detailsPerError`. What depends on stored records is not looked at here. A record with contained resources is the
+//! exception: what is kept of these is read once more for its hash (`made_ids.rs`).
 //!
 //! Members may come in any order. Where `data` or `contained` come before the `type` that says what they must be, the
 //! rest of the object is skipped once to find it, and then the check goes on from where it was. The same is done for the
@@ -12,6 +13,7 @@ mod contained;
 mod content;
 mod envelope;
 mod kept;
+mod made_ids;
 mod members;
 mod meta;
 mod reference;
@@ -53,7 +55,7 @@ pub struct Checker<'a> {
     pub tokens: Option<&'a Tokens>,
     /// The limits in force.
     pub limits: &'a Limits,
-    /// The key of content hashes.
+    /// The key of content hashes, and of the checksums in ids of contained resources.
     pub hash_key: [u8; 16],
     /// The moment that goes into generated ids.
     pub now: Timestamp,

@@ -11,6 +11,8 @@
 mod scanner;
 mod text;
 
+use std::ops::Range;
+
 pub use scanner::{Kind, Member, Place, Scanner};
 pub use text::Text;
 
@@ -32,6 +34,12 @@ pub enum Halt {
 /// none.
 pub fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// Where a part stands in the text that it is of.
+pub(crate) fn range_in(text: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - text.as_ptr() as usize;
+    start..start + part.len()
 }
 
 /// Writes `value` as a JSON string, quotes included, at the end of `out`.

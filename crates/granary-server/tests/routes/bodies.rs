@@ -68,6 +68,8 @@ async fn a_body_may_name_its_charset_or_not_its_type() {
     for content_type in [
         "application/json; charset=utf-8",
         "application/json;Charset=\"UTF-8\"",
+        "application/json; charset=utf8",
+        "application/json; charset=US-ASCII",
         "Application/JSON",
         "application/json;a=b",
     ] {

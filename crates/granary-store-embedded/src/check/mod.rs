@@ -64,8 +64,7 @@ impl EmbeddedStore {
             Err(error) => return damage(error),
         };
         let opened = open_database(&folder).and_then(|db| {
-            let keyspaces =
-                Keyspaces::open(&folder, &db).map_err(|error| folder.damaged(error.to_string()))?;
+            let keyspaces = Keyspaces::open(&folder, &db).map_err(|error| folder.refused(engine(error)))?;
             Ok((db, keyspaces))
         });
         match opened {

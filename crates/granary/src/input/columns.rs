@@ -5,9 +5,10 @@ use std::io;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use granary_core::csv::Cells;
+use granary_core::json::without_byte_order_mark;
 
+use super::HEADER_BYTES_MAX;
 use super::cell::Cell;
-use super::{HEADER_BYTES_MAX, without_mark};
 
 /// What a column is called from here on, as `--map` takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,7 +143,7 @@ impl Columns {
     /// Takes in the header, with the line break at its end and empty lines before it.
     fn write_header(&mut self, header: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         let blank = |byte: &u8| matches!(byte, b'\r' | b'\n');
-        let text = without_mark(header, true);
+        let text = without_byte_order_mark(header);
         let empty_lines = text.iter().take_while(|byte| blank(byte)).count();
         out.extend_from_slice(&text[..empty_lines]);
         let text = std::str::from_utf8(&text[empty_lines..]).map_err(|_| wrong("its header is not UTF-8"))?;
@@ -246,7 +247,7 @@ impl Columns {
 /// The length of the header with its line break; `None` where it has not ended. Empty lines may stand before it.
 pub(super) fn header_len(bytes: &[u8]) -> Option<usize> {
     let (mut cell, mut begun) = (Cell::default(), false);
-    let mark = bytes.len() - without_mark(bytes, true).len();
+    let mark = bytes.len() - without_byte_order_mark(bytes).len();
     for (at, byte) in bytes.iter().enumerate().skip(mark) {
         match byte {
             b'\n' if begun && !cell.quoted() => return Some(at + 1),

@@ -161,7 +161,7 @@ impl Input {
     pub(crate) async fn first_line(&mut self) -> anyhow::Result<Option<(u64, Vec<u8>)>> {
         loop {
             let head = self.peek();
-            let mut rest = without_mark(&head, true);
+            let mut rest = without_byte_order_mark(&head);
             let mut number = 1;
             while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
                 let line = trimmed(&rest[..end]);
@@ -224,7 +224,11 @@ fn extension(path: &Path) -> Option<String> {
 /// The format that an extension names, else that of the first bytes. No CSV begins with a brace: operations that were written
 /// under the name of one are operations.
 fn format_told(extension: Option<&str>, head: &[u8]) -> Format {
-    let brace = || without_mark(head, true).trim_ascii_start().starts_with(b"{\"");
+    let brace = || {
+        without_byte_order_mark(head)
+            .trim_ascii_start()
+            .starts_with(b"{\"")
+    };
     match format_named(extension) {
         Some(Format::Csv) if brace() => format_of(head),
         Some(format) => format,

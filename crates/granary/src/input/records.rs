@@ -369,7 +369,7 @@ impl<R: BufRead> CsvRows<R> {
                 self.row.pop();
             }
             if std::mem::take(&mut self.first) {
-                let mark = self.row.len() - without_mark(&self.row, true).len();
+                let mark = self.row.len() - without_byte_order_mark(&self.row).len();
                 self.row.drain(..mark);
             }
             if !self.row.is_empty() {

@@ -81,10 +81,6 @@ fn run(mut command: Command, stdin: &str) -> Run {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary starts");
-    let mut pipe = child.stdin.take().expect("stdin is a pipe");
-    // A command that does not read it all may well end first.
-    let _ = pipe.write_all(stdin.as_bytes());
-    drop(pipe);
     let pid = child.id().to_string();
     let (ended, watched) = mpsc::channel::<()>();
     let watch = thread::spawn(move || {
@@ -92,6 +88,10 @@ fn run(mut command: Command, stdin: &str) -> Run {
             let _ = Command::new("kill").args(["-KILL", &pid]).status();
         }
     });
+    let mut pipe = child.stdin.take().expect("stdin is a pipe");
+    // A command that does not read it all may well end first.
+    let _ = pipe.write_all(stdin.as_bytes());
+    drop(pipe);
     let output = child.wait_with_output().expect("the binary ends");
     drop(ended);
     watch.join().expect("it watches");

@@ -124,8 +124,9 @@ impl Surroundings<'_> {
         check: impl FnOnce(&mut Checker<'_>) -> T,
     ) -> T {
         let mut number = 0_u128;
+        // Ids of contained resources take the first eight bytes.
         let mut random = || {
-            number += 1;
+            number += (1 << 64) + 1;
             number.to_be_bytes()
         };
         check(&mut Checker {
