@@ -9,19 +9,18 @@ use crate::json::{Halt, Kind, push_string};
 use crate::keys::ResourceId;
 use crate::schema::{ContainShape, ResourceShape};
 
-const MEMBERS: [&str; 4] = ["id", "type", "data", "contained"];
+pub(super) const MEMBERS: [&str; 4] = ["id", "type", "data", "contained"];
 
 /// The id of a contained resource and where it stands: its contain key and its place.
-type IdAt<'a> = (Cow<'a, str>, usize, usize);
+pub(super) type IdAt<'a, 'k> = (Cow<'a, str>, Cow<'k, str>, usize);
 
 /// Where a contained resource stands.
 #[derive(Clone, Copy)]
 struct Slot<'c> {
     /// The type of the resource at the root.
     root: &'c str,
-    /// The contain key, its place in the profile of the parent and what may stand there.
+    /// The contain key and what may stand there.
     key: &'c str,
-    key_place: usize,
     shape: &'c ContainShape,
 }
 
@@ -61,7 +60,6 @@ impl<'c, 'a> Run<'c, 'a, '_> {
                     let slot = Slot {
                         root,
                         key: parent.contain_names.get(key_place),
-                        key_place,
                         shape: &parent.contained[key_place],
                     };
                     self.slot(slot, &here, &mut ids)?;
@@ -73,7 +71,7 @@ impl<'c, 'a> Run<'c, 'a, '_> {
             }
         }
         self.missing_contained(parent, &present, path);
-        self.unique_ids(parent, ids, path);
+        self.unique_ids(ids, path);
         Ok(())
     }
 
@@ -100,16 +98,17 @@ impl<'c, 'a> Run<'c, 'a, '_> {
     }
 
     /// The ids of all contained resources of one parent differ.
-    fn unique_ids(&mut self, parent: &ResourceShape, mut ids: Vec<IdAt<'a>>, path: &Path<'_>) {
-        ids.sort_unstable();
+    pub(super) fn unique_ids(&mut self, mut ids: Vec<IdAt<'a, '_>>, path: &Path<'_>) {
+        // Among equal ones the first stays the first.
+        ids.sort_by(|one, other| one.0.cmp(&other.0));
         for pair in ids.windows(2) {
             let [(id, key, place), (again, key_again, place_again)] = pair else {
                 continue;
             };
             if id == again {
-                let here = path.name(parent.contain_names.get(*key_again));
+                let here = path.name(key_again);
                 self.faults.add(&here.index(*place_again).name("id"), "id", || {
-                    let other = path.name(parent.contain_names.get(*key));
+                    let other = path.name(key);
                     format!(
                         "'{}' is the id at {} too, ids are unique in their parent",
                         shown(id),
@@ -121,13 +120,13 @@ impl<'c, 'a> Run<'c, 'a, '_> {
     }
 
     /// Takes the array that is next, of contained resources.
-    fn slot(&mut self, slot: Slot<'c>, path: &Path<'_>, ids: &mut Vec<IdAt<'a>>) -> Result<(), Halt> {
+    fn slot(&mut self, slot: Slot<'c>, path: &Path<'_>, ids: &mut Vec<IdAt<'a, 'c>>) -> Result<(), Halt> {
         self.scan.open()?;
         let mut count = 0;
         while self.scan.element(count == 0)? {
             let here = path.index(count);
             if let Some(id) = self.item(slot, &here, None)? {
-                ids.push((id, slot.key_place, count));
+                ids.push((id, Cow::Borrowed(slot.key), count));
             }
             count += 1;
         }
@@ -146,7 +145,6 @@ impl<'c, 'a> Run<'c, 'a, '_> {
         let slot = Slot {
             root: root.0,
             key: parent.contain_names.get(key_place),
-            key_place,
             shape: &parent.contained[key_place],
         };
         self.scan.start_copy();

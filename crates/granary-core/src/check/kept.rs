@@ -1,7 +1,11 @@
 //! Records of an export, read back as they were: what was right when it was written need not fit the definitions that
-//! are in force now. Seen to is what a store relies on: names, ends, times, identifiers, the version, and that `data` and
-//! `contained` are objects.
+//! are in force now. Seen to is what a store relies on: names, ends, times, identifiers, the version, that `data` and
+//! `contained` are objects, and that contained resources have types, and ids that are unique in their parent.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::contained::MEMBERS;
 use super::content::Content;
 use super::relationship::GivenEnd;
 use super::resource::TypeKnown;
@@ -34,7 +38,7 @@ impl Checker<'_> {
     }
 }
 
-impl Run<'_, '_, '_> {
+impl<'a> Run<'_, 'a, '_> {
     fn kept(&mut self) -> Result<Option<KeptRecord>, Halt> {
         let root = Path::ROOT;
         if !self.enter_object(&root, "an object")? {
@@ -77,7 +81,7 @@ impl Run<'_, '_, '_> {
                     Kind::Object if part == "data" => {
                         self.keep_data(&mut content, |run| run.scan.skip())?;
                     }
-                    Kind::Object => self.keep_contained(&mut content, |run| run.scan.skip())?,
+                    Kind::Object => self.keep_contained(&mut content, |run| run.kept_contained(&here))?,
                     found => self.wrong_kind(&here, "an object", found)?,
                 },
             }
@@ -117,6 +121,85 @@ impl Run<'_, '_, '_> {
             meta: Some(meta),
         };
         Ok(Some(KeptRecord { operation, version }))
+    }
+
+    /// Takes the `contained` object that is next.
+    fn kept_contained(&mut self, path: &Path<'_>) -> Result<(), Halt> {
+        self.scan.open()?;
+        let (mut keys, mut ids) = (BTreeSet::new(), Vec::new());
+        let mut first = true;
+        while let Some(name) = self.scan.member(first)? {
+            first = false;
+            let key = name.decode();
+            let here = path.name(&key);
+            if !keys.insert(key.clone()) {
+                self.second(&here, &key)?;
+                continue;
+            }
+            match self.scan.peek()? {
+                Kind::Null => self.scan.literal(Kind::Null)?,
+                Kind::Array => {
+                    self.scan.open()?;
+                    let mut count = 0;
+                    while self.scan.element(count == 0)? {
+                        if let Some(id) = self.kept_item(&here.index(count))? {
+                            ids.push((id, key.clone(), count));
+                        }
+                        count += 1;
+                    }
+                }
+                found => {
+                    self.wrong_kind(&here, "an array: contained resources always stand in one", found)?
+                }
+            }
+        }
+        self.unique_ids(ids, path);
+        Ok(())
+    }
+
+    /// Takes a contained resource and tells its id.
+    fn kept_item(&mut self, path: &Path<'_>) -> Result<Option<Cow<'a, str>>, Halt> {
+        if !self.enter_object(path, "a contained resource, which is an object")? {
+            return Ok(None);
+        }
+        let mut given = [false; MEMBERS.len()];
+        let mut id = None;
+        let mut first = true;
+        while let Some(name) = self.scan.member(first)? {
+            first = false;
+            let name = name.decode();
+            let here = path.name(&name);
+            let Some(member) = MEMBERS.iter().position(|member| *member == name) else {
+                self.faults
+                    .add_unknown(&here, "unknown", "member", &name, MEMBERS);
+                self.scan.skip()?;
+                continue;
+            };
+            if std::mem::replace(&mut given[member], true) {
+                self.second(&here, &name)?;
+                continue;
+            }
+            match (MEMBERS[member], self.scan.peek()?) {
+                ("id", _) => {
+                    if let Some(text) = self.text(&here)? {
+                        let text = text.decode();
+                        id = self.resource_id(&text, &here).map(|_| text);
+                    }
+                }
+                ("type", _) => {
+                    self.text(&here)?;
+                }
+                ("data", Kind::Object) => self.scan.skip()?,
+                ("contained", Kind::Object) => self.kept_contained(&here)?,
+                ("contained", Kind::Null) => self.scan.literal(Kind::Null)?,
+                (_, found) => self.wrong_kind(&here, "an object", found)?,
+            }
+        }
+        for (name, _) in { MEMBERS.iter().zip(given) }.filter(|(name, given)| !given && **name != "contained")
+        {
+            self.required(path, name);
+        }
+        Ok(id)
     }
 
     /// Takes the `meta` of a record as the server has shown it.

@@ -156,6 +156,58 @@ fn what_a_store_relies_on_is_seen_to() {
             "{to}: {told_of:?}"
         );
     }
+    let contained = |items: &str| format!(r#"{{{whole},"contained":{{"old":{items}}}}}"#);
+    for fits in [
+        "null",
+        "[]",
+        r#"[{"id":"aa","type":"gone","data":{},"contained":null},{"id":"bb","type":"gone","data":{"x":1},
+           "contained":{"y":[{"id":"aa","type":"z","data":{}}]}}]"#,
+    ] {
+        assert!(kept(TargetType::Resource, &contained(fits)).is_ok(), "{fits}");
+    }
+    for (items, told) in [
+        ("{}", "/contained/old expected an array"),
+        ("[1]", "/contained/old/0 expected a contained resource"),
+        (
+            r#"[{"type":"x","data":{}}]"#,
+            "/contained/old/0/id 'id' is required",
+        ),
+        (
+            r#"[{"id":null,"type":"x","data":{}}]"#,
+            "/contained/old/0/id expected a string",
+        ),
+        (
+            r#"[{"id":"a/b/old/cc","type":"x","data":{}}]"#,
+            "/contained/old/0/id ",
+        ),
+        (
+            r#"[{"id":"aa","data":{}}]"#,
+            "/contained/old/0/type 'type' is required",
+        ),
+        (
+            r#"[{"id":"aa","type":"x"}]"#,
+            "/contained/old/0/data 'data' is required",
+        ),
+        (
+            r#"[{"id":"aa","type":"x","data":{},"meta":{}}]"#,
+            "/contained/old/0/meta ",
+        ),
+        (
+            r#"[{"id":"aa","type":"x","data":{}},{"id":"aa","type":"x","data":{}}]"#,
+            "/contained/old/1/id 'aa' is the id at /contained/old/0 too",
+        ),
+        (
+            r#"[{"id":"aa","type":"x","data":{},"contained":{"in":[{}]}}]"#,
+            "/contained/old/0/contained/in/0/id 'id' is required",
+        ),
+        (r#"[],"old":[]"#, "/contained/old 'old' is given twice"),
+    ] {
+        let told_of = faults(TargetType::Resource, &contained(items));
+        assert!(
+            told_of.iter().any(|fault| fault.starts_with(told)),
+            "{items}: {told_of:?}"
+        );
+    }
     let (kept, body) = kept(TargetType::Resource, &format!("{{{whole}}}")).unwrap();
     let hash = kept.operation.hash.unwrap();
     with_checker(TargetType::Resource, &Limits::default(), |checker| {
