@@ -165,7 +165,7 @@ impl<'c, 'a> Run<'c, 'a, '_> {
         if !self.enter_object(path, "a contained resource, which is an object")? {
             return Ok(None);
         }
-        let mut seen = Seen::default();
+        let mut given = [false; MEMBERS.len()];
         let mut id = None;
         let (mut has_id, mut type_given, mut data_given, mut contained_given) = (false, false, false, false);
         // `None`: not known yet; then the profile, if the type is one that may stand here.
@@ -175,16 +175,9 @@ impl<'c, 'a> Run<'c, 'a, '_> {
             first = false;
             let name = name.decode();
             let here = path.name(&name);
-            let Some(member) = MEMBERS.iter().position(|member| *member == name) else {
-                self.faults
-                    .add_unknown(&here, "unknown", "member", &name, MEMBERS);
-                self.scan.skip()?;
+            let Some(member) = self.known_member(&MEMBERS, &mut given, &here, &name)? else {
                 continue;
             };
-            if !seen.mark(member) {
-                self.second(&here, &name)?;
-                continue;
-            }
             match MEMBERS[member] {
                 "id" => {
                     has_id = true;

@@ -56,16 +56,9 @@ impl<'a> Run<'_, 'a, '_> {
             first = false;
             let name = name.decode();
             let here = root.name(&name);
-            let Some(place) = known.iter().position(|known| *known == name) else {
-                let known = known.iter().copied();
-                self.faults.add_unknown(&here, "unknown", "member", &name, known);
-                self.scan.skip()?;
+            let Some(place) = self.known_member(known, &mut given, &here, &name)? else {
                 continue;
             };
-            if std::mem::replace(&mut given[place], true) {
-                self.second(&here, &name)?;
-                continue;
-            }
             match known[place] {
                 "id" if is_edge => edge_id = self.edge_id(&here)?,
                 "id" => {
@@ -169,16 +162,9 @@ impl<'a> Run<'_, 'a, '_> {
             first = false;
             let name = name.decode();
             let here = path.name(&name);
-            let Some(member) = MEMBERS.iter().position(|member| *member == name) else {
-                self.faults
-                    .add_unknown(&here, "unknown", "member", &name, MEMBERS);
-                self.scan.skip()?;
+            let Some(member) = self.known_member(&MEMBERS, &mut given, &here, &name)? else {
                 continue;
             };
-            if std::mem::replace(&mut given[member], true) {
-                self.second(&here, &name)?;
-                continue;
-            }
             match (MEMBERS[member], self.scan.peek()?) {
                 ("id", _) => {
                     if let Some(text) = self.text(&here)? {

@@ -57,7 +57,7 @@ pub(super) fn members_of_made_ids(key: &[u8; 16], contained: &[u8]) -> Vec<Range
 
 /// Level by level, for there may be more of them than `serde_json` goes down.
 fn gather(key: &[u8; 16], text: &str, contained: &str, members: &mut Vec<Range<usize>>) {
-    // Where it is of another shape, as an import may have it, there are none.
+    // There are none where it is of another shape, as imports once let in.
     let slots: BTreeMap<String, Option<Vec<Item<'_>>>> = serde_json::from_str(contained).unwrap_or_default();
     for item in slots.values().flatten().flatten() {
         if let Some(id) = item.id.map(RawValue::get)

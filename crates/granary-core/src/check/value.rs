@@ -336,6 +336,28 @@ impl<'a> Run<'_, 'a, '_> {
         self.scan.skip()
     }
 
+    /// The place of a member among those that there may be, marked in `given`; `None` where it is another, or is given once more:
+    /// these are faults, and are skipped.
+    pub(super) fn known_member(
+        &mut self,
+        known: &[&str],
+        given: &mut [bool],
+        path: &Path<'_>,
+        name: &str,
+    ) -> Result<Option<usize>, Halt> {
+        let Some(place) = known.iter().position(|known| *known == name) else {
+            self.faults
+                .add_unknown(path, "unknown", "member", name, known.iter().copied());
+            self.scan.skip()?;
+            return Ok(None);
+        };
+        if std::mem::replace(&mut given[place], true) {
+            self.second(path, name)?;
+            return Ok(None);
+        }
+        Ok(Some(place))
+    }
+
     /// Skips the value of a member that was given before.
     #[cold]
     pub(super) fn second(&mut self, path: &Path<'_>, name: &str) -> Result<(), Halt> {

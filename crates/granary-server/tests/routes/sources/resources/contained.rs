@@ -358,9 +358,9 @@ async fn what_was_read_is_sent_back_and_nothing_changes() {
         {"id":null,"type":"line","data":{"price":1.10},"contained":{"parts":[{"data":{"price":2},"type":"line"}]}}]}}"#;
     let stored = send(&world, "PUT", ORDER, sent).await;
     assert!(stored.contains(r#""version":2"#), "{stored}");
-    let read = async || {
+    let read = async |path: &str| {
         world
-            .request(Method::GET, ORDER)
+            .request(Method::GET, path)
             .send()
             .await
             .unwrap()
@@ -368,29 +368,22 @@ async fn what_was_read_is_sent_back_and_nothing_changes() {
             .await
             .unwrap()
     };
-    let before = read().await;
+    let before = read(ORDER).await;
     let Content { data, contained } = serde_json::from_str(&before).unwrap();
     let back = format!(r#"{{"data":{data},"contained":{contained}}}"#);
     // And what was sent first, and the part of it that is read.
     let first: Value = serde_json::from_str(contained.get()).unwrap();
     let line = &first["lines"][1];
     let of_line = format!("{LINES}/{}", line["id"].as_str().unwrap());
-    let part = world
-        .request(Method::GET, &of_line)
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+    let part = read(&of_line).await;
     for (path, body) in [(ORDER, back.as_str()), (ORDER, sent), (&of_line, &part)] {
         let answer = send(&world, "PUT", path, body).await;
         assert!(answer.starts_with("200\n"), "{path} {body}: {answer}");
-        assert_eq!(read().await, before, "{path} {body}");
+        assert_eq!(read(ORDER).await, before, "{path} {body}");
     }
     // An id of the client counts.
     let own = back.replace(line["id"].as_str().unwrap(), "own");
     let changed = send(&world, "PUT", ORDER, &own).await;
     assert!(changed.contains(r#""version":3"#), "{changed}");
-    assert!(read().await.contains(r#""id":"own""#));
+    assert!(read(ORDER).await.contains(r#""id":"own""#));
 }
