@@ -188,8 +188,8 @@ impl Traffic {
                 .requests
                 .next_of(target, length + meetings, now(), operation);
             self.send(source, place).await?;
-            // One that is kept in the database, of operations by chance.
-            if small && number + 2 >= requests.len() {
+            // One that is kept in the database, of operations by chance: unlike a run it is shown by nothing but its commit.
+            if small {
                 let place = self.state().requests.next(20, now());
                 self.send(source, place).await?;
             }

@@ -65,9 +65,11 @@ pub struct Summary {
     pub places: usize,
     /// Folders that were built, opened and found right.
     pub folders: usize,
-    /// Of these, the ones in the midst of a run.
+    /// Of these, the ones just after an answer that showed more than those before it.
+    pub after_answers: usize,
+    /// Of the folders, the ones in the midst of a run.
     pub inside_runs: usize,
-    /// Of these, the ones in the midst of a round of collection.
+    /// Of the folders, the ones in the midst of a round of collection.
     pub inside_rounds: usize,
 }
 
@@ -122,12 +124,14 @@ impl Recording {
         })
     }
 
-    /// Cuts the power at so many points, and checks each folder.
+    /// Cuts the power at so many points, and just after each answer that showed more than those before it, and checks
+    /// each folder.
     pub async fn cut(&self, count: usize, seed: u64) -> Result<Summary> {
-        let (places, points) = self.points(count, seed);
+        let points = self.points(count, seed);
         let mut summary = Summary {
             events: self.events.len(),
-            places,
+            places: points::groups(&self.events, &self.parts).len(),
+            after_answers: self.after_answers().len(),
             ..Summary::default()
         };
         let syncs = self
@@ -146,25 +150,29 @@ impl Recording {
         Ok(summary)
     }
 
-    /// How many places there are, and points of them.
-    fn points(&self, count: usize, seed: u64) -> (usize, Vec<Point>) {
+    /// So many points, and those after answers.
+    fn points(&self, count: usize, seed: u64) -> Vec<Point> {
         let groups = points::groups(&self.events, &self.parts);
-        let shown = points::after(&self.events, self.load.shown_more().into_iter());
-        (
-            groups.len(),
-            points::choose(&groups, &shown, &self.events, count, seed),
-        )
+        let mut points = points::choose(&groups, &self.events, count, seed);
+        points.extend(self.after_answers());
+        points
     }
 
-    /// Cuts the power at so many points, and says what did not hold at any of them.
-    pub async fn failures(&self, count: usize, seed: u64) -> Result<Vec<String>> {
-        let (_, points) = self.points(count, seed);
+    /// A server that shows what is not durable yet is found at these.
+    fn after_answers(&self) -> Vec<Point> {
+        points::after(&self.events, &self.load.shown_more())
+    }
+
+    /// As [`Self::cut`], but for all points: how many there were, and what did not hold at each that failed.
+    pub async fn failures(&self, count: usize, seed: u64) -> Result<(usize, Vec<String>)> {
+        let points = self.points(count, seed);
+        let all = points.len();
         let failed = self
             .looks(points, BTreeSet::new())
             .filter_map(|(point, outcome)| async move {
                 Some(format!("{}: {:#}", self.describe(point), outcome.err()?))
             });
-        Ok(failed.collect().await)
+        Ok((all, failed.collect().await))
     }
 
     /// Cuts the power where syncs of this part are left out of the record, at so many points at the most, and has only
@@ -197,7 +205,7 @@ impl Recording {
             });
             !points.is_empty()
         });
-        let mut points = points::choose(&groups, &[], &self.events, count, seed);
+        let mut points = points::choose(&groups, &self.events, count, seed);
         points.iter_mut().for_each(|point| point.pending = Pending::Lost);
         let mut looks = self.looks(points, left_out);
         while let Some((point, outcome)) = looks.next().await {
@@ -211,9 +219,11 @@ impl Recording {
     /// The folders at these points, each looked at; without the syncs that end with these events.
     fn looks(
         &self,
-        points: Vec<Point>,
+        mut points: Vec<Point>,
         left_out: BTreeSet<usize>,
     ) -> impl futures::Stream<Item = (Point, Result<()>)> {
+        // The disk goes from one to the next.
+        points.sort_by_key(|point| point.events);
         let (mut disk, mut done) = (Disk::new(), 0);
         let folders = points.into_iter().map(move |point| {
             while done < point.events {

@@ -179,18 +179,22 @@ pub(super) fn inside_run(events: &[Recorded], parts: &[(Part, Phase)], seed: u64
     (0..*removal).rev().find(is_rename)
 }
 
-/// How many events had happened when an answer came, of each of these moments. Those before the record are none of it.
-pub(super) fn after(events: &[Recorded], moments: impl Iterator<Item = u64>) -> Vec<usize> {
+/// Just after an answer came, at each of these moments, with what was synced by then and nothing else. Moments before the
+/// record are none of it.
+pub(super) fn after(events: &[Recorded], moments: &[u64]) -> Vec<Point> {
     let found = events.iter().take_while(|recorded| was_found(recorded)).count();
-    let after = |moment: u64| events.partition_point(|recorded| recorded.at <= moment);
-    moments.map(after).filter(|events| *events > found).collect()
+    let after = |moment: &u64| events.partition_point(|recorded| recorded.at <= *moment);
+    let after: BTreeSet<usize> = moments.iter().map(after).filter(|events| *events > found).collect();
+    let point = |events| Point {
+        events,
+        pending: Pending::Lost,
+    };
+    after.into_iter().map(point).collect()
 }
 
-/// So many points: of each group in turn, and now and then any, or one just after an answer that showed more than those
-/// before it.
+/// So many points: of each group in turn, and now and then any.
 pub(super) fn choose(
     groups: &BTreeMap<String, Vec<usize>>,
-    shown: &[usize],
     events: &[Recorded],
     count: usize,
     seed: u64,
@@ -200,12 +204,11 @@ pub(super) fn choose(
     let mut points = Vec::new();
     while points.len() < count && !groups.is_empty() {
         for group in groups.values() {
-            let (events, pending) = match rng.random_range(0..6) {
-                0 => (rng.random_range(found..=events.len()), pending(&mut rng)),
-                // What was not synced by then is gone for sure.
-                1 if !shown.is_empty() => (shown[rng.random_range(0..shown.len())], Pending::Lost),
-                _ => (group[rng.random_range(0..group.len())], pending(&mut rng)),
+            let events = match rng.random_range(0..6) {
+                0 => rng.random_range(found..=events.len()),
+                _ => group[rng.random_range(0..group.len())],
             };
+            let pending = pending(&mut rng);
             points.push(Point { events, pending });
         }
     }
@@ -213,7 +216,6 @@ pub(super) fn choose(
     while points.len() > count {
         points.swap_remove(rng.random_range(0..points.len()));
     }
-    points.sort_by_key(|point| point.events);
     points
 }
 
