@@ -24,6 +24,10 @@ const NOT_TRACED: &str = "!readv,pread64,preadv,futex,epoll_wait,epoll_pwait,epo
 /// More than is written in one call.
 const BYTES_MAX: usize = 16 << 20;
 
+/// How much longer a sync of the journal takes than the disk needs, in microseconds: what is shown before its end is to be
+/// seen by a reader.
+const SYNC_DELAY: u32 = 20_000;
+
 /// What traces a server, as words before its command line.
 pub(super) fn tracer(to: &Path) -> Vec<String> {
     let bytes_max = BYTES_MAX.to_string();
@@ -45,6 +49,8 @@ pub(super) fn tracer(to: &Path) -> Vec<String> {
         "raw=read",
         "-e",
         &format!("trace={NOT_TRACED}"),
+        "-e",
+        &format!("inject=fdatasync:delay_enter={SYNC_DELAY}"),
         "-o",
         &to,
         "--",
