@@ -48,6 +48,8 @@ mod journal;
 mod keys;
 #[path = "../../crates/granary-server/src/cursor.rs"]
 mod list_cursor;
+#[path = "../../crates/granary-store-embedded/src/redo.rs"]
+mod redo;
 #[path = "../../crates/granary-store-embedded/src/rows.rs"]
 mod rows;
 #[expect(

@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::bodies;
 use crate::journal::Batches;
 use crate::keys;
+use crate::redo::{self, Run};
 use crate::rows::{
     AnswerRow, CountRow, DefinitionRow, HeadBytes, HeadRow, IdentifiersRow, InlineRow, LaneRow, LineageRow,
     MarkRow, NumberRow, OperationRow, Place, RemovedRow, SegmentRow, SourceRow, SpecRow, StoreRow, TrialRow,
@@ -92,7 +93,9 @@ fn rows(kind: u8, bytes: &[u8]) {
         21 => drop(row::<AnswerRow>(bytes)),
         22 => any_journal(bytes),
         23 => written_journal(bytes),
-        _ => drop(row::<TrialRow>(bytes)),
+        24 => drop(row::<TrialRow>(bytes)),
+        25 => any_run(bytes),
+        _ => written_run(bytes),
     }
 }
 
@@ -172,6 +175,43 @@ fn written_journal(bytes: &[u8]) {
             .expect("memory is read")
             .is_none()
     );
+}
+
+/// Whatever a redo file holds, it is refused, or is a run that is written as the same bytes.
+fn any_run(bytes: &[u8]) {
+    let mut again = Run::default();
+    let mut push = |key: &[u8], row: Option<&[u8]>| {
+        again.push(key, row);
+        Ok(())
+    };
+    if redo::each(bytes, &mut push).is_ok() {
+        assert_eq!(again.bytes(), bytes);
+        assert_eq!(again.checksum(), redo::checksum(bytes));
+    }
+}
+
+/// A run whose keys and rows are lines of the input, in turn: it is read as it was written, and refused where it is cut off.
+fn written_run(bytes: &[u8]) {
+    let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
+    let heads: Vec<(&[u8], Option<&[u8]>)> = lines
+        .chunks(2)
+        .map(|head| (head[0], head.get(1).copied().filter(|row| !row.is_empty())))
+        .collect();
+    let mut run = Run::default();
+    heads.iter().for_each(|(key, row)| run.push(key, *row));
+    assert_eq!(run.count(), heads.len());
+    let mut read = Vec::new();
+    let whole = redo::each(run.bytes(), |key, row| {
+        read.push((key.to_vec(), row.map(<[u8]>::to_vec)));
+        Ok(())
+    });
+    whole.expect("what is written is read");
+    let equal = |(read, written): (&(Vec<u8>, Option<Vec<u8>>), &(&[u8], Option<&[u8]>))| {
+        read.0 == written.0 && read.1.as_deref() == written.1
+    };
+    assert!(read.len() == heads.len() && read.iter().zip(&heads).all(equal));
+    let cut = &run.bytes()[..run.bytes().len() - 1];
+    assert!(redo::each(cut, |_, _| Ok(())).is_err());
 }
 
 /// Keys of keyspaces.
@@ -305,6 +345,6 @@ fn damaged_segment(bytes: &[u8]) {
 
 pub fn run(input: &[u8]) {
     if let Some((kind, bytes)) = input.split_first() {
-        rows(kind % 25, bytes);
+        rows(kind % 27, bytes);
     }
 }

@@ -12,8 +12,9 @@ use granary_store::{CheckedBatch, Result, StoreError};
 use crate::counts::Deltas;
 use crate::keys::{self, RecordKeys};
 use crate::marks::Marks;
+use crate::redo::Run;
 use crate::rows::{self, HeadBytes, HeadRow, IdentifiersRow, MarkRow, Place};
-use crate::runs::{Of, Run};
+use crate::runs::Of;
 use crate::{Inner, Keyspaces, engine};
 
 /// Edges that the deletes of a single write or a bundle remove with their ends.

@@ -37,6 +37,7 @@ mod numbers;
 mod open;
 mod purge;
 mod read;
+mod redo;
 mod retention;
 mod rows;
 mod runs;

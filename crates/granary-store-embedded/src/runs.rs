@@ -28,11 +28,11 @@ use std::time::Instant;
 
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
 use granary_store::{Budget, Result, StoreError, TaskProgress};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalog;
 use crate::format::{Folder, sync_folder};
 use crate::keys;
+use crate::redo::{Run, checksum, each};
 use crate::rows::LaneRow;
 use crate::sync::Syncer;
 use crate::{Inner, Keyspaces, engine, io};
@@ -120,38 +120,11 @@ pub(crate) enum Of {
     Edges,
 }
 
-/// Heads in the order of their keys, as a redo file holds them: the length of the key u16, the length of the row u16
-/// (0 where the head is removed), key, row. Numbers are little-endian.
-#[derive(Default)]
-pub(crate) struct Run {
-    bytes: Vec<u8>,
-    count: usize,
-}
-
 impl Run {
-    /// Adds a head, or its removal; keys come in order and none twice.
-    pub(crate) fn push(&mut self, key: &[u8], row: Option<&[u8]>) {
-        let row = row.unwrap_or_default();
-        self.bytes.extend((key.len() as u16).to_le_bytes());
-        self.bytes.extend((row.len() as u16).to_le_bytes());
-        self.bytes.extend(key);
-        self.bytes.extend(row);
-        self.count += 1;
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Of its redo file.
-    pub(crate) fn checksum(&self) -> u64 {
-        xxh3_64(&self.bytes)
-    }
-
     /// Adds it to a batch instead.
     pub(crate) fn append_to(&self, batch: &mut OwnedWriteBatch, keyspaces: &Keyspaces, of: Of) -> Result<()> {
         let own = of.keyspace(keyspaces);
-        each(&self.bytes, |key, row| {
+        each(self.bytes(), |key, row| {
             match row {
                 Some(row) => batch.insert(own, key, row),
                 None => batch.remove(own, key),
@@ -165,21 +138,6 @@ impl Run {
             Ok(())
         })
     }
-}
-
-/// Calls for each head of a run, until one fails.
-fn each(mut bytes: &[u8], mut head: impl FnMut(&[u8], Option<&[u8]>) -> Result<()>) -> Result<()> {
-    let cut = || StoreError::Damaged("a redo file: a cut head".into());
-    while !bytes.is_empty() {
-        let (lengths, rest) = bytes.split_first_chunk::<4>().ok_or_else(cut)?;
-        let key_length = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));
-        let row_length = usize::from(u16::from_le_bytes([lengths[2], lengths[3]]));
-        let (key, rest) = rest.split_at_checked(key_length).ok_or_else(cut)?;
-        let (row, rest) = rest.split_at_checked(row_length).ok_or_else(cut)?;
-        head(key, (!row.is_empty()).then_some(row))?;
-        bytes = rest;
-    }
-    Ok(())
 }
 
 impl Of {
@@ -293,10 +251,10 @@ impl Inner {
     pub(crate) fn commit_run(&self, batch: OwnedWriteBatch, source: u32, of: Of, run: &Run) -> Result<()> {
         let path = path(&self.folder, source, of, run.checksum());
         // Before the tables: where the disk is full this fails, and they would be left until the next start.
-        let mut redo = Redo::write(path, &run.bytes).map_err(io)?;
+        let mut redo = Redo::write(path, run.bytes()).map_err(io)?;
         let tables = std::thread::scope(|scope| {
             let syncing = std::thread::Builder::new().spawn_scoped(scope, || redo.sync(&self.folder.redo));
-            let tables = written(&self.keyspaces, of, &run.bytes);
+            let tables = written(&self.keyspaces, of, run.bytes());
             syncing
                 .map_err(io)?
                 .join()
@@ -327,7 +285,7 @@ impl Inner {
         drop(gate);
         tracing::debug!(
             ?of,
-            count = run.count,
+            count = run.count(),
             gate_ms = closed_at.elapsed().as_millis() as u64,
             "a run is in"
         );
@@ -380,11 +338,11 @@ fn settle_run(
     db: &Database,
     keyspaces: &Keyspaces,
     of: Of,
-    checksum: u64,
+    of_run: u64,
     path: &Path,
     bytes: &[u8],
 ) -> Result<()> {
-    if xxh3_64(bytes) != checksum {
+    if checksum(bytes) != of_run {
         return Err(StoreError::Damaged(format!(
             "{} is not the run that was applied",
             path.display()
@@ -395,36 +353,4 @@ fn settle_run(
     written(keyspaces, of, bytes)?
         .into_iter()
         .try_for_each(|take| take())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_is_read_as_it_was_written() {
-        let mut run = Run::default();
-        run.push(b"a", Some(b"row"));
-        run.push(b"ab", None);
-        run.push(b"b", Some(b"other"));
-        let mut read = Vec::new();
-        each(&run.bytes, |key, row| {
-            read.push((key.to_vec(), row.map(<[u8]>::to_vec)));
-            Ok(())
-        })
-        .unwrap();
-        let expected = [("a", Some("row")), ("ab", None), ("b", Some("other"))];
-        let bytes = |text: &str| text.as_bytes().to_vec();
-        let expected: Vec<_> = expected
-            .iter()
-            .map(|(key, row)| (bytes(key), row.map(bytes)))
-            .collect();
-        assert_eq!(read, expected);
-        for length in [1, 3, 5, run.bytes.len() - 1] {
-            assert!(
-                each(&run.bytes[..length], |_, _| Ok(())).is_err(),
-                "cut to {length}"
-            );
-        }
-    }
 }

@@ -184,7 +184,11 @@ pub(super) fn inside_run(events: &[Recorded], parts: &[(Part, Phase)], seed: u64
 pub(super) fn after(events: &[Recorded], moments: &[u64]) -> Vec<Point> {
     let found = events.iter().take_while(|recorded| was_found(recorded)).count();
     let after = |moment: &u64| events.partition_point(|recorded| recorded.at <= *moment);
-    let after: BTreeSet<usize> = moments.iter().map(after).filter(|events| *events > found).collect();
+    let after: BTreeSet<usize> = moments
+        .iter()
+        .map(after)
+        .filter(|events| *events > found)
+        .collect();
     let point = |events| Point {
         events,
         pending: Pending::Lost,
