@@ -101,7 +101,7 @@ pub fn run(input: &[u8]) {
     if let Some(id) = TaskId::parse_reference(text) {
         assert!(text.ends_with(&id.to_string()));
     }
-    if let Some(path) = ContainedPath::parse(text) {
+    if let Ok(path) = ContainedPath::parse(text) {
         let parents = path
             .parents
             .iter()

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::mem;
 use std::ops::Range;
 
 use serde::{Deserialize, Deserializer};
@@ -11,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::check::{Checker, Rejection, content_hash};
 use crate::error::{ErrorObject, ErrorType};
 use crate::json::range_in;
-use crate::keys::ResourceId;
+use crate::keys::{BadName, ResourceId};
 use crate::operation::ContentHash;
 use crate::schema::{ResourceShape, Schema};
 
@@ -28,23 +29,22 @@ pub struct ContainedPath {
 }
 
 impl ContainedPath {
-    /// The place that the rest of a path spells, cut at its slashes; `None` where a part cannot be an id.
-    pub fn parse(parts: &str) -> Option<Self> {
-        let parts: Vec<&str> = parts.split('/').collect();
-        let mut pairs = parts.chunks_exact(2);
-        let mut steps = Vec::new();
-        for pair in pairs.by_ref() {
-            steps.push((pair[0].to_owned(), ResourceId::parse(pair[1]).ok()?));
+    /// The place that the rest of a path spells, cut at its slashes.
+    ///
+    /// # Errors
+    ///
+    /// A part that is to be an id and cannot be one.
+    pub fn parse(parts: &str) -> Result<Self, BadName> {
+        let mut parts = parts.split('/').map(str::to_owned);
+        let mut parents = Vec::new();
+        let mut key = parts.next().unwrap_or_default();
+        loop {
+            let id = { parts.next() }.map(|id| ResourceId::parse(&id)).transpose()?;
+            match (id, parts.next()) {
+                (Some(parent), Some(next)) => parents.push((mem::replace(&mut key, next), parent)),
+                (id, _) => return Ok(Self { parents, key, id }),
+            }
         }
-        let (key, id) = match pairs.remainder() {
-            [key] => ((*key).to_owned(), None),
-            _ => steps.pop().map(|(key, id)| (key, Some(id)))?,
-        };
-        Some(Self {
-            parents: steps,
-            key,
-            id,
-        })
     }
 }
 

@@ -16,6 +16,7 @@ use granary_core::json::without_byte_order_mark;
 use granary_core::keys::Key;
 use granary_core::limits::Limits;
 use granary_engine::{BodyError, Engine};
+use mime::Mime;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
@@ -109,35 +110,27 @@ pub(crate) fn stream_limit(asked: Option<u64>, limits: &Limits) -> Result<usize,
     asked.map_or(Ok(usize::MAX), |limit| page_limit(Some(limit), limits))
 }
 
-/// True where the client would rather have NDJSON.
+/// True where the client names NDJSON, and names JSON with no greater weight (RFC 9110, section 12.4.2).
 pub(crate) fn wants_ndjson(headers: &HeaderMap) -> bool {
-    let accept = headers
-        .get(ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    accept.split(',').any(|one| media_type(one) == NDJSON)
+    let named = { headers.get_all(ACCEPT).iter() }
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|one| one.trim().parse::<Mime>().ok());
+    let (mut ndjson, mut json) = (0.0, 0.0);
+    for named in named {
+        let weight = named.get_param("q").map(|weight| weight.as_str().parse());
+        let weight: f32 = weight.and_then(Result::ok).unwrap_or(1.0);
+        match named.essence_str() {
+            NDJSON => ndjson = weight,
+            JSON => json = weight,
+            _ => {}
+        }
+    }
+    ndjson > 0.0 && ndjson >= json
 }
 
-fn media_type(raw: &str) -> String {
-    raw.split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
-}
-
-/// The charset that a Content-Type names.
-fn charset(raw: &str) -> Option<&str> {
-    let mut parameters = raw.split(';').skip(1).filter_map(|one| one.split_once('='));
-    let (_, charset) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;
-    Some(charset.trim().trim_matches('"'))
-}
-
-/// UTF-8 by its name or the other that clients give it, or a part of it.
-fn is_utf8(charset: &str) -> bool {
-    let is = |name: &&str| charset.eq_ignore_ascii_case(name);
-    ["utf-8", "utf8", "us-ascii"].iter().any(is)
-}
+/// UTF-8 by its name or the other that clients give it, or a part of it; in lower case.
+const UTF8: [&str; 3] = ["utf-8", "utf8", "us-ascii"];
 
 fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
@@ -150,14 +143,21 @@ pub(crate) fn body_type(headers: &HeaderMap, known: &[&'static str]) -> Result<&
     let Some(raw) = headers.get(CONTENT_TYPE) else {
         return Ok(JSON);
     };
+    if headers.get_all(CONTENT_TYPE).iter().count() > 1 {
+        return Err(ErrorObject::invalid(
+            "a body has one Content-Type, and not several",
+        ));
+    }
     let raw = raw.to_str().unwrap_or_default();
-    if let Some(charset) = charset(raw).filter(|charset| !is_utf8(charset)) {
+    let sent: Option<Mime> = raw.parse().ok();
+    let charset = { sent.as_ref() }.and_then(|sent| sent.get_param(mime::CHARSET));
+    if let Some(charset) = charset.filter(|charset| !UTF8.contains(&&*charset.as_str().to_lowercase())) {
         return Err(unsupported(format!(
             "the charset '{}' is not read here; send the body in UTF-8",
-            shortened(charset)
+            shortened(charset.as_str())
         )));
     }
-    let sent = media_type(raw);
+    let sent = sent.as_ref().map_or(raw, Mime::essence_str);
     known
         .iter()
         .find(|known| **known == sent)
@@ -165,7 +165,7 @@ pub(crate) fn body_type(headers: &HeaderMap, known: &[&'static str]) -> Result<&
         .ok_or_else(|| {
             unsupported(format!(
                 "the Content-Type '{}' is not known here; send {}",
-                shortened(&sent),
+                shortened(sent),
                 known.join(" or ")
             ))
         })
@@ -322,6 +322,24 @@ mod tests {
     use std::io;
 
     use super::*;
+
+    #[test]
+    fn ndjson_is_for_who_names_it_and_weighs_json_no_higher() {
+        for (sent, wants) in [
+            (&["application/x-ndjson"][..], true),
+            (&["Application/X-NDJSON;q=0.5, text/html;q=0.9"], true),
+            (&["application/json", "application/x-ndjson"], true),
+            (&["application/json;q=0.5, application/x-ndjson;q=0.9"], true),
+            (&["application/json, application/x-ndjson;q=0.9"], false),
+            (&["application/x-ndjson;q=0"], false),
+            (&["*/*"], false),
+            (&["application/json"], false),
+            (&[], false),
+        ] {
+            let value = |sent: &&str| (ACCEPT, sent.parse().unwrap());
+            assert_eq!(wants_ndjson(&sent.iter().map(value).collect()), wants, "{sent:?}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_stands_still_breaks_off() {

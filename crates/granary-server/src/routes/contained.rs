@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::header::{ALLOW, LOCATION};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use granary_api::JSON;
 use granary_core::contained::{self, ContainedPath};
@@ -24,20 +24,6 @@ use crate::routes::resources::{no_record, no_type};
 type Shared = State<Arc<App>>;
 type Names = Path<(String, String, String, String)>;
 
-/// The methods of a path that ends with a contain key, and of one that ends with an id.
-const OF_ALL: &str = "GET,HEAD,POST";
-const OF_ONE: &str = "GET,HEAD,PUT,DELETE";
-
-/// A call of a path whose end is not what its method takes.
-fn no_such_method(method: &str, allowed: &'static str) -> Response {
-    let end = match allowed {
-        OF_ALL => "a path that ends with a contain key",
-        _ => "a path that ends with the id of a contained resource",
-    };
-    let error = ErrorObject::new(ErrorType::Unimplemented, format!("{end} has no method {method}"));
-    with_header(Failure(error.with_code(405)).into_response(), ALLOW, allowed)
-}
-
 /// What a path names.
 struct Named {
     source: Key,
@@ -52,7 +38,7 @@ impl Named {
     fn parse(
         (source, type_key, root, contained): (String, String, String, String),
     ) -> Result<Self, ErrorObject> {
-        let path = ContainedPath::parse(&contained).ok_or_else(|| {
+        let path = ContainedPath::parse(&contained).map_err(|_| {
             let shown = shortened(&contained);
             ErrorObject::not_found(format!("there is no contained resource at '{shown}'"))
         });
@@ -64,6 +50,25 @@ impl Named {
             sent: contained,
         })
     }
+
+    /// Refuses a method that is not for what the path ends with.
+    fn has_no(&self, method: &Method) -> Response {
+        let (end, allowed) = match self.path.id {
+            Some(_) => (
+                "a path that ends with the id of a contained resource",
+                "GET,HEAD,PUT,DELETE",
+            ),
+            None => ("a path that ends with a contain key", "GET,HEAD,POST"),
+        };
+        let message = format!("{end} has no method {}", shortened(method.as_str()));
+        let error = ErrorObject::new(ErrorType::Unimplemented, message).with_code(405);
+        with_header(Failure(error).into_response(), ALLOW, allowed)
+    }
+}
+
+/// The methods that no path of contained resources has.
+pub(super) async fn no_such_method(method: Method, Path(names): Names) -> Reply {
+    Ok(Named::parse(names)?.has_no(&method))
 }
 
 pub(super) async fn show(
@@ -103,7 +108,7 @@ pub(super) async fn add(
 ) -> Reply {
     let named = Named::parse(names)?;
     if named.path.id.is_some() {
-        return Ok(no_such_method("POST", OF_ONE));
+        return Ok(named.has_no(&Method::POST));
     }
     let place = app.engine.admit()?;
     let bytes_max = app.engine.limits().single_body_bytes;
@@ -119,9 +124,11 @@ pub(super) async fn put(
     conditions: Conditions,
     request: Request,
 ) -> Reply {
+    // What names nothing elsewhere would be made here.
+    ContainedPath::parse(&names.3).map_err(ErrorObject::from)?;
     let named = Named::parse(names)?;
     if named.path.id.is_none() {
-        return Ok(no_such_method("PUT", OF_ALL));
+        return Ok(named.has_no(&Method::PUT));
     }
     let place = app.engine.admit()?;
     let bytes_max = app.engine.limits().single_body_bytes;
@@ -137,7 +144,7 @@ pub(super) async fn remove(
 ) -> Reply {
     let named = Named::parse(names)?;
     if named.path.id.is_none() {
-        return Ok(no_such_method("DELETE", OF_ALL));
+        return Ok(named.has_no(&Method::DELETE));
     }
     let place = app.engine.admit()?;
     write(&app, place, named, conditions, PartChange::Remove, None).await

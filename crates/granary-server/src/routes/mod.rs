@@ -49,6 +49,7 @@ macro_rules! routes {
         /// Every path of the contract.
         pub(crate) fn all() -> Router<Arc<App>> {
             Router::new()$(.route(paths::$path, MethodRouter::new()$(.$method($handler))+))+
+                .route(paths::CONTAINED, MethodRouter::new().fallback(contained::no_such_method))
         }
 
         /// Every path that a server answers, with its methods.

@@ -72,6 +72,7 @@ async fn a_body_may_name_its_charset_or_not_its_type() {
         "application/json; charset=US-ASCII",
         "Application/JSON",
         "application/json;a=b",
+        "application/json;a=\"b;charset=latin1\"",
     ] {
         let request = world
             .request(Method::POST, PROVIDERS)
@@ -100,6 +101,19 @@ async fn a_body_in_another_charset_is_refused() {
     "#);
     let quoted = sent("application/json;a=b; CHARSET=\"utf-16\"").await;
     assert!(quoted.starts_with("415"), "{quoted}");
+}
+
+#[tokio::test]
+async fn a_body_has_one_content_type() {
+    let world = World::new().await;
+    let request = world.request(Method::POST, PROVIDERS);
+    let request = request
+        .header(CONTENT_TYPE, "application/json")
+        .header(CONTENT_TYPE, "text/csv");
+    insta::assert_snapshot!(shown(request.body(r#"{"data":{"name":"Ada"}}"#)).await, @r#"
+    400
+    {"code":400,"type":"INVALID_ARGUMENT","message":"a body has one Content-Type, and not several"}
+    "#);
 }
 
 #[tokio::test]

@@ -197,7 +197,28 @@ async fn a_path_has_the_methods_of_its_end() {
             .await
             .starts_with("405\nallow: GET,HEAD,POST\n")
     );
-    assert!(send(&world, "PATCH", LINES, "[]").await.starts_with("405\n"));
+    for (path, allowed) in [
+        (LINES.to_owned(), "GET,HEAD,POST"),
+        (format!("{LINES}/l1"), "GET,HEAD,PUT,DELETE"),
+    ] {
+        let answer = send(&world, "PATCH", &path, "[]").await;
+        assert!(
+            answer.starts_with(&format!("405\nallow: {allowed}\n")),
+            "{path}: {answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_cannot_be_is_refused_where_it_would_be_made() {
+    let world = world().await;
+    let path = format!("{LINES}/-");
+    insta::assert_snapshot!(send(&world, "PUT", &path, LINE).await, @r#"
+    400
+    {"code":400,"type":"INVALID_ARGUMENT","message":"id '-' is not valid: an id has 2 to 93 of the characters A-Z a-z 0-9 _ - and does not start with _"}
+    "#);
+    assert!(send(&world, "GET", &path, "").await.starts_with("404\n"));
+    assert!(world.delete(&path).await.starts_with("404\n"));
 }
 
 #[tokio::test]
