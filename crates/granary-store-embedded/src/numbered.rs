@@ -45,18 +45,7 @@ impl CommitNumbers {
             .open(folder.join(FILE))
             .map_err(crate::io)?;
         let synced = read(&file).map_err(crate::io)?;
-        let last = match rows.get(NumberRow::KEY).map_err(engine)? {
-            None => 0,
-            Some(value) => {
-                let row = NumberRow::of_value(&value);
-                row.ok_or_else(|| StoreError::Damaged("the row of commits".into()))?
-                    .number
-            }
-        };
-        // The journals were looked at before; here it is what is in tables that is too old.
-        if last < synced {
-            return Err(StoreError::Damaged(journal::ends_early(last, synced)));
-        }
+        let last = last(&rows, synced)?;
         Ok(Self {
             db: db.clone(),
             rows,
@@ -93,6 +82,23 @@ impl CommitNumbers {
         if let Err(error) = self.file.write_all_at(&bytes, 0) {
             tracing::debug!(%error, "could not write how far the journal is synced");
         }
+    }
+}
+
+/// The number of the last commit. Fails where there are fewer than were durable: the journals were looked at before, here it
+/// is what is in tables that is too old.
+pub(crate) fn last(rows: &Keyspace, synced: u64) -> Result<u64> {
+    let last = match rows.get(NumberRow::KEY).map_err(engine)? {
+        None => 0,
+        Some(value) => {
+            let row = NumberRow::of_value(&value);
+            row.ok_or_else(|| StoreError::Damaged("the row of commits".into()))?
+                .number
+        }
+    };
+    match last < synced {
+        true => Err(StoreError::Damaged(journal::ends_early(last, synced))),
+        false => Ok(last),
     }
 }
 

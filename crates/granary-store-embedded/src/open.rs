@@ -106,7 +106,10 @@ impl Inner {
         let latest = self.db.snapshot();
         for sequence in writer.lane.lane_head..writer.lane.lane_next {
             let place = state.lane_task(sequence);
-            // One that was cancelled among others that wait.
+            // One that was cancelled among others that wait stays behind the first, and may have been removed since.
+            if self.is_removed(&latest, &place)? {
+                continue;
+            }
             let task = self.task_row(&latest, &place)?;
             if task.completed_at.is_some() {
                 continue;

@@ -8,7 +8,7 @@
 use std::collections::{BinaryHeap, VecDeque};
 use std::path::PathBuf;
 
-use fjall::{OwnedWriteBatch, Readable};
+use fjall::{OwnedWriteBatch, Readable, Snapshot};
 use granary_core::ksuid::Ksuid;
 use granary_core::time::Timestamp;
 use granary_store::{RemovedTask, Result, Retention, Retired, Source, StoreError, TaskProgress};
@@ -107,13 +107,13 @@ impl Inner {
                 }
             }
             Next::AtOnce(source, sequence) => {
-                let (count, place) = self.remove_at_once(kept, (source, sequence), rows_max)?;
+                let (count, place) = self.remove_at_once(kept, now, (source, sequence), rows_max)?;
                 retired.tasks = count;
                 *next = place.map_or(Next::Removed(0), |(source, sequence)| {
                     Next::AtOnce(source, sequence)
                 });
             }
-            Next::Removed(source) => match self.forget_removed(kept, source, rows_max)? {
+            Next::Removed(source) => match self.forget_removed(kept, now, source, rows_max)? {
                 Some(source) => *next = Next::Removed(source),
                 None => {
                     *next = Next::Lanes;
@@ -185,6 +185,20 @@ impl Inner {
             due.push_back(lane_task(source, sequence));
         }
         Ok(due)
+    }
+
+    /// True where a task of a lane was removed, in part or whole.
+    pub(crate) fn is_removed(&self, now: &Snapshot, place: &TaskPlace) -> Result<bool> {
+        if now
+            .contains_key(&self.keyspaces.tasks, place.key())
+            .map_err(engine)?
+        {
+            return Ok(false);
+        }
+        // Until all is gone that it held, there is a row that says so.
+        let said = keys::half_removed(place.source, place.sequence);
+        let spec = now.contains_key(&self.keyspaces.spool, place.part(SPEC_PART));
+        Ok(!spec.map_err(engine)? || now.contains_key(&self.keyspaces.removed, said).map_err(engine)?)
     }
 
     /// Removes a task of a lane; false where it is gone already.
@@ -330,6 +344,7 @@ impl Inner {
     fn remove_at_once(
         &self,
         kept: &Retention,
+        now: Timestamp,
         (first, from): (u32, u64),
         rows_max: usize,
     ) -> Result<(u64, Option<(u32, u64)>)> {
@@ -349,12 +364,11 @@ impl Inner {
                 let task: TaskProgress = rows::decode(&value, "tasks")?;
                 let sequence = keys::last_number(&key);
                 let sequence = sequence.ok_or_else(|| StoreError::Damaged("a key of tasks".into()))?;
-                // They stand in the order in which they were carried out.
-                if task
-                    .completed_at
-                    .is_none_or(|at| at >= kept.at_once_since.millis())
-                {
-                    break;
+                // They stand in the order in which they were carried out, by a clock that may have been ahead.
+                match task.completed_at {
+                    Some(at) if at < kept.at_once_since.millis() => {}
+                    Some(at) if at > now.millis() => continue,
+                    _ => break,
                 }
                 if removed >= rows_max {
                     next = Some((source, sequence));
@@ -382,7 +396,13 @@ impl Inner {
     }
 
     /// Forgets tasks of this source that were removed long ago, or of one that comes after it; which is next, if any.
-    fn forget_removed(&self, kept: &Retention, first: u32, rows_max: usize) -> Result<Option<u32>> {
+    fn forget_removed(
+        &self,
+        kept: &Retention,
+        now: Timestamp,
+        first: u32,
+        rows_max: usize,
+    ) -> Result<Option<u32>> {
         let mut batch = self.db.batch();
         let (mut removed, mut next) = (0, None);
         'sources: for source in self.numbers_from(first) {
@@ -390,6 +410,9 @@ impl Inner {
                 let (key, value) = row.into_inner().map_err(engine)?;
                 let row: RemovedRow = rows::decode(&value, "removed")?;
                 // Their ids begin with when they were accepted, so that they were removed in this order, about.
+                if row.at > now.millis() {
+                    continue;
+                }
                 if row.at >= kept.removed_since.millis() {
                     break;
                 }

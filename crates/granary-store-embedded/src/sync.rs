@@ -26,6 +26,9 @@ use crate::numbered::CommitNumbers;
 
 /// How long a commit that nobody waits for may stay unsynced.
 const SYNC_AFTER: Duration = Duration::from_millis(200);
+/// How often the database is asked whether it still writes, where nothing is to be synced: where a table could not be
+/// written it goes on to answer, and a commit that waits for that table waits for ever.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// A snapshot that was published, held for a read. Others may hold the same.
 #[derive(Clone)]
@@ -169,7 +172,7 @@ impl Syncer {
     /// Waits until nobody reads what was published before what is published now; false where `stopped` says so first.
     pub(crate) fn wait_for_older_reads(&self, stopped: impl Fn() -> bool) -> bool {
         /// How often `stopped` is asked.
-        const ASK_EVERY: Duration = Duration::from_millis(50);
+        const STOPPED_ASKED_EVERY: Duration = Duration::from_millis(50);
         let older = self.shared.state().older.clone();
         let gone = &self.shared.gone;
         let mut count = lock(&gone.count);
@@ -177,7 +180,7 @@ impl Syncer {
             if stopped() {
                 return false;
             }
-            let woken = gone.more.wait_timeout(count, ASK_EVERY);
+            let woken = gone.more.wait_timeout(count, STOPPED_ASKED_EVERY);
             count = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         true
@@ -303,6 +306,18 @@ impl Shared {
         }
     }
 
+    /// Takes no more writes where the database does not.
+    fn see_that_it_writes(&self) {
+        if let Err(error) = self.db.persist(PersistMode::Buffer)
+            && self.synced.borrow().check().is_ok()
+        {
+            tracing::error!(%error, "the database takes no more writes; the store takes none until it is opened again");
+            self.fail(format!(
+                "the database takes no more writes ({error}); restart the server"
+            ));
+        }
+    }
+
     fn fail(&self, why: String) {
         self.synced.send_modify(|synced| synced.failed = Some(why));
     }
@@ -324,7 +339,13 @@ impl Shared {
                     return None;
                 }
                 state.urgent = false;
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                let woken = self.wake.wait_timeout(state, ASK_EVERY);
+                state = woken.unwrap_or_else(PoisonError::into_inner).0;
+                if state.due.is_none() {
+                    drop(state);
+                    self.see_that_it_writes();
+                    state = self.state();
+                }
                 continue;
             };
             let left = due.saturating_duration_since(Instant::now());

@@ -73,7 +73,11 @@ impl Inner {
                         let message =
                             "the server ended each time it tried this operation, so it was left out";
                         let error = ErrorObject::new(ErrorType::Internal, message);
-                        return self.step(lane, budget, now, Some(&error)).await;
+                        match self.step(lane, budget, now, Some(&error)).await {
+                            // There is none at the head of the lane that they could have ended at: it goes on.
+                            Ok(Step::Applied(0)) => break,
+                            failed => return failed,
+                        }
                     }
                 }
             }

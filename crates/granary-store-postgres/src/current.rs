@@ -16,7 +16,7 @@ use tokio_postgres::Row;
 
 use crate::failure::{Attempt, Failure};
 use crate::session::{Session, params};
-use crate::{bucket_of, damaged, int4, uint8};
+use crate::{bucket_of, damaged, int4, int8, uint8};
 
 /// How many stamps a run has: what the sequence `granary.stamp` moves by.
 pub(crate) const STAMPS: u64 = 8_192;
@@ -26,7 +26,7 @@ pub(crate) struct Ground {
     pub(crate) current: Current,
     /// The rows of the plan's records, those that marks hide included.
     pub(crate) stored: Vec<Option<Head>>,
-    /// The first stamp of a run that nobody else has.
+    /// The first of stamps that nobody else has, one for each operation.
     pub(crate) stamp: u64,
 }
 
@@ -188,7 +188,7 @@ pub(crate) async fn lock_ground(
         lock_resources(session, source, plan, Strength::of(operations, types)),
         lock_edges(session, source, plan, types),
         // Taken when all is locked: whoever wrote one of these before has smaller ones.
-        next_stamps(session),
+        next_stamps(session, operations.len()),
     )?;
     let mut stored = vec![None; plan.records().len()];
     let mut heads = vec![None; plan.records().len()];
@@ -260,12 +260,21 @@ pub(crate) async fn see_absent(
     Ok(())
 }
 
-/// The first stamp of a run of [`STAMPS`] that are larger than any before.
-pub(crate) async fn next_stamps(session: &Session) -> Attempt<u64> {
-    let row = session
-        .query_one("SELECT nextval('granary.stamp')", params![])
+/// The first of stamps for so many operations, which are larger than any before.
+pub(crate) async fn next_stamps(session: &Session, operations: usize) -> Attempt<u64> {
+    let runs = (operations as u64).div_ceil(STAMPS).max(1);
+    let rows = session
+        .query(
+            "SELECT nextval('granary.stamp') FROM generate_series(1, $1::int8)",
+            params![int8(runs)],
+        )
         .await?;
-    Ok(uint8(row.get(0)))
+    let stamps: Vec<u64> = rows.iter().map(|row| uint8(row.get(0))).collect();
+    // Another node may have taken one between two of them.
+    if !stamps.is_sorted_by(|one, next| next - one == STAMPS) {
+        return Err(Failure::Raced);
+    }
+    Ok(stamps[0])
 }
 
 /// The places of the plan's records in the order of their keys.

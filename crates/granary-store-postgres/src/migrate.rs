@@ -1,12 +1,14 @@
 //! The schema of the database: numbered migrations, applied in their order by whichever node starts first.
 //!
 //! A migration only adds, so that nodes of the version before go on beside it; what it leaves behind is removed a version
-//! later. Each says the oldest schema whose nodes can still work with it.
+//! later. Each says the oldest schema whose nodes can still work with it. Each is a transaction of its own, and none waits
+//! long for a table: whoever wants that table then waits behind it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use granary_store::{Result, StoreError};
+use tracing::info;
 
 use crate::Inner;
 use crate::failure::{Attempt, Failure, Tries};
@@ -54,6 +56,8 @@ const MIGRATIONS: &[Migration] = &[
 
 /// How long a migration may take, and be waited for: one that makes an index reads a whole table.
 const MIGRATION_TIME_MAX: Duration = Duration::from_secs(3_600);
+/// The pause before it asks once more for a table that somebody reads for long.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The newest schema that this version knows.
 pub const SCHEMA_VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
@@ -67,15 +71,22 @@ impl Inner {
             ..Rules::DURABLE
         };
         let mut tries = Tries::default();
+        let began = Instant::now();
         loop {
             match self
-                .attempt(
-                    rules,
-                    |session: Arc<Session>| async move { migrate(&session).await },
-                )
+                .attempt(rules, |session: Arc<Session>| async move {
+                    migrate_once(&session).await
+                })
                 .await
             {
-                Ended::Committed(()) => return Ok(()),
+                Ended::Committed(true) => return Ok(()),
+                Ended::Committed(false) => {}
+                Ended::Failed(failure) if failure.is_lock_wait() && began.elapsed() < MIGRATION_TIME_MAX => {
+                    info!(
+                        "a table that a migration changes is being read, by a backup or a check; trying again"
+                    );
+                    tokio::time::sleep(PAUSE).await;
+                }
                 // Two that make the first table at once: one of them meets it in the making.
                 Ended::Failed(failure @ Failure::Database(_)) => tries.again(failure).await?,
                 Ended::Failed(failure) => return Err(failure.into()),
@@ -85,7 +96,8 @@ impl Inner {
     }
 }
 
-async fn migrate(session: &Session) -> Attempt<()> {
+/// Applies the next migration; true once there is none.
+async fn migrate_once(session: &Session) -> Attempt<bool> {
     let found = session
         .query_one("SELECT to_regclass('granary.migration') IS NOT NULL", params![])
         .await?;
@@ -118,15 +130,17 @@ async fn migrate(session: &Session) -> Attempt<()> {
         ))
         .into());
     }
-    for migration in MIGRATIONS.iter().filter(|migration| migration.version > version) {
-        session.batch(migration.sql).await?;
-        session
-            .execute_on(
-                1,
-                "INSERT INTO granary.migration (version, works_from) VALUES ($1, $2)",
-                params![migration.version, migration.works_from],
-            )
-            .await?;
-    }
-    Ok(())
+    let Some(migration) = MIGRATIONS.iter().find(|migration| migration.version > version) else {
+        return Ok(true);
+    };
+    session.batch("SET LOCAL lock_timeout = '1s'").await?;
+    session.batch(migration.sql).await?;
+    session
+        .execute_on(
+            1,
+            "INSERT INTO granary.migration (version, works_from) VALUES ($1, $2)",
+            params![migration.version, migration.works_from],
+        )
+        .await?;
+    Ok(false)
 }

@@ -48,7 +48,7 @@ impl Inner {
                 purge.definitions_revision,
             )
             .await?;
-            let sequence = next_stamps(&session).await?;
+            let sequence = next_stamps(&session, 1).await?;
             let target = purge.of_type.target_type();
             let progress = TaskProgress::new_purge(purge.task_id, target, sequence, now);
             let task = NewTask {
@@ -170,6 +170,12 @@ impl Inner {
             }
             task.progress.cancel(now);
             update_task(&session, source.number, &task).await?;
+            // Those who ended at an operation of it say nothing of the one that comes next.
+            let sql = "UPDATE granary.lane SET attempts = 0, trier = NULL, deaths = 0 \
+                       WHERE bucket = $1 AND source = $2 AND NOT EXISTS (SELECT FROM granary.task \
+                       WHERE bucket = $1 AND source = $2 AND completed_at IS NULL AND sequence < $3)";
+            let of = params![bucket, number, int8(task.sequence)];
+            session.execute(sql, of).await?;
             let types = read_types(&session, source.number, task.sequence).await?;
             Ok(task.stored(source.number, types))
         })

@@ -19,12 +19,17 @@ use crate::{Inner, bucket_of, int4, int8, lock};
 /// Tasks of single writes and bundles that go together.
 const AT_ONCE_TASKS: i64 = 256;
 
+/// Tasks that are removed for what they take, after which that is counted again.
+const COUNTED_EVERY: u64 = 16;
+
 /// How far the removal of tasks is on this node. What has begun is in the rows.
 #[derive(Default)]
 pub(crate) struct Retiring {
     next: Mutex<Next>,
     /// By how many bytes the tasks of lanes were over the limit when they were last counted, less those removed since.
     over: AtomicU64,
+    /// How many were removed since then for what they take.
+    since_counted: AtomicU64,
 }
 
 /// What is looked at next.
@@ -117,9 +122,14 @@ impl Inner {
         if self.is_over(kept).await?
             && let Some((tasks, bytes)) = self.remove_oldest(kept.spared_since, now).await?
         {
-            let over = &self.retiring.over;
-            let less = over.load(Ordering::Relaxed).saturating_sub(bytes);
-            over.store(less, Ordering::Relaxed);
+            let retiring = &self.retiring;
+            let over = retiring.over.load(Ordering::Relaxed).saturating_sub(bytes);
+            // Other nodes remove as well: what is over is counted again after some, and where one was sooner.
+            let since_counted = retiring.since_counted.fetch_add(1, Ordering::Relaxed) + 1;
+            let is_known = tasks > 0 && since_counted < COUNTED_EVERY;
+            retiring
+                .over
+                .store(if is_known { over } else { 0 }, Ordering::Relaxed);
             return Ok(Some(tasks));
         }
         self.retiring.over.store(0, Ordering::Relaxed);
@@ -207,6 +217,7 @@ impl Inner {
         });
         let over = taken.await?.saturating_sub(kept.bytes_max);
         self.retiring.over.store(over, Ordering::Relaxed);
+        self.retiring.since_counted.store(0, Ordering::Relaxed);
         Ok(over > 0)
     }
 

@@ -258,7 +258,7 @@ impl Upload for PostgresUpload {
                     "the database has lost a part of the request before it was accepted; send it again";
                 return Err(StoreError::Unavailable(message.into()).into());
             }
-            let sequence = next_stamps(&session).await?;
+            let sequence = next_stamps(&session, 1).await?;
             let task = NewTask {
                 source: source.number,
                 at_once: false,

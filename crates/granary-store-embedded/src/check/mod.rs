@@ -28,7 +28,7 @@ use crate::rows::{self, DefinitionRow, SegmentRow, SourceRow, StoreRow};
 use crate::runs::{self, Of};
 use crate::segment::{Segment, SegmentPaths, segment_of};
 use crate::terminology;
-use crate::{EmbeddedStore, Keyspaces, engine};
+use crate::{EmbeddedStore, Keyspaces, engine, numbered};
 
 /// A source as it is checked.
 struct Source {
@@ -99,6 +99,10 @@ fn check(
         rules,
         report: CheckReport::default(),
     };
+    let synced = numbered::synced(&folder.path).map_err(|error| folder.io(error))?;
+    if let Err(error) = numbered::last(&keyspaces.commits, synced) {
+        checking.report.found(error.to_string(), CheckReport::RESTORE);
+    }
     let catalog = checking.catalog();
     let sources = match catalog {
         Ok(sources) => sources,

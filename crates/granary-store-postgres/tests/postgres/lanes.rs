@@ -241,6 +241,34 @@ async fn an_operation_that_three_nodes_died_of_is_left_out_and_the_rest_goes_on(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deaths_at_a_task_that_is_cancelled_say_nothing_of_the_next() {
+    let database = Database::new();
+    let world = World::new(database.node().await).await;
+    let task = world.accept(&[create("person", "deadly", 0)]).await;
+    let next = world.accept(&[create("person", "good", 0)]).await;
+    for _ in 0..3 {
+        let (node, lane) = suspect(&database, &world).await;
+        dies_trying(&database, node, lane).await;
+    }
+    // One that waits behind it changes nothing.
+    let last = world.accept(&[create("person", "last", 0)]).await;
+    world.cancel(&last).await.unwrap();
+    assert_eq!(
+        database.sql("SELECT trier IS NULL, deaths FROM granary.lane"),
+        "f|2"
+    );
+    world.cancel(&task).await.unwrap();
+    assert_eq!(
+        database.sql("SELECT attempts, deaths, trier FROM granary.lane"),
+        "0|0|"
+    );
+    let node = database.joins(&world).await;
+    let lane = claimed(&node).await;
+    assert_eq!(node.step(&lane, operations(1)).await, Step::Applied(1));
+    assert_eq!(codes(&node.receipts(&node.task(&next).await).await), [200]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lane_stays_suspect_where_a_node_died_of_a_later_operation() {
     let database = Database::new();
     let world = World::new(database.node().await).await;

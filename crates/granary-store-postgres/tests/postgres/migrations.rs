@@ -4,7 +4,7 @@ use granary_store::suite::world::*;
 use granary_store::{Store, StoreError};
 use granary_store_postgres::{PostgresStore, SCHEMA_VERSION};
 
-use crate::world::{Database, ends, limits, options};
+use crate::world::{Database, ends, limits, options, until};
 
 /// A database of the first version, as it was released. Not to be edited.
 const SCHEMA_V1: &str = include_str!("schema_v1.sql");
@@ -82,6 +82,38 @@ async fn a_database_of_the_first_version_works() {
     see_that_it_works(&database).await;
     let newest = "SELECT max(version) FROM granary.migration";
     assert_eq!(database.count(newest), u64::try_from(SCHEMA_VERSION).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_long_behind_a_migration_that_waits_for_a_reader() {
+    let database = Database::new();
+    database.sql(SCHEMA_V1);
+    let (cluster, name) = (database.cluster, database.name.clone());
+    let reader = std::thread::spawn(move || {
+        // Ended below, which is an error here.
+        let reads = "BEGIN; LOCK TABLE granary.task IN ACCESS SHARE MODE; SELECT pg_sleep(120)";
+        let _ = cluster.try_sql(&name, reads);
+    });
+    let reads = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    until("it reads", async || {
+        database.count(&format!("SELECT count(*) {reads}")) == 1
+    })
+    .await;
+    let url = database.url();
+    let opening = tokio::spawn(async move { PostgresStore::open(options(url, limits())).await });
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'";
+    for _ in 0..3 {
+        until("the migration waits for the table", async || {
+            database.count(waiting) == 1
+        })
+        .await;
+        // As long as a node waits for an answer at the least.
+        database.sql("SET statement_timeout = '10s'; SELECT count(*) FROM granary.task");
+    }
+    database.sql(&format!("SELECT pg_terminate_backend(pid) {reads}"));
+    reader.join().unwrap();
+    ends(opening).await.unwrap().unwrap();
+    see_that_it_works(&database).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

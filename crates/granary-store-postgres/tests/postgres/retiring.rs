@@ -110,3 +110,30 @@ async fn many_nodes_remove_each_task_once_while_a_source_goes() {
     let numbers: BTreeSet<&str> = numbers.lines().collect();
     assert!(numbers.into_iter().eq([&*world.source.number.to_string()]));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_nodes_together_remove_no_more_than_is_too_much() {
+    const TASKS: u64 = 160;
+    let database = Database::new();
+    let world = World::new(database.node().await).await;
+    for _ in 0..TASKS {
+        world.bulk(&[delete("person", "nobody")]).await;
+    }
+    let taken = "SELECT sum(512 + total * 64 + failures * 128 + bytes) FROM granary.task";
+    let kept = Retention {
+        bytes_max: database.count(taken) / 2,
+        spared_since: world.now(),
+        ..before(Timestamp::EPOCH)
+    };
+    let mut nodes = Vec::new();
+    for _ in 0..3 {
+        let node = database.joins(&world).await;
+        nodes.push(tokio::spawn(async move { retire(&node, &kept, 3).await }));
+    }
+    let mut tasks = 0;
+    for node in nodes {
+        tasks += ends(node).await.unwrap();
+    }
+    // Each may have removed some since it counted.
+    assert!((TASKS / 2..=TASKS / 2 + 3 * 16).contains(&tasks), "{tasks}");
+}

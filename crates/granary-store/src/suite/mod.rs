@@ -219,6 +219,7 @@ macro_rules! behaviours {
                 a_bundle_is_all_or_nothing,
                 a_bundle_sees_its_own_earlier_operations,
                 a_bundle_may_delete_and_create_what_it_deleted,
+                a_bundle_of_very_many_operations_is_before_what_follows_it,
                 an_equal_upsert_answers_what_is_stored,
                 a_write_checked_by_other_definitions_is_told_to_look_again,
                 of_two_creates_at_once_one_succeeds,
@@ -307,6 +308,7 @@ macro_rules! behaviours {
                 the_oldest_go_where_tasks_take_too_many_bytes,
                 that_a_task_was_removed_is_forgotten_in_time,
                 removing_a_task_goes_on_after_a_reopen,
+                a_task_that_was_cancelled_among_others_and_removed_is_not_missed,
                 edges_of_a_purge_that_was_removed_go_all_the_same,
                 a_source_takes_its_removed_tasks_along;
             terminology:

@@ -242,6 +242,32 @@ pub async fn removing_a_task_goes_on_after_a_reopen<F: Fixture>(fixture: &F) {
     assert_eq!(world.resources("person", 1_000).await, records);
 }
 
+pub async fn a_task_that_was_cancelled_among_others_and_removed_is_not_missed<F: Fixture>(fixture: &F) {
+    // At once, and when only some of it is gone.
+    for whole in [true, false] {
+        let world = World::new(fixture.fresh().await).await;
+        let first = world.accept(&[create("person", "first", 1)]).await;
+        let between = world.accept(&large(1)).await;
+        let last = world.accept(&[create("person", "last", 1)]).await;
+        world.cancel(&between).await.expect("a task is cancelled");
+        let kept = Retention {
+            lane_since: world.now(),
+            ..FOR_GOOD
+        };
+        match whole {
+            true => assert_eq!(retire(&world, &kept, 1_000).await, 1),
+            false => while step(&world, &kept, 1).await.tasks == 0 {},
+        }
+        world.settle().await;
+        let world = reopen_or_skip!(fixture, world, "a task that was removed over a reopen");
+        is_gone(&world, &between).await;
+        world.apply_all(WHOLE).await;
+        for task in [&first, &last] {
+            assert_eq!(world.task(task).await.task.counts.success, 1);
+        }
+    }
+}
+
 pub async fn a_source_takes_its_removed_tasks_along<F: Fixture>(fixture: &F) {
     let mut world = World::new(fixture.fresh().await).await;
     let task = world.bulk(&large(1)).await;

@@ -125,6 +125,27 @@ pub async fn a_bundle_sees_its_own_earlier_operations<F: Fixture>(fixture: &F) {
         .await;
 }
 
+pub async fn a_bundle_of_very_many_operations_is_before_what_follows_it<F: Fixture>(fixture: &F) {
+    // More than a store numbers at once.
+    const MANY: u32 = 8_300;
+    let world = World::new(fixture.fresh().await).await;
+    let id = |at: u32| format!("id-{at}");
+    let creates: Vec<Op> = (0..MANY).map(|at| create("person", &id(at), 0)).collect();
+    let answered = world.put(&creates).await;
+    let of_bundle: Vec<u64> = answered
+        .iter()
+        .flatten()
+        .map(|record| record.head.stamp)
+        .collect();
+    assert_eq!(of_bundle.len(), creates.len());
+    let next = world.put(&[upsert("person", &id(MANY - 1), 1)]).await;
+    let next = next[0].as_ref().expect("it is stored").head.stamp;
+    assert!(
+        of_bundle.iter().all(|stamp| *stamp < next),
+        "two states of a record have tags of their own"
+    );
+}
+
 pub async fn a_bundle_may_delete_and_create_what_it_deleted<F: Fixture>(fixture: &F) {
     let world = World::new(fixture.fresh().await).await;
     world
