@@ -29,9 +29,11 @@ use crate::told;
 const CHUNK_OPERATIONS_MIN: usize = 256;
 /// and at most so many.
 const CHUNK_OPERATIONS_MAX: usize = 4_096;
-/// Where a worker vanished, chunks are of so many operations, until as many are applied as one may have had. Should the next
-/// one vanish too, so many are suspected.
+/// Where a worker vanished, chunks are of so many operations, until [`AT_ONCE_MAX`] are applied. Should the next one vanish
+/// too, so many are suspected.
 const CHUNK_OPERATIONS_CAREFUL: usize = 64;
+/// So many operations a store may have applied at once: more than its budget said, where it takes them as a run.
+const AT_ONCE_MAX: u64 = 65_536;
 /// What a worker begins with.
 const CHUNK_OPERATIONS_FIRST: usize = 1_024;
 /// Bytes of bodies in one chunk.
@@ -176,7 +178,7 @@ impl Lanes {
         // Operations that may be what ended whoever held the lane, and those of them that are tried one by one.
         let (mut careful, mut suspected) = (0, 0);
         if lane.taken_over {
-            careful = CHUNK_OPERATIONS_MAX as u64;
+            careful = AT_ONCE_MAX;
         }
         if lane.suspect {
             warn!(source = %lane.source.key, "workers vanished with this lane; its operations are tried one by one");
