@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ksuid::Ksuid;
 use crate::operation::TargetType;
+use crate::receipt::ReceiptStatus;
 use crate::time::Timestamp;
 
 /// What a task is made of.
@@ -127,6 +128,18 @@ pub struct Counts {
     pub pending: u64,
     /// Never to be applied.
     pub cancelled: u64,
+}
+
+impl Counts {
+    /// Operations that became this.
+    pub fn of(&self, status: ReceiptStatus) -> u64 {
+        match status {
+            ReceiptStatus::Success => self.success,
+            ReceiptStatus::Failure => self.failure,
+            ReceiptStatus::Pending => self.pending,
+            ReceiptStatus::Cancelled => self.cancelled,
+        }
+    }
 }
 
 /// A task at one moment.

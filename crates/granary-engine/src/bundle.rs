@@ -261,6 +261,11 @@ impl Checked {
     }
 }
 
+/// No operation has fewer bytes. What is none costs many times its length, for what is said of it.
+const OPERATION_BYTES_MIN: usize = 32;
+/// So few elements are looked at however short they are.
+const OPERATIONS_ANYWAY: usize = 1_000;
+
 /// The check of a bundle by one schema.
 struct BundleCheck {
     engine: Engine,
@@ -279,6 +284,14 @@ impl BundleCheck {
         if resources.is_empty() && relationships.is_empty() {
             let message =
                 "a bundle has at least one operation in 'resourceOperations' or 'relationshipOperations'";
+            return Err(ErrorObject::invalid(message));
+        }
+        let count = resources.len() + relationships.len();
+        if count > OPERATIONS_ANYWAY && count * OPERATION_BYTES_MIN > body.len() {
+            let message = format!(
+                "the bundle has {count} elements in {} bytes, and no operation is that short",
+                body.len()
+            );
             return Err(ErrorObject::invalid(message));
         }
         let tokens = self.tokens(&resources);

@@ -32,6 +32,8 @@ pub(crate) const CHANGED_TRIES_MAX: u32 = 10;
 
 /// Sources are spread over so many locks of those that change their definitions.
 pub(crate) const DEFINING: usize = 16;
+/// The same of those that compile them.
+const COMPILING: usize = 64;
 
 /// What the disk keeps free beside records that are imported: as much as the collection of a folder needs for a segment.
 const ROOM_BESIDE_RECORDS: u64 = 256 << 20;
@@ -125,6 +127,8 @@ pub(crate) struct Inner {
     /// Held while definitions of a source are changed, by its number: of changes that are sent together none has to be
     /// judged again because of another of this process.
     pub(crate) defining: [tokio::sync::Mutex<()>; DEFINING],
+    /// Held while the definitions of a source are compiled.
+    compiling: [tokio::sync::Mutex<()>; COMPILING],
     /// Held for a round of removing tasks that are kept no longer.
     pub(crate) retiring: tokio::sync::Mutex<()>,
     pub(crate) codes: KeptCodes,
@@ -217,6 +221,7 @@ impl Engine {
             hash_key: store.hash_key(),
             schemas: Schemas::default(),
             defining: Default::default(),
+            compiling: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             retiring: Default::default(),
             codes: KeptCodes::new(limits.concept_code_bytes),
             no_vocabularies: Arc::default(),
@@ -345,7 +350,14 @@ impl Engine {
         {
             return Ok(last);
         }
-        let definitions = store.definitions(source).await.map_err(error_object)?;
+        // Calls that come at once wait for one of them.
+        let _alone = self.inner.compiling[source.number as usize % COMPILING]
+            .lock()
+            .await;
+        let definitions = match self.inner.schemas.last(source) {
+            Some(last) if last.revision >= revision => return Ok(last),
+            _ => store.definitions(source).await.map_err(error_object)?,
+        };
         let compiling = tokio::task::spawn_blocking(move || compile(&definitions));
         let schema = Arc::new(compiling.await.map_err(|_| internal())??);
         self.inner.schemas.keep(source, Arc::clone(&schema));

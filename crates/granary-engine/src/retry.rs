@@ -11,7 +11,7 @@ use granary_core::receipt::ReceiptStatus;
 use granary_core::task::{TaskId, TaskKind};
 use granary_store::{PAGE_BYTES_MAX, StoreError, StoredTask, Weighed};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, InFlight};
 use crate::error::{error_object, internal};
 use crate::intake::{BodyError, BodyFormat, BulkRequest, Intake};
 use crate::once::{Known, Once};
@@ -55,10 +55,12 @@ impl Engine {
     /// `FAILED_PRECONDITION` where that has not ended, is no bulk task, or did all that it was to do.
     pub async fn retry(
         &self,
+        place: InFlight,
         request: Retry,
         parent: impl Future<Output = Result<StoredTask, ErrorObject>> + Send,
     ) -> Result<Intake, ErrorObject> {
         let outcome = self.take_in_again(request, parent).await;
+        drop(place);
         self.inner.counters.bulk(&outcome);
         outcome
     }
@@ -68,7 +70,6 @@ impl Engine {
         request: Retry,
         parent: impl Future<Output = Result<StoredTask, ErrorObject>> + Send,
     ) -> Result<Intake, ErrorObject> {
-        let _place = self.admit()?;
         let source = self.source(&request.source).await?;
         let name = match &request.once {
             None => None,

@@ -12,8 +12,9 @@ use tracing::error;
 
 use crate::error::internal;
 
-/// Schemas are kept while their definitions have no more bytes than this,
-const KEPT_BYTES: usize = 64 << 20;
+/// Schemas are kept while their definitions, and the patterns of these when they are compiled, have no more bytes than this; the
+/// one that was used last is kept anyway,
+const KEPT_BYTES: usize = 256 << 20;
 /// and at most so many.
 const KEPT_COUNT: usize = 1_024;
 
@@ -25,7 +26,7 @@ pub struct CompiledSchema {
     /// The types that operations name by index.
     pub types: Arc<[TypeRef]>,
     schema: Schema,
-    /// Bytes of the definitions.
+    /// Bytes of the definitions and of their patterns.
     bytes: usize,
 }
 
@@ -42,15 +43,14 @@ pub(crate) fn compile(definitions: &Definitions) -> Result<CompiledSchema, Error
         error!(error = %failure, "stored definitions do not compile");
         internal()
     })?;
+    let json_bytes: usize = { definitions.list.iter() }
+        .map(|definition| definition.json.len())
+        .sum();
     Ok(CompiledSchema {
         revision: definitions.revision,
         types: schema.types().into(),
+        bytes: json_bytes + schema.pattern_bytes(),
         schema,
-        bytes: definitions
-            .list
-            .iter()
-            .map(|definition| definition.json.len())
-            .sum(),
     })
 }
 
@@ -93,7 +93,7 @@ impl Schemas {
         if let Some((before, _)) = kept.by_source.insert(source.number, (schema, uses)) {
             kept.bytes -= before.bytes;
         }
-        while kept.bytes > KEPT_BYTES || kept.by_source.len() > KEPT_COUNT {
+        while (kept.bytes > KEPT_BYTES && kept.by_source.len() > 1) || kept.by_source.len() > KEPT_COUNT {
             let oldest = kept.by_source.iter().min_by_key(|(_, (_, used))| *used);
             let Some(number) = oldest.map(|(number, _)| *number) else {
                 return;

@@ -44,9 +44,20 @@ impl SentOperations {
         self.statuses.is_empty() || self.statuses.contains(&status)
     }
 
+    /// True where the task has ended, and none became what is asked for: none is looked for among millions of others.
+    fn has_none(&self) -> bool {
+        let of = |status: &ReceiptStatus| self.task.task.counts.of(*status);
+        self.task.task.completed_at.is_some()
+            && !self.statuses.is_empty()
+            && self.statuses.iter().map(of).sum::<u64>() == 0
+    }
+
     /// Those that are asked for among the next [`OPERATIONS_PAGE`] operations, at most `limit`; and where to go on, `None`
     /// at the end.
     pub async fn some(&self, from: u64, limit: usize) -> Result<(Vec<Sent>, Option<u64>), StoreError> {
+        if self.has_none() {
+            return Ok((Vec::new(), None));
+        }
         let receipts = self.store.receipts(&self.task, from, OPERATIONS_PAGE).await?;
         let admitted = receipts.iter().filter(|receipt| self.admits(receipt.status));
         let (wanted, statuses): (Vec<u64>, Vec<_>) = admitted

@@ -158,6 +158,14 @@ async fn run(request: Request, next: Next) -> Response {
     }
 }
 
+/// What is answered without being carried out, such as the preflight of CORS, has an id as well.
+pub(crate) async fn with_id(request: Request, next: Next) -> Response {
+    let id = request_id(SystemClock::default().now(), request.headers());
+    let mut response = next.run(request).await;
+    response.headers_mut().entry(REQUEST_ID).or_insert(id);
+    response
+}
+
 /// What calls go through while the server starts: an answer has its id, and is the last of its connection, which the server takes
 /// anew once it serves.
 pub(crate) async fn while_starting(request: Request, next: Next) -> Response {

@@ -30,8 +30,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use access::AccessOptions;
-use axum::Router;
 pub use axum::http::HeaderValue;
+use axum::{Router, middleware};
 pub use connections::{CONNECTIONS_MAX, Listening};
 use granary_engine::Engine;
 pub use starting::starting;
@@ -140,7 +140,7 @@ fn router(app: App) -> Router {
     };
     let routes = layers::around(routes, &shared);
     let routes = match shared.access.cors() {
-        Some(cors) => routes.layer(cors),
+        Some(cors) => routes.layer(cors).layer(middleware::from_fn(layers::with_id)),
         None => routes,
     };
     routes.with_state(shared)

@@ -103,6 +103,11 @@ pub(crate) fn relationship_written(
     })
 }
 
+/// The same of a record that is there no more.
+pub(crate) fn written_and_gone(status: StatusCode, persisted: &Persisted) -> Response {
+    written(status, persisted, "", |_, _| {})
+}
+
 fn written(
     status: StatusCode,
     persisted: &Persisted,

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use granary_core::decide::Head;
 use granary_core::operation::RecordId;
+use granary_core::schema::StoredDefinition;
 
 /// A resource or an edge as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,12 @@ pub trait Weighed {
 impl Weighed for Record {
     fn bytes(&self) -> usize {
         self.body.len() + self.identifiers.len()
+    }
+}
+
+impl Weighed for &StoredDefinition {
+    fn bytes(&self) -> usize {
+        self.json.len()
     }
 }
 

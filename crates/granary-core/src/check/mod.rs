@@ -97,8 +97,10 @@ impl Checker<'_> {
         bytes: &[u8],
         body: &mut Vec<u8>,
     ) -> Result<Operation, Rejection> {
-        self.run(bytes, body, |run| {
-            run.resource(action, &Path::ROOT, Some(type_index), path_id)
+        whole(bytes, |bytes| {
+            self.run(bytes, body, |run| {
+                run.resource(action, &Path::ROOT, Some(type_index), path_id)
+            })
         })
     }
 
@@ -110,8 +112,10 @@ impl Checker<'_> {
         bytes: &[u8],
         body: &mut Vec<u8>,
     ) -> Result<Operation, Rejection> {
-        self.run(bytes, body, |run| {
-            run.relationship(action, &Path::ROOT, Some(type_index))
+        whole(bytes, |bytes| {
+            self.run(bytes, body, |run| {
+                run.relationship(action, &Path::ROOT, Some(type_index))
+            })
         })
     }
 
@@ -126,8 +130,10 @@ impl Checker<'_> {
         bytes: &[u8],
         body: &mut Vec<u8>,
     ) -> Result<(), Rejection> {
-        self.run_for(bytes, body, |run| {
-            run.lone_item(root, parent, key_place, fixed).map(Some)
+        whole(bytes, |bytes| {
+            self.run_for(bytes, body, |run| {
+                run.lone_item(root, parent, key_place, fixed).map(Some)
+            })
         })
     }
 
@@ -150,8 +156,6 @@ impl Checker<'_> {
         check: impl FnOnce(&mut Run<'c, 'a, '_>) -> Result<Option<T>, Halt>,
     ) -> Result<T, Rejection> {
         let before = body.len();
-        let sent = bytes.len();
-        let bytes = without_byte_order_mark(bytes);
         let depth_max = self.limits.json_depth.min(DEPTH_MAX);
         let mut run = Run {
             schema: self.schema,
@@ -187,13 +191,25 @@ impl Checker<'_> {
                 depth_max,
             )),
             (Err(Halt::Syntax { offset, message }), _) => Rejection::Syntax {
-                offset: offset + sent - bytes.len(),
+                offset,
                 message: message.to_owned(),
             },
         };
         body.truncate(before);
         Err(rejection)
     }
+}
+
+/// Checks the whole body of a call: it may begin with a byte order mark, which an operation among others may not.
+fn whole<T>(bytes: &[u8], check: impl FnOnce(&[u8]) -> Result<T, Rejection>) -> Result<T, Rejection> {
+    let json = without_byte_order_mark(bytes);
+    check(json).map_err(|rejection| match rejection {
+        Rejection::Syntax { offset, message } => Rejection::Syntax {
+            offset: offset + bytes.len() - json.len(),
+            message,
+        },
+        invalid => invalid,
+    })
 }
 
 /// The resource that is being created.

@@ -2,7 +2,7 @@
 
 use super::Run;
 use super::tokens::Tokens;
-use crate::fault::{Path, did_you_mean, shown};
+use crate::fault::{Path, shown};
 use crate::json::{Halt, Kind, Text};
 use crate::keys::ResourceId;
 use crate::operation::TargetType;
@@ -74,17 +74,15 @@ impl<'a> Run<'_, 'a, '_> {
     pub(super) fn token(&mut self, token: &str, path: &Path<'_>) -> Option<ResourceId> {
         let found = self.tokens.and_then(|tokens| tokens.get(token)).cloned();
         if found.is_none() {
-            let tokens = self.tokens;
-            self.faults.add(path, "id", || {
-                let known = || tokens.iter().flat_map(|tokens| tokens.iter());
-                let some: Vec<&str> = known().take(8).collect();
-                let hint = match (did_you_mean(token, known()), some.is_empty()) {
-                    (_, true) => ", no create of the bundle takes a token as its id".to_owned(),
-                    (hint, _) if !hint.is_empty() => hint,
-                    _ => format!(", known are {}", some.join(", ")),
-                };
-                format!("token '{}' is not known{hint}", shown(token))
-            });
+            let known = || self.tokens.iter().flat_map(|tokens| tokens.iter());
+            if known().next().is_some() {
+                self.faults.add_unknown(path, "id", "token", token, known());
+            } else {
+                self.faults.add(path, "id", || {
+                    let token = shown(token);
+                    format!("token '{token}' is not known, no create of the bundle takes a token as its id")
+                });
+            }
         }
         found
     }

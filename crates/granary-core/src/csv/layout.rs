@@ -1,5 +1,9 @@
 //! What a header means, and how a row becomes an operation by it.
 
+use std::cell::LazyCell;
+use std::collections::HashSet;
+use std::ops::Deref;
+
 use super::{Cells, Sheet};
 use crate::error::ErrorObject;
 use crate::fault::{Faults, Path, shown};
@@ -79,14 +83,17 @@ impl Sheet {
             .map_err(|(place, why)| wrong(format!("is not valid: its cell {} {why}", place + 1)))?;
         let mut faults = Faults::new(details_max);
         let mut layout = self.empty(schema);
+        // Made once, where there is a column that is not known.
+        let known = LazyCell::new(|| self.fields(schema).map(paths).unwrap_or_default());
+        let mut seen = HashSet::new();
         for (place, name) in cells.iter().enumerate() {
-            let seen = layout.columns.iter().any(|column| column.name == name);
-            if seen {
+            if !seen.insert(name) {
                 faults.add(&Path::ROOT, "unique", || {
                     format!("column '{}' stands twice", shown(name))
                 });
+                continue;
             }
-            let column = self.column(schema, &mut layout, place, name, &mut faults);
+            let column = self.column(schema, &mut layout, place, name, &known, &mut faults);
             layout.columns.push(column);
         }
         self.complete(&layout, &mut faults);
@@ -123,6 +130,7 @@ impl Sheet {
         layout: &mut Layout,
         place: usize,
         name: &str,
+        known: &impl Deref<Target = Vec<String>>,
         faults: &mut Faults,
     ) -> Column {
         let payload = self.action.payload();
@@ -173,7 +181,6 @@ impl Sheet {
                 }
             }
             Err(why) if why.is_empty() => {
-                let known = fields.map(paths).unwrap_or_default();
                 let always = match self.target {
                     TargetType::Resource => &["id"][..],
                     TargetType::Relationship => &["id", "from", "to"],

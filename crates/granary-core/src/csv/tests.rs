@@ -141,6 +141,17 @@ fn a_row_becomes_an_operation_typed_by_the_profile() {
 }
 
 #[test]
+fn a_header_of_very_many_columns_is_refused_with_the_first_of_its_faults() {
+    const MANY: u64 = 200_000;
+    let unknown: Vec<String> = (0..MANY).map(|at| format!("c{at}")).collect();
+    let twice = vec!["born.place"; MANY as usize + 1];
+    for header in [unknown.join(","), twice.join(",")] {
+        let error = layout(TargetType::Resource, "create", &header).unwrap_err();
+        assert_eq!((error.details.len(), error.details_total), (100, Some(MANY)));
+    }
+}
+
+#[test]
 fn a_header_says_all_that_is_wrong_with_it() {
     use TargetType::{Relationship, Resource};
     for (target, action, header, faults) in [

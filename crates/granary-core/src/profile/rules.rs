@@ -214,6 +214,9 @@ fn count(n: u64, what: &str) -> String {
     }
 }
 
+/// Longer texts are not compared with the options that were perhaps meant.
+const TEXT_LEN_COMPARED: usize = 32;
+
 impl Options {
     fn have(&self, judged: &Judged<'_>) -> bool {
         match (self, judged) {
@@ -230,8 +233,11 @@ impl Options {
         const SHOWN: usize = 8;
         let (found, all): (String, Vec<String>) = match (self, judged) {
             (Self::Texts(all), Judged::Text(text)) => {
-                // Long lists are not searched for what was meant: that would cost more than the check.
-                let near = closest(text, all.given.iter().take(200).map(|known| &**known));
+                // Long lists are not searched for what was meant, nor long texts: that would cost more than the check.
+                let known = all.given.iter().take(200).map(|known| &**known);
+                let near = (text.len() <= TEXT_LEN_COMPARED)
+                    .then(|| closest(text, known))
+                    .flatten();
                 if let Some(near) = near {
                     return format!(
                         "'{}' is not allowed, did you mean '{}'?",

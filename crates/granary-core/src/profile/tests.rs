@@ -584,16 +584,17 @@ fn limits_of_a_definition() {
 fn costly_definitions_are_bounded() {
     // Many large patterns.
     let pattern = r#"{"pattern":"\\p{L}{1,30}"}"#;
-    let rules = vec![pattern; 500].join(",");
-    let error = profile(&format!(
-        r#"{{"properties":{{"p":{{"type":"symbol","rules":[{rules}]}}}}}}"#
-    ))
-    .unwrap_err();
+    let rules = vec![pattern; 100].join(",");
+    let properties: Vec<String> = ["p", "q", "r", "s", "t"]
+        .iter()
+        .map(|name| format!(r#""{name}":{{"type":"symbol","rules":[{rules}]}}"#))
+        .collect();
+    let error = profile(&format!(r#"{{"properties":{{{}}}}}"#, properties.join(","))).unwrap_err();
     assert!(error.details[0].message.contains("too large together"), "{error}");
     assert!(error.details_total.is_some_and(|total| total < 500), "{error:?}");
     // Large lists beside many rules.
     let values: Vec<String> = (0..20_000).map(|n| format!("\"v{n}\"")).collect();
-    let bounds = vec![r#"{"min":1}"#; 20_000].join(",");
+    let bounds = vec![r#"{"min":1}"#; 99].join(",");
     let json = format!(
         r#"{{"properties":{{"p":{{"type":"symbol","rules":[{{"enum":[{}]}},{bounds}]}}}}}}"#,
         values.join(",")
@@ -632,4 +633,18 @@ mod random {
             }
         }
     }
+}
+
+#[test]
+fn a_value_has_few_rule_objects() {
+    let rules = |count: usize| {
+        let rules = vec![r#"{"max":5}"#; count].join(",");
+        format!(r#"{{"type":"symbol","rules":[{rules}]}}"#)
+    };
+    property(&rules(101), &[("/rules", "rules")]);
+    let error = property(&rules(5_000), &[("/rules", "rules")]);
+    assert!(
+        error.message.contains("5000 rule objects, at most 100"),
+        "{error:?}"
+    );
 }

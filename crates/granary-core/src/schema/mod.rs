@@ -4,6 +4,7 @@ mod accept;
 mod outline;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::error::{ErrorObject, ErrorType};
 use crate::fault::Path;
@@ -51,7 +52,7 @@ pub struct StoredDefinition {
     /// Starts at 1 and grows with every replacement.
     pub revision: u64,
     /// The definition, compact.
-    pub json: Box<str>,
+    pub json: Arc<str>,
     /// When it was first stored.
     pub created_at: Timestamp,
     /// When it was last replaced.
@@ -73,6 +74,8 @@ pub struct Schema {
     relationship_types: Vec<u32>,
     /// The vocabularies whose codes alone are taken somewhere.
     vocabularies: BTreeSet<Key>,
+    /// What the patterns take, compiled.
+    pattern_bytes: usize,
 }
 
 /// What stands behind a type: a place in the schema's own lists.
@@ -114,18 +117,18 @@ impl Schema {
     /// Compiles the definitions of a source. What was accepted compiles; anything else is our fault (`INTERNAL`).
     pub fn compile(definitions: &[StoredDefinition]) -> Result<Self, ErrorObject> {
         let (mut profiles, mut relationships) = (Vec::new(), Vec::new());
-        let mut bindings = Vec::new();
+        let mut found = Found::default();
         for stored in definitions {
             match stored.kind {
                 DefinitionKind::Profile => profiles.push((
                     stored,
-                    read_stored(stored, &mut bindings, |reading, node| {
+                    read_stored(stored, &mut found, |reading, node| {
                         Some(reading.profile(&stored.key, node))
                     })?,
                 )),
                 DefinitionKind::RelationshipDefinition => relationships.push((
                     stored,
-                    read_stored(stored, &mut bindings, |reading, node| {
+                    read_stored(stored, &mut found, |reading, node| {
                         reading.relationship(&stored.key, node)
                     })?,
                 )),
@@ -185,12 +188,18 @@ impl Schema {
                 .map(|(_, definition)| definition)
                 .collect(),
             relationship_types,
-            vocabularies: bindings
+            pattern_bytes: found.pattern_bytes,
+            vocabularies: { found.bindings }
                 .into_iter()
                 .filter(|binding| binding.strength == Strength::Required)
                 .map(|binding| binding.vocabulary)
                 .collect(),
         })
+    }
+
+    /// What it takes of memory for its patterns, at the most.
+    pub fn pattern_bytes(&self) -> usize {
+        self.pattern_bytes
     }
 
     /// The vocabularies whose codes the check must know: those that a binding requires.
@@ -295,10 +304,18 @@ fn resource_shape(
     })
 }
 
-/// Reads a definition that was accepted before, and adds its bindings to `bindings`.
+/// What is found beside the shapes of definitions.
+#[derive(Default)]
+struct Found {
+    bindings: Vec<Binding>,
+    /// What their patterns take, compiled.
+    pattern_bytes: usize,
+}
+
+/// Reads a definition that was accepted before, and adds what is found beside its shape.
 fn read_stored<T>(
     stored: &StoredDefinition,
-    bindings: &mut Vec<Binding>,
+    found: &mut Found,
     read: impl FnOnce(&mut Reading<'_>, &Node<'_>) -> Option<T>,
 ) -> Result<T, ErrorObject> {
     let mut reading = Reading::new(None);
@@ -311,7 +328,8 @@ fn read_stored<T>(
     let node = Node::read(&mut scanner, &Path::ROOT, &mut reading.faults);
     let node = node.map_err(|_| broken(stored))?;
     let definition = read(&mut reading, &node);
-    bindings.append(&mut reading.bindings);
+    found.bindings.append(&mut reading.bindings);
+    found.pattern_bytes += reading.pattern_bytes();
     match definition {
         Some(definition) if !reading.faults.any() => Ok(definition),
         _ => Err(broken(stored)),

@@ -19,7 +19,8 @@ impl World {
             once: None,
         };
         let parent = self.task(parent).await;
-        self.engine.retry(retry, async { Ok(parent) }).await
+        let place = self.engine.admit()?;
+        self.engine.retry(place, retry, async { Ok(parent) }).await
     }
 
     async fn retried(&self, parent: &StoredTask) -> StoredTask {

@@ -11,7 +11,7 @@ use granary_core::error::ErrorObject;
 use granary_core::keys::Key;
 use granary_core::schema::{DefinitionKind, StoredDefinition};
 use granary_engine::{error_object, tag_of_definition};
-use granary_store::Stored;
+use granary_store::{Stored, take_page};
 
 use crate::conditions::{Conditions, tagged};
 use crate::reply::{Reply, json};
@@ -169,14 +169,13 @@ async fn list(
     let rest = |d: &&StoredDefinition| {
         d.kind == kind && after.as_ref().is_none_or(|after| d.key.as_str() > after.as_str())
     };
-    let mut rest: Vec<&StoredDefinition> = definitions.list.iter().filter(rest).take(limit + 1).collect();
-    let more = rest.len() > limit;
-    rest.truncate(limit);
-    let next = rest
+    let rest: Vec<&StoredDefinition> = definitions.list.iter().filter(rest).take(limit + 1).collect();
+    let page = take_page(rest.iter().copied().map(Ok::<_, ErrorObject>), limit)?;
+    let next = page
         .last()
-        .filter(|_| more)
+        .filter(|_| page.len() < rest.len())
         .map(|last| cursor::encode(&of, last.key.as_str()));
-    let data = rest.into_iter().map(shown).collect::<Result<Vec<_>, _>>()?;
+    let data = page.into_iter().map(shown).collect::<Result<Vec<_>, _>>()?;
     let folder = match kind {
         Profile => "profiles",
         RelationshipDefinition => "relationship-definitions",

@@ -61,7 +61,7 @@ pub(super) async fn create(
     let place = app.engine.admit()?;
     let body = json_body(request, "singleBodyBytes", app.engine.limits().single_body_bytes).await?;
     // Before the write: what has persisted is answered whatever happens to its definition then.
-    let of_type = type_of(&app, &app.engine.source(&source).await?, &type_key).await?;
+    let of_type = type_of(&app, &app.engine.source(&source).await?, &type_key).await;
     let write = SingleWrite {
         source: source.clone(),
         target: TargetType::Relationship,
@@ -79,7 +79,12 @@ pub(super) async fn create(
         .record
         .as_ref()
         .map(|r| format!("/sources/{source}/v1/relationships/{type_key}/{}", r.id));
-    let answer = records::relationship_written(StatusCode::CREATED, &persisted, &source, &of_type);
+    let answer = match of_type {
+        Ok(of_type) => records::relationship_written(StatusCode::CREATED, &persisted, &source, &of_type),
+        // A replay of what has gone since, with its definition.
+        Err(_) if persisted.record.is_none() => records::written_and_gone(StatusCode::CREATED, &persisted),
+        Err(error) => return Err(error.into()),
+    };
     Ok(match location {
         Some(location) => with_header(answer, LOCATION, &location),
         None => answer,

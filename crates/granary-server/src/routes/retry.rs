@@ -24,6 +24,7 @@ pub(super) async fn start(
     request: Request,
 ) -> Reply {
     let key = existing("source", &source)?;
+    let place = app.engine.admit()?;
     // What it has a body for would not be understood.
     let body = whole_body(
         request,
@@ -45,7 +46,7 @@ pub(super) async fn start(
             .map(|once| once.with_body(&body)),
     };
     let parent = tasks::find(&app, &source, &id);
-    let intake = app.engine.retry(retry, parent).await?;
+    let intake = app.engine.retry(place, retry, parent).await?;
     bulk::answer(&app, &key, "tasks", intake, &wait).await
 }
 

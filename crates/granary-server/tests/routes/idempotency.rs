@@ -173,7 +173,21 @@ async fn a_create_is_carried_out_once_and_told_as_the_record_is_now() {
         .post(PROVIDERS, &json!({"id": "ada", "data": {"name": "Ada"}}))
         .await;
     let edge = json!({"from": {"id": "ada", "type": "provider"}, "to": {"id": "ada", "type": "provider"}});
-    assert_eq!(twice(&world, EDGES, &edge).await.status, 201);
+    let first = twice(&world, EDGES, &edge).await;
+    assert_eq!(first.status, 201);
+    world.delete(&first.location.unwrap()).await;
+    let definition = format!(
+        "/sources/clinics/v1/relationship-definitions/{}",
+        EDGES.rsplit('/').next().unwrap()
+    );
+    let deleted = world.delete(&definition).await;
+    assert!(deleted.starts_with("200"), "{deleted}");
+    let gone = send(&world, EDGES, "twice", &edge).await;
+    assert_eq!((gone.status, gone.location, gone.replayed), (201, None, true));
+    assert_eq!(
+        gone.body,
+        json!({"taskId": first.body["taskId"], "status": "PERSISTED"})
+    );
 }
 
 #[tokio::test]

@@ -33,6 +33,12 @@ fn creates_and_upserts() {
     assert!(resource("provider", Create, None, marked).is_ok());
     let broken = resource("provider", Create, None, "\u{feff}x");
     assert!(matches!(broken, Err(Rejection::Syntax { offset: 3, .. })));
+    // Only a whole body may begin so.
+    let among_others = check(
+        TargetType::Resource,
+        "\u{feff}{\"create\":{\"type\":\"provider\",\"data\":{\"name\":\"a\"}}}",
+    );
+    assert!(matches!(among_others, Err(Rejection::Syntax { offset: 0, .. })));
     let (operation, body) = resource("provider", Create, None, r#" {"data" : {"name":"a"}} "#).unwrap();
     assert_eq!(
         (operation.action, body.as_str()),

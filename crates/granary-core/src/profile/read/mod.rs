@@ -36,6 +36,9 @@ pub(crate) struct Beside<'r> {
     pub(crate) limits: &'r Limits,
 }
 
+/// What the compiled patterns of one definition may take.
+const PATTERN_BYTES_MAX: usize = 64 << 20;
+
 /// One definition being read.
 pub(crate) struct Reading<'r> {
     pub(crate) faults: Faults,
@@ -67,8 +70,13 @@ impl<'r> Reading<'r> {
             at_fault: HashSet::new(),
             items_at_fault: false,
             comparisons_left: 1_000_000,
-            pattern_bytes_left: 64 << 20,
+            pattern_bytes_left: PATTERN_BYTES_MAX,
         }
+    }
+
+    /// What the patterns that were read take, compiled.
+    pub(crate) fn pattern_bytes(&self) -> usize {
+        PATTERN_BYTES_MAX - self.pattern_bytes_left
     }
 
     /// Reads the profile `key`.

@@ -8,6 +8,8 @@ use crate::profile::pattern::{COMPILED_BYTES_MAX, Pattern};
 use crate::profile::rules::{Bound, Judged, Options, Rule};
 use crate::profile::value::{self, Decimal};
 
+/// A value has no more rule objects than this: each is looked at for each value that is sent.
+const RULES_MAX: usize = 100;
 pub(super) const MEMBERS: [&str; 6] = ["required", "min", "max", "enum", "pattern", "when"];
 
 /// A rule and where it stands.
@@ -34,6 +36,13 @@ impl Reading<'_> {
             self.wrong_type(node, path, "an array of rule objects");
             return (of_type, false);
         };
+        if entries.len() > RULES_MAX && self.beside.is_some() {
+            let count = entries.len();
+            self.faults.add(path, "rules", || {
+                format!("{count} rule objects, at most {RULES_MAX} allowed for one value")
+            });
+            return (of_type, false);
+        }
         let of_type = of_type.into_iter().map(|rule| Placed {
             entry: None,
             rule,

@@ -108,6 +108,10 @@ async fn pages_of_other_sites_may_call_where_they_are_named_and_nowhere_else() {
                 .header("access-control-request-method", "GET")
                 .header("access-control-request-headers", "x-api-key");
             let asked = asked.send().await.unwrap();
+            assert!(
+                asked.headers().contains_key("x-request-id"),
+                "each answer has one"
+            );
             let may = |name: &str| Some(asked.headers().get(name)?.to_str().unwrap().to_lowercase());
             assert_eq!(may("access-control-allow-origin").as_deref(), allowed, "{origin}");
             if allowed.is_some() {

@@ -164,6 +164,16 @@ async fn a_bundle_is_only_checked_where_that_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_bundle_of_very_many_elements_is_none() {
+    let world = World::new().await;
+    let elements = vec![0; 200_000];
+    insta::assert_snapshot!(world.post(BUNDLE, &json!({"resourceOperations": elements})).await, @r#"
+    400
+    {"code":400,"type":"INVALID_ARGUMENT","message":"the bundle has 200000 elements in 400024 bytes, and no operation is that short"}
+    "#);
+}
+
+#[tokio::test]
 async fn what_is_no_bundle_is_refused() {
     let world = World::limited(Limits {
         bundle_bytes: 400,

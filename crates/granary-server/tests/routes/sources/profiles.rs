@@ -214,6 +214,30 @@ async fn a_profile_with_records_does_not_become_contained() {
 }
 
 #[tokio::test]
+async fn a_page_of_large_profiles_ends_early() {
+    let world = World::new().await;
+    let large = json!({"description": "d".repeat(900_000), "properties": {}});
+    let profiles = "/sources/clinics/v1/profiles";
+    for at in 0..12 {
+        let answer = world.put(&format!("{profiles}/large{at:02}"), &large).await;
+        assert!(answer.starts_with("201"), "{}", &answer[..200]);
+    }
+    let all = world.read(profiles).await["data"].as_array().unwrap().len();
+    let (mut path, mut seen, mut pages) = (format!("{profiles}?limit=1000"), 0, 0);
+    loop {
+        let page = world.read(&path).await;
+        let found = page["data"].as_array().unwrap().len();
+        assert!(found <= 10, "{found} in a page of 8 MiB");
+        (seen, pages) = (seen + found, pages + 1);
+        match page["meta"]["cursor"].as_str() {
+            Some(cursor) => path = format!("{profiles}?limit=1000&cursor={cursor}"),
+            None => break,
+        }
+    }
+    assert!(pages > 1 && seen > 12 && all <= 10, "{pages} {seen} {all}");
+}
+
+#[tokio::test]
 async fn pages_walk_the_profiles_exactly_once() {
     let world = World::new().await;
     for n in 0..6 {
