@@ -202,7 +202,7 @@ impl Inner {
         const ASK_EVERY: Duration = Duration::from_millis(250);
         let since = Instant::now();
         while since.elapsed() < CALL_TIME_MAX {
-            let ended = self.attempt(Rules::SOON, |session: Arc<Session>| async move {
+            let ended = self.attempt(Rules::DURABLE, |session: Arc<Session>| async move {
                 // It waits for a transaction that would write it and has not ended.
                 let sql = "INSERT INTO granary.task (bucket, source, at_once, sequence, ksuid, kind, total, cursor, \
                            failures, created_at, cancelled, types, type_numbers, bytes) \
@@ -210,10 +210,14 @@ impl Inner {
                            ON CONFLICT (bucket, source, ksuid) DO NOTHING";
                 let of = || params![bucket_of(source), int4(source), id.as_bytes().to_vec()];
                 let is_missing = session.execute(sql, of()).await? == 1;
-                if is_missing {
-                    let sql = "DELETE FROM granary.task WHERE bucket = $1 AND source = $2 AND ksuid = $3";
-                    session.execute(sql, of()).await?;
-                }
+                let sql = match is_missing {
+                    true => "DELETE FROM granary.task WHERE bucket = $1 AND source = $2 AND ksuid = $3",
+                    // Something is written, so that this commit waits for what the lost one waited for, such as a stand-by.
+                    false => {
+                        "UPDATE granary.task SET cursor = cursor WHERE bucket = $1 AND source = $2 AND ksuid = $3"
+                    }
+                };
+                session.execute(sql, of()).await?;
                 Ok(!is_missing)
             });
             if let Ended::Committed(is_there) = ended.await {
