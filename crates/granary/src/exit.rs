@@ -36,13 +36,17 @@ impl Ended {
     }
 }
 
-/// The exit code of a command; says why, if it failed.
-pub(crate) fn code(ended: anyhow::Result<Ended>, output: &mut Output) -> ExitCode {
-    let ended = ended.and_then(|ended| output.flush().map(|()| ended));
+/// The exit code of a command; says why, if it failed. `only_shows` says that it does nothing but show what is there.
+pub(crate) fn code(ended: anyhow::Result<Ended>, only_shows: bool, output: &mut Output) -> ExitCode {
+    let ended = ended.and_then(|ended| match output.flush() {
+        // What was done is done, whoever reads of it.
+        Err(error) if closed_by_reader(&error) && ended != Ended::Well => Ok(ended),
+        flushed => flushed.map(|()| ended),
+    });
     match ended {
         Ok(ended) => ended.code().into(),
         // Whoever read our output has read enough, as in `granary receipts … | head`.
-        Err(error) if closed_by_reader(&error) => ExitCode::SUCCESS,
+        Err(error) if closed_by_reader(&error) && only_shows => ExitCode::SUCCESS,
         Err(error) => {
             // Lines already written stand before the error, not after it.
             let _ = output.flush();

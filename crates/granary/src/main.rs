@@ -233,7 +233,7 @@ fn main() -> std::process::ExitCode {
     let given: Vec<OsString> = std::env::args_os().collect();
     let line = match settings::complete(given.clone(), &Cli::command()) {
         Ok(line) => line,
-        Err(error) => return exit::code(Err(error), &mut Output::new(false)),
+        Err(error) => return exit::code(Err(error), true, &mut Output::new(false)),
     };
     Color::of(&line.args).take_effect();
     let cli = match Cli::try_parse_from(&line.args) {
@@ -241,6 +241,17 @@ fn main() -> std::process::ExitCode {
         Err(error) => return exit::wrong_command_line(error, &line, &Cli::command()),
     };
     let mut output = Output::new(cli.global.json);
+    let only_shows = match &cli.command {
+        Command::Task(command) => matches!(command, task::Task::List(_) | task::Task::Show { .. }),
+        Command::Serve(_)
+        | Command::Demo(_)
+        | Command::Bulk(_)
+        | Command::Export(_)
+        | Command::Import(_)
+        | Command::Check(_)
+        | Command::Bench(_) => false,
+        _ => true,
+    };
     let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let ended = runtime.block_on(run(cli, &given, &mut output));
@@ -250,7 +261,7 @@ fn main() -> std::process::ExitCode {
         }
         Err(error) => Err(error.into()),
     };
-    exit::code(ended, &mut output)
+    exit::code(ended, only_shows, &mut output)
 }
 
 async fn run(cli: Cli, given: &[OsString], output: &mut Output) -> anyhow::Result<Ended> {

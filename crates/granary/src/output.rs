@@ -5,7 +5,8 @@ use std::fmt::{Display, Write as _};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::Duration;
 
-use anstream::AutoStream;
+use anstream::adapter::strip_str;
+use anstream::{AutoStream, ColorChoice};
 use clap::builder::Styles;
 use clap::builder::styling::{AnsiColor, Effects, Style};
 use granary_client::Error;
@@ -48,8 +49,11 @@ pub(crate) fn styled(style: Style, text: impl Display) -> String {
 pub(crate) struct Output {
     /// Results as JSON.
     pub(crate) json: bool,
-    stdout: BufWriter<AutoStream<io::Stdout>>,
+    /// As it is: data has whatever characters it has, also those that begin a style on a terminal.
+    stdout: BufWriter<io::Stdout>,
     stdout_is_terminal: bool,
+    /// False where lines go without styles.
+    is_styled: bool,
 }
 
 impl Output {
@@ -57,14 +61,18 @@ impl Output {
     pub(crate) fn new(json: bool) -> Self {
         Self {
             json,
-            stdout: BufWriter::with_capacity(64 * 1024, anstream::AutoStream::auto(io::stdout())),
+            stdout: BufWriter::with_capacity(64 * 1024, io::stdout()),
             stdout_is_terminal: io::stdout().is_terminal(),
+            is_styled: AutoStream::choice(&io::stdout()) != ColorChoice::Never,
         }
     }
 
     /// Writes a line of a result.
     pub(crate) fn line(&mut self, line: impl Display) -> anyhow::Result<()> {
-        writeln!(self.stdout, "{line}")?;
+        match self.is_styled {
+            true => writeln!(self.stdout, "{line}")?,
+            false => writeln!(self.stdout, "{}", strip_str(&line.to_string()))?,
+        }
         if self.stdout_is_terminal {
             self.flush()
         } else {

@@ -38,7 +38,12 @@ pub(crate) async fn until_ended(source: &SourceClient, id: &str, name: &str) -> 
     };
     loop {
         let told = match source.task_events(id, watch.seen).await {
-            Ok(events) => watch.follow(events).await,
+            Ok(events) => {
+                let told = watch.follow(events).await;
+                // Where it broke off it was there until now, however long it had nothing to tell.
+                watch.last_seen_at = Some(Instant::now());
+                told
+            }
             Err(error) => Err(error),
         };
         match told {
@@ -147,8 +152,6 @@ impl Watch<'_> {
             }
             self.show(&task);
         }
-        // Connected, and told that there is no more for now.
-        self.last_seen_at = Some(Instant::now());
         Ok(None)
     }
 

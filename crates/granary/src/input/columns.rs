@@ -94,6 +94,8 @@ struct Columns {
     row_bytes: usize,
     /// True where the row is no empty line.
     seen: bool,
+    /// True where a carriage return waits for its line feed.
+    returned: bool,
 }
 
 impl Columns {
@@ -107,6 +109,7 @@ impl Columns {
             begun: false,
             row_bytes: 0,
             seen: false,
+            returned: false,
         }
     }
 
@@ -190,6 +193,10 @@ impl Columns {
             return;
         }
         for byte in piece {
+            // One that ends no line is part of the cell.
+            if std::mem::take(&mut self.returned) && *byte != b'\n' {
+                self.write(b'\r', out);
+            }
             let quoted = self.at.quoted();
             self.seen |= quoted || !matches!(byte, b'\r' | b'\n');
             // What stands before a row is no part of its first cell.
@@ -210,8 +217,8 @@ impl Columns {
                     out.push(b'\n');
                     (self.cell, self.row_bytes, self.begun, self.seen) = (0, 0, false, false);
                 }
-                // Of a line break: it is no part of a cell that might be left out.
-                b'\r' if !quoted => {}
+                // Of a line break it is no part of a cell that might be left out.
+                b'\r' if !quoted => self.returned = true,
                 _ => self.write(*byte, out),
             }
         }
@@ -311,6 +318,13 @@ mod tests {
     fn a_file_may_end_without_a_line_break() {
         assert_eq!(made(&["a=b"], "a").unwrap(), "\"b\"");
         assert_eq!(made(&["a="], "a,b\n1,").unwrap(), "\"b\"\n\"\"");
+    }
+
+    #[test]
+    fn a_carriage_return_inside_a_cell_stays() {
+        let csv = "id,n,x\r\n1,10\r20,z\r\n2,\r,z\n3,3,z\r4";
+        assert_eq!(made(&["x="], csv).unwrap(), "\"id\",\"n\"\r\n1,10\r20\n2,\r\n3,3");
+        assert_eq!(made(&["n="], csv).unwrap(), "\"id\",\"x\"\r\n1,z\n2,z\n3,z\r4");
     }
 
     #[test]

@@ -10,13 +10,15 @@ mod wrap;
 
 use std::io;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{self, Poll};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use granary_core::json::without_byte_order_mark;
 use granary_core::operation::TargetType;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio_util::io::ReaderStream;
 
 pub(crate) use columns::{ColumnMap, renamed, twice_in};
@@ -83,7 +85,10 @@ impl Input {
         }
         // A pipe or a device has no size beforehand.
         let size = meta.is_file().then_some(meta.len());
-        Ok(Self::over(shown_name(path), size, extension(path), file))
+        Ok(match size {
+            Some(left) => Self::over(shown_name(path), size, extension(path), Unchanged { file, left }),
+            None => Self::over(shown_name(path), size, extension(path), file),
+        })
     }
 
     /// Bytes that are already here.
@@ -204,6 +209,36 @@ impl Input {
     }
 }
 
+/// A file that has as many bytes as when it was opened, or fails: what is appended to it meanwhile would be cut anywhere.
+struct Unchanged {
+    file: tokio::fs::File,
+    left: u64,
+}
+
+impl AsyncRead for Unchanged {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let (is_room, read) = (
+            buffer.remaining() > 0,
+            Pin::new(&mut self.file).poll_read(context, buffer),
+        );
+        if matches!(read, Poll::Ready(Ok(()))) {
+            let length = (buffer.filled().len() - before) as u64;
+            let left = self.left.checked_sub(length);
+            if left.is_none() || (is_room && length == 0 && self.left > 0) {
+                let why = "it changed while it was read; send it once nobody writes to it any more";
+                return Poll::Ready(Err(io::Error::other(why)));
+            }
+            self.left = left.unwrap_or_default();
+        }
+        read
+    }
+}
+
 /// What a file is called in messages.
 fn shown_name(path: &Path) -> String {
     match path.file_name() {
@@ -274,6 +309,23 @@ fn without_mark(line: &[u8], first: bool) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_changes_while_it_is_read_is_not_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.csv");
+        for (changed, sent) in [
+            ("id,n\na,1\n", true),
+            ("id,n\na,1\nb,2\n", false),
+            ("id,n\n", false),
+        ] {
+            std::fs::write(&path, "id,n\na,1\n").unwrap();
+            let input = Input::unread(&path).await.unwrap();
+            std::fs::write(&path, changed).unwrap();
+            let pieces: Vec<_> = input.into_stream().collect().await;
+            assert_eq!(pieces.iter().all(Result::is_ok), sent, "{changed}: {pieces:?}");
+        }
+    }
 
     #[tokio::test]
     async fn what_was_looked_at_is_sent_too() {

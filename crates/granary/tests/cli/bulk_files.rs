@@ -1,7 +1,6 @@
 //! `bulk`: files that are compressed, columns, keys by which files are sent once.
 
 use std::io::Write;
-use std::path::Path;
 
 use super::{Run, Server};
 
@@ -255,7 +254,33 @@ fn failures_of_a_rejected_csv_are_its_rows() {
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["index"].clone())
         .collect();
     assert_eq!(indexes, [1, 2]);
-    assert!(!Path::new(&format!("{failed}.unfinished")).exists());
+    let left = std::fs::read_dir(server.folder.path()).unwrap();
+    let mut left = left.map(|entry| entry.unwrap().file_name());
+    assert!(!left.any(|name| name.to_str().unwrap().ends_with(".unfinished")));
+    // What was corrected, and is wrong still, is nowhere else.
+    let corrected = "id,title,pages\ncd,w,2\nef,\"y, z\",some\n";
+    std::fs::write(failed, corrected).unwrap();
+    let again = bulk(&server, &[failed, "--type", "book", "--failures", failed]).ends(3);
+    assert!(
+        again.stderr.contains("failed.csv stays as it is"),
+        "{}",
+        again.stderr
+    );
+    assert_eq!(read("failed.csv"), corrected);
+    // So it is where the answer does not come.
+    server
+        .granary(&[
+            "bulk",
+            failed,
+            "-s",
+            "nowhere",
+            "--type",
+            "book",
+            "--failures",
+            failed,
+        ])
+        .ends(1);
+    assert_eq!(read("failed.csv"), corrected);
 }
 
 #[test]

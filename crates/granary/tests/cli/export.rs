@@ -139,7 +139,50 @@ fn lines(path: &Path) -> (Value, Vec<String>) {
 fn exported(granary: impl Fn(&[&str]) -> Run, path: &Path) {
     let run = granary(&["export", "-s", "library", "-o", path.to_str().unwrap()]).ends(0);
     assert!(run.stderr.contains("Exported"), "{}", run.stderr);
-    assert!(!path.with_extension("ndjson.unfinished").exists());
+    let left = fs::read_dir(path.parent().unwrap()).unwrap();
+    let mut left = left.map(|entry| entry.unwrap().file_name());
+    assert!(!left.any(|name| name.to_str().unwrap().ends_with(".unfinished")));
+}
+
+#[test]
+fn what_goes_to_a_pipe_is_what_goes_to_a_file() {
+    let server = Server::start();
+    let titles = [
+        "a\u{1b}]8;;x",
+        "b\u{7f}\u{1}\u{b}",
+        "c\u{1b}[31m",
+        "d\u{9b}1m",
+        "e\u{1b}P",
+        "last",
+    ];
+    let lines: String = titles
+        .iter()
+        .map(|title| format!("{}\n", json!({"data": {"title": title}})))
+        .collect();
+    let bulk = ["bulk", "-", "-s", "library", "--type", "book", "--wait"];
+    server.granary_fed(&bulk, &lines).ends(0);
+    for format in ["csv", "ndjson"] {
+        let export = ["export", "-s", "library", "--type", "book", "--format", format];
+        let path = server.folder.path().join("x");
+        let to_file = [&export[..], &["-o", path.to_str().unwrap()]].concat();
+        server.granary(&to_file).ends(0);
+        let to_pipe = server.granary(&export).ends(0).stdout;
+        let read = |text: &str| {
+            let records = text
+                .lines()
+                .filter(|line| line.contains("last") || line.contains("title"));
+            (text.len(), records.count())
+        };
+        assert_eq!(
+            read(&to_pipe),
+            read(&fs::read_to_string(&path).unwrap()),
+            "{format}"
+        );
+        assert!(to_pipe.contains("last"), "{to_pipe:?}");
+    }
+    let list = ["list", "book", "-s", "library", "--json"];
+    let listed = server.granary(&list).ends(0).stdout;
+    assert!(listed.contains("b\u{7f}"), "{listed:?}");
 }
 
 #[test]

@@ -155,6 +155,12 @@ impl Failures {
         }
     }
 
+    /// True where this file would be replaced.
+    pub(super) fn replaces(&self, file: &Path) -> bool {
+        let files = lock(&self.files);
+        files.operations.replaces(file) || files.reasons.replaces(file)
+    }
+
     /// Gives both files their names.
     pub(super) fn finish(self, output: &Output) -> anyhow::Result<()> {
         let Ok(files) = Arc::try_unwrap(self.files) else {

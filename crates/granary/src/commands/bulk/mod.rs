@@ -158,10 +158,19 @@ impl Bulk {
             }
             None => self.send_all(&source, failures.as_mut(), output).await,
         };
+        let ended = ended?;
         if let Some(failures) = failures {
-            failures.finish(output)?;
+            // Of one that was sent and rejected nothing is stored: the rest of it is nowhere else.
+            match self
+                .files
+                .iter()
+                .find(|file| ended == Ended::Rejected && failures.replaces(file))
+            {
+                Some(file) => output.note(format_args!("{} stays as it is", file.display())),
+                None => failures.finish(output)?,
+            }
         }
-        ended
+        Ok(ended)
     }
 
     const fn waits(&self) -> bool {
