@@ -14,6 +14,15 @@ export const ARRAY_BYTES_MAX = 100_000_000;
 const SEARCH_BYTES_MAX = 500_000_000;
 
 export { BadFile };
+
+/** Decodes a file, or fails: what is no UTF-8 would be stored as something else. */
+const strictly = () => new TextDecoderStream('utf-8', { fatal: true });
+
+/** What a decoder fails with, in our words. */
+function undecodable(error) {
+  return error instanceof TypeError ? new BadFile('the file is not text in UTF-8; save it as that first') : error;
+}
+
 export const CSV = 'text/csv';
 export const NDJSON = 'application/x-ndjson';
 export const JSON_TYPE = 'application/json';
@@ -82,15 +91,26 @@ function ofValues(form, values) {
     const data = dataOf(object);
     for (const { name, value } of data?.members ?? []) names.set(name, [...(names.get(name) ?? []), value]);
   }
-  const types = tally(objects.map((object) => (member(object, 'data') ? member(object, 'type')?.text : null)));
+  const types = tally(objects.map((object) => (isRecord(object) ? member(object, 'type')?.text : null)));
   return { form: form === 'lines' ? 'lines-of-records' : 'array-of-records', contentType: NDJSON, names, samples: objects, types, actions: new Map(), isEdges: objects.every((object) => member(object, 'from') && member(object, 'to')) };
 }
 
-/** The properties of a record: its `data`, or all of it where it has none. */
-function dataOf(object) {
-  const data = member(object, 'data');
-  if (data?.kind === 'object') return data;
-  return { kind: 'object', members: object.members.filter(({ name }) => !['id', 'type', 'contained', 'meta', 'from', 'to'].includes(name)) };
+/** What a record may have. */
+const OF_RECORD = ['id', 'type', 'from', 'to', 'data', 'contained', 'meta'];
+
+/** True of one as the server shows it, whose properties are in its `data`; an edge may have none. */
+function isRecord(object) {
+  if (member(object, 'data')?.kind === 'object') return true;
+  return member(object, 'from')?.kind === 'object' && object.members.every(({ name }) => OF_RECORD.includes(name));
+}
+
+/** What a flat record has beside its properties. */
+const BESIDE = { resources: ['id'], relationships: ['id', 'from', 'to'] };
+
+/** The properties of a record: its `data`, or all of it where it has none, but for its id and its ends. */
+function dataOf(object, kind = 'relationships') {
+  if (isRecord(object)) return member(object, 'data') ?? { kind: 'object', members: [] };
+  return { kind: 'object', members: object.members.filter(({ name }) => !BESIDE[kind].includes(name)) };
 }
 
 function payloadOf(operation) {
@@ -177,16 +197,24 @@ export function mapping(header, definition, kind) {
   });
 }
 
+async function textOf(file) {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(await file.arrayBuffer());
+  } catch (error) {
+    throw undecodable(error);
+  }
+}
+
 /** The body that is sent: the file as it is where it can be, else one made of it. */
 export async function bodyOf(file, found, { type, kind, action, columns }) {
   if (found.form === 'operations' || found.form === 'lines-of-operations') return file;
   if (found.form === 'csv') return csvBody(file, found, columns);
   if (found.form === 'lines-of-records') {
     const operation = (line) => (line.trim() === '' ? '' : `${asOperation(parse(line), type, kind, action)}\n`);
-    return mapped(file, linesOf, operation);
+    return mapped(file, (stream) => linesOf(stream, strictly()), operation);
   }
   if (file.size > ARRAY_BYTES_MAX) throw new BadFile('a JSON array of this size is not read in a browser; write one record a line (NDJSON)');
-  const root = parse((await file.text()).replace(/^\uFEFF/, ''));
+  const root = parse(await textOf(file));
   const items = root.kind === 'array' ? root.items : [root];
   const line = found.form === 'array-of-operations' ? (item) => inline(item) : (item) => asOperation(item, type, kind, action);
   return new Blob(items.map((item) => `${line(item)}\n`), { type: NDJSON });
@@ -195,8 +223,14 @@ export async function bodyOf(file, found, { type, kind, action, columns }) {
 /** Members of `meta` that the server gives; a client may send the last as well, but not to say when this write came. */
 const OF_SERVER = ['source', 'version', 'updatedAt'];
 
-/** A record as an operation; of one that was read, which has a version, what the server gave is left out. */
+/**
+ * A record as an operation; of one that was read, which has a version, what the server gave is left out. What it has that
+ * no record has goes along, for the server to tell of.
+ */
 function asOperation(record, type, kind, action) {
+  const own = isRecord(record);
+  const of = own && member(record, 'type')?.text;
+  if (of && of !== type) throw new BadFile(`a record is of the type ${of}, and ${type} was chosen; send the records of each type by themselves`);
   const name = action.toLowerCase();
   const write = (part) => inline(part);
   const parts = [`"type": ${JSON.stringify(type)}`];
@@ -207,9 +241,10 @@ function asOperation(record, type, kind, action) {
     take('to', member(record, 'to'));
   }
   if (action !== 'DELETE') {
-    take('data', dataOf(record));
-    take('contained', member(record, 'contained'));
-    const meta = member(record, 'meta');
+    take('data', dataOf(record, kind));
+    if (own) for (const { name: other, value } of record.members) if (!OF_RECORD.includes(other)) parts.push(`${JSON.stringify(other)}: ${write(value)}`);
+    if (own) take('contained', member(record, 'contained'));
+    const meta = own ? member(record, 'meta') : null;
     const wasRead = meta?.kind === 'object' && member(meta, 'version');
     take('meta', wasRead ? { ...meta, members: meta.members.filter(({ name: one }) => !OF_SERVER.includes(one)) } : meta);
   }
@@ -219,20 +254,24 @@ function asOperation(record, type, kind, action) {
 async function mapped(file, parts, make) {
   const pieces = [];
   let text = '';
-  for await (const part of parts(file.stream())) {
-    text += make(part);
-    // Large blobs are kept by the browser outside the memory of the page.
-    if (text.length > 1_000_000) {
-      pieces.push(new Blob([text]));
-      text = '';
+  try {
+    for await (const part of parts(file.stream())) {
+      text += make(part);
+      // Large blobs are kept by the browser outside the memory of the page.
+      if (text.length > 1_000_000) {
+        pieces.push(new Blob([text]));
+        text = '';
+      }
     }
+  } catch (error) {
+    throw undecodable(error);
   }
   return new Blob([...pieces, text], { type: NDJSON });
 }
 
-async function* rowsOf(stream, delimiter) {
-  const rows = new CsvRows(delimiter);
-  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+async function* rowsOf(stream, delimiter, strict = false) {
+  const rows = new CsvRows(delimiter, { strict });
+  const reader = stream.pipeThrough(strict ? strictly() : new TextDecoderStream()).getReader();
   for (;;) {
     const { value, done } = await reader.read();
     yield rows.take(done ? '' : value, done);
@@ -245,17 +284,17 @@ async function csvBody(file, found, columns) {
   if (isSame) return file;
   const kept = columns.map((name, at) => (name ? at : -1)).filter((at) => at >= 0);
   if (kept.length === 0) throw new BadFile('no column is sent; say for one at least what it is');
-  let isHeader = true;
+  let count = 0;
   const text = (rows) => rows.map((row) => {
-    if (isHeader) {
-      isHeader = false;
-      return rowText(kept.map((at) => columns[at]));
+    count += 1;
+    if (count === 1) return rowText(kept.map((at) => columns[at]));
+    // Which of its cells is which is not known.
+    if (row.length !== found.header.length) {
+      throw new BadFile(`row ${count} has ${row.length} ${row.length === 1 ? 'cell' : 'cells'}, and the header ${found.header.length}`);
     }
-    // A row with fewer or more cells is a fault that the server tells of.
-    if (row.length !== found.header.length) return rowText(row);
     return rowText(kept.map((at) => row[at]));
   }).join('');
-  return mapped(file, (stream) => rowsOf(stream, found.delimiter), text);
+  return mapped(file, (stream) => rowsOf(stream, found.delimiter, true), text);
 }
 
 /** The operation with this index in a body: `{node}`, or of CSV `{header, row}`; `null` where it is not found. */

@@ -25,9 +25,9 @@ export function breathe() {
   });
 }
 
-/** The lines of a stream. The browser gets its turn in between. */
-export async function* linesOf(stream) {
-  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+/** The lines of a stream, which is decoded so. The browser gets its turn in between. */
+export async function* linesOf(stream, decoder = new TextDecoderStream()) {
+  const reader = stream.pipeThrough(decoder).getReader();
   let rest = '';
   let turn = performance.now();
   try {

@@ -61,6 +61,45 @@ test('faults of a CSV are grouped by reason and shown at their cells', async ({ 
   await expect(faulty).toContainText("'seven' is not an integer");
 });
 
+test('a CSV that has to be rewritten is refused where its cells are not sure', async ({ page, clinic }) => {
+  const bytes = (...parts) => ({ name: 'people.csv', mimeType: 'text/csv', buffer: Buffer.concat(parts.map((part) => Buffer.from(part))) });
+  for (const [chosen, said] of [
+    [bytes('id;name\nlost-1;"Foo\nlost-2;Bar\nlost-3;"Baz"\n'), 'row 2 is no CSV: something follows a closing quote'],
+    [bytes('id;name\nlost-1;"Foo\nlost-2;Bar\n'), 'row 2 is no CSV: it opens a quote that is not closed'],
+    [bytes('id;name\nlost-1;Foo "Bar"\n'), 'row 2 is no CSV: a quote stands inside a cell'],
+    [bytes('id;fax;name\nlost-1;1;Foo\nlost-2;555-12\n'), 'row 3 has 2 cells, and the header 3'],
+    [bytes('id;name\nlost-1;M', [0xfc], 'ller\n'), 'the file is not text in UTF-8'],
+  ]) {
+    await choose(page, clinic, chosen);
+    await expect(page.getByRole('combobox', { name: 'Type' })).toHaveValue('resources/provider');
+    await send(page);
+    await expect(page.getByRole('alert').filter({ hasText: said })).toBeVisible();
+  }
+  // A row whose one cell is empty is a row.
+  await choose(page, clinic, bytes('name;fax\nFoo;1\n;2\n'));
+  await check(page);
+  await expect(page.getByText('Rejected: 1 operation is not right.')).toBeVisible();
+  const ids = (await call(clinic, 'GET', '/sources/clinic/v1/resources/provider?limit=1000')).data.map(({ id }) => id);
+  expect(ids.filter((id) => id.startsWith('lost'))).toEqual([]);
+});
+
+test('nothing of a JSON record is left out', async ({ page, clinic }) => {
+  for (const [text, said] of [
+    ['{"id": "whole-1", "name": "Ada", "type": "Hospital"}\n', /'type' is not/],
+    ['{"id": "whole-2", "data": {"name": "Ada"}, "contaned": {}}\n', /'contaned' is not/],
+  ]) {
+    await choose(page, clinic, file('people.ndjson', text));
+    await page.getByRole('combobox', { name: 'Type' }).selectOption('resources/provider');
+    await check(page);
+    await expect(page.getByText('Rejected: 1 operation is not right.')).toBeVisible();
+    await expect(page.getByRole('region', { name: 'Faults' }).getByRole('button', { name: said })).toBeVisible();
+  }
+  await choose(page, clinic, file('two.ndjson', '{"type": "provider", "data": {"name": "Ada"}}\n{"type": "site", "data": {"name": "Hall"}}\n'));
+  await page.getByRole('combobox', { name: 'Type' }).selectOption('resources/provider');
+  await check(page);
+  await expect(page.getByRole('alert').filter({ hasText: 'a record is of the type site, and provider was chosen' })).toBeVisible();
+});
+
 test('NDJSON records are sent with the action that was chosen, digits as they are', async ({ page, clinic }) => {
   await choose(page, clinic, file('people.ndjson', '{"id": "nd-1", "data": {"name": "Ada", "fee": 1.10}}\n{"id": "nd-2", "name": "Bob"}\n'));
   await expect(page.getByRole('combobox', { name: 'Type' })).toHaveValue('resources/provider');
