@@ -254,11 +254,12 @@ pub fn change(
     let written = String::from_utf8(written).map_err(|_| invalid(damaged()))?;
     let named: Named<'_> = serde_json::from_str(&written).map_err(|_| invalid(damaged()))?;
     let id = ResourceId::parse(&named.id).map_err(|bad| invalid(bad.into()))?;
-    for other in level.shape.contain_names.iter() {
+    // All that are stored, also under keys that the profile has no more.
+    for other in level.slots.keys() {
         let Some((place, _)) = level.item(other, &id).map_err(invalid)? else {
             continue;
         };
-        if other == key && matches!(change, ContainedChange::Put(_)) {
+        if **other == **key && matches!(change, ContainedChange::Put(_)) {
             let range = range_in(body, items[place].get());
             return edited(checker, body, &range, &written, id, false);
         }

@@ -145,13 +145,22 @@ impl Faults {
         message: impl FnOnce() -> String,
     ) {
         self.total += 1;
-        if self.total <= self.details_max {
-            self.details.push(Detail {
-                error_type,
-                message: message(),
-                path: Some(path.pointer()),
-                rule: Some(rule.to_owned()),
-            });
+        let is_full = self.total > self.details_max;
+        // A limit is told however many other faults there are: the code says that it was passed.
+        let is_limit = error_type == ErrorType::ContentTooLarge
+            && self.details.iter().all(|detail| detail.error_type != error_type);
+        if is_full && !is_limit {
+            return;
+        }
+        let detail = Detail {
+            error_type,
+            message: message(),
+            path: Some(path.pointer()),
+            rule: Some(rule.to_owned()),
+        };
+        match self.details.last_mut().filter(|_| is_full) {
+            Some(last) => *last = detail,
+            None => self.details.push(detail),
         }
     }
 
@@ -274,6 +283,24 @@ mod tests {
         let error = faults.into_error().unwrap();
         assert_eq!((error.details.len(), error.details_total), (2, Some(5)));
         assert_eq!(error.message, "5 faults, the first at /0: fault 0");
+    }
+
+    #[test]
+    fn a_limit_is_told_behind_many_other_faults() {
+        let mut faults = Faults::new(2);
+        for n in 0..5 {
+            faults.add(&Path::ROOT.index(n), "type", || format!("fault {n}"));
+        }
+        for n in 5..7 {
+            let path = Path::ROOT.index(n);
+            faults.add_as(ErrorType::ContentTooLarge, &path, "limit", || {
+                format!("limit {n}")
+            });
+        }
+        let error = faults.into_error().unwrap();
+        assert_eq!((error.code, error.details_total), (413, Some(7)));
+        let messages: Vec<&str> = error.details.iter().map(|detail| &*detail.message).collect();
+        assert_eq!(messages, ["fault 0", "limit 5"]);
     }
 
     #[test]

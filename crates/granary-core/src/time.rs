@@ -26,11 +26,11 @@ impl Timestamp {
         self.0
     }
 
-    /// The moment that an RFC 3339 text names, cut to milliseconds.
+    /// The moment that an RFC 3339 text names, cut to milliseconds; `None` where it is outside the years 1 to 9999 in UTC.
     pub fn parse(raw: &str) -> Option<Self> {
         let moment = OffsetDateTime::parse(raw, &Rfc3339).ok()?;
         let millis = i64::try_from(moment.unix_timestamp_nanos().div_euclid(1_000_000)).ok()?;
-        Some(Self::from_millis(millis))
+        Some(Self::from_millis(millis)).filter(|within| within.0 == millis)
     }
 }
 
@@ -84,6 +84,9 @@ mod tests {
         let at = Timestamp::parse("2026-01-31T09:15:30.2509+01:00").unwrap();
         assert_eq!(at.to_string(), "2026-01-31T08:15:30.250Z");
         assert_eq!(Timestamp::parse("2026-02-30T09:15:30Z"), None);
+        // In UTC they are outside.
+        assert_eq!(Timestamp::parse("0001-01-01T00:00:00+14:00"), None);
+        assert_eq!(Timestamp::parse("9999-12-31T23:59:59-00:01"), None);
         assert_eq!(
             Timestamp::from_millis(i64::MIN).to_string(),
             "0001-01-01T00:00:00.000Z"

@@ -294,7 +294,7 @@ impl BundleCheck {
             );
             return Err(ErrorObject::invalid(message));
         }
-        let tokens = self.tokens(&resources);
+        let (tokens, taken_again) = self.tokens(&resources);
         let mut checked = Checked {
             batch: CheckedBatch::default(),
             resources: resources.len(),
@@ -305,7 +305,7 @@ impl BundleCheck {
             (TargetType::Resource, resources),
             (TargetType::Relationship, relationships),
         ] {
-            for operation in operations {
+            for (at, operation) in operations.into_iter().enumerate() {
                 let passed = self.operation(
                     target,
                     operation.get().as_bytes(),
@@ -315,8 +315,9 @@ impl BundleCheck {
                 faults.push(match passed {
                     Ok(operation) => {
                         let again = self.again(&operation, &mut named);
+                        let is_taken = target == TargetType::Resource && taken_again.contains(&at);
                         checked.batch.push(operation);
-                        again
+                        again.or_else(|| is_taken.then(token_taken))
                     }
                     Err(error) => Some(error),
                 });
@@ -339,20 +340,22 @@ impl BundleCheck {
         }))
     }
 
-    /// What the tokens of the creates stand for: an id for each.
-    fn tokens(&self, operations: &[&RawValue]) -> Tokens {
+    /// What the tokens of the creates stand for, an id for each; and the operations that take one which an earlier one has.
+    fn tokens(&self, operations: &[&RawValue]) -> (Tokens, HashSet<usize>) {
         let mut tokens = Tokens::default();
-        for operation in operations {
+        let mut taken_again = HashSet::new();
+        for (at, operation) in operations.iter().enumerate() {
             let Some(token) = Tokens::taken_by(operation.get().as_bytes()) else {
                 continue;
             };
             let id = Ksuid::from_parts(self.now, random_bytes()).to_string();
-            if let Ok(id) = ResourceId::parse(&id) {
-                // A token that is taken twice names one id twice, which is told where it happens.
-                tokens.insert(&token, id);
+            if let Ok(id) = ResourceId::parse(&id)
+                && !tokens.insert(&token, id)
+            {
+                taken_again.insert(at);
             }
         }
-        tokens
+        (tokens, taken_again)
     }
 
     fn operation(
@@ -410,6 +413,18 @@ impl BundleCheck {
         };
         Some(ErrorObject::invalid(message).with_details(vec![detail]))
     }
+}
+
+/// Of a create whose token is that of an earlier one of another type: the id is of one record.
+fn token_taken() -> ErrorObject {
+    let message = "the token is the id of an earlier create; each create has a token of its own".to_owned();
+    let detail = Detail {
+        error_type: ErrorType::InvalidArgument,
+        message: message.clone(),
+        path: Some("/create/id".to_owned()),
+        rule: Some("unique".to_owned()),
+    };
+    ErrorObject::invalid(message).with_details(vec![detail])
 }
 
 /// The lists of operations in the body of a bundle.

@@ -75,7 +75,8 @@ impl Checks {
             tokens: None,
             limits: &self.inner.limits,
             hash_key: self.inner.hash_key,
-            now: self.now,
+            // A body may come for hours: what happens meanwhile is not in the future.
+            now: self.now.max(self.inner.clock.now()),
             random: &mut random,
         };
         let wanted = !self.verdicts_only.load(Ordering::Relaxed);

@@ -102,7 +102,15 @@ impl<'a> Run<'_, 'a, '_> {
         };
         let text = text.decode();
         let moment = match instant(&text) {
-            Ok(()) => Timestamp::parse(&text),
+            Ok(()) => match Timestamp::parse(&text) {
+                Some(moment) => Some(moment),
+                None => {
+                    self.faults.add(path, "type", || {
+                        format!("'{}': it is outside the years 0001 to 9999 in UTC", shown(&text))
+                    });
+                    return Ok(None);
+                }
+            },
             Err(wrong) => {
                 self.faults
                     .add(path, "type", || format!("'{}': {wrong}", shown(&text)));

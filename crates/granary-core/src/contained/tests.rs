@@ -130,6 +130,19 @@ fn what_stands_at_a_place_is_read() {
 }
 
 #[test]
+fn an_id_is_taken_also_under_a_key_that_the_profile_has_no_more() {
+    let body = BODY.replace(
+        r#""main":null"#,
+        r#""gone":[{"id":"g1","type":"room","data":{}}]"#,
+    );
+    let sent = br#"{"id":"g1","type":"office","data":{"city":"Lima"}}"#;
+    let added = changed(&body, "offices", ContainedChange::Add(sent));
+    assert_eq!(code(added), (409, ErrorType::AlreadyExists));
+    let put = changed(&body, "offices/g1", ContainedChange::Put(sent));
+    assert_eq!(code(put), (409, ErrorType::AlreadyExists));
+}
+
+#[test]
 fn one_more_goes_to_its_place_and_nothing_else_moves() {
     let item = r#"{"type":"office","data":{"city":"Lima"},"id":"000000000000000000000000000"}"#;
     let id = changed(BODY, "offices", ContainedChange::Add(SENT)).unwrap().id;

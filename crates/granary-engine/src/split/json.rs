@@ -272,7 +272,7 @@ impl JsonSplitter {
                 return Ok(());
             }
             (At::FirstMember | At::Member, b'"') => {
-                self.name_place = self.run.place(bytes, *at);
+                self.name_place = self.run.next_place(bytes, *at);
                 self.name.clear();
                 self.name.push(byte);
                 At::Name(InString::Yes)

@@ -96,6 +96,8 @@ pub(crate) struct Gatherer {
     run: Option<Run>,
     /// Where in the input the bytes start that are to be copied into the run.
     copy_from: usize,
+    /// How many lines end before this byte of the input, as they were counted last.
+    counted: (usize, u64),
     /// Where in the body the operation starts that has not ended.
     open_at: Option<u64>,
 }
@@ -111,6 +113,7 @@ impl Gatherer {
             },
             run: None,
             copy_from: 0,
+            counted: (0, 0),
             open_at: None,
         }
     }
@@ -130,6 +133,21 @@ impl Gatherer {
         Place {
             byte: self.here.byte + at as u64,
             line: self.here.line + newlines(&input[..at]),
+            operation: self.here.operation,
+        }
+    }
+
+    /// The same where places are asked for in their order: it counts on from the last.
+    pub(crate) fn next_place(&mut self, input: &[u8], at: usize) -> Place {
+        let (from, before) = match self.counted {
+            (from, before) if from <= at => (from, before),
+            _ => (0, 0),
+        };
+        let lines = before + newlines(&input[from..at]);
+        self.counted = (at, lines);
+        Place {
+            byte: self.here.byte + at as u64,
+            line: self.here.line + lines,
             operation: self.here.operation,
         }
     }
@@ -224,6 +242,7 @@ impl Gatherer {
         }
         self.here = self.place(input, at);
         self.copy_from = 0;
+        self.counted = (0, 0);
     }
 
     /// Ends the run, leaving out an operation that has not ended.

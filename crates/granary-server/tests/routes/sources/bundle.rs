@@ -144,6 +144,26 @@ async fn tokens_stand_for_the_ids_of_creates() {
 }
 
 #[tokio::test]
+async fn a_token_is_the_id_of_one_create_whatever_its_type() {
+    let world = World::new().await;
+    world
+        .put("/sources/clinics/v1/profiles/site", &json!({"properties": {}}))
+        .await;
+    let create = |type_key: &str, data: serde_json::Value| json!({"action": "CREATE", "create": {"type": type_key, "id": "@rootId1", "data": data}});
+    let sent = bundle(
+        &[
+            create("provider", json!({"name": "Ada"})),
+            create("site", json!({})),
+        ],
+        &[],
+    );
+    insta::assert_snapshot!(world.post(BUNDLE, &sent).await, @r#"
+    400
+    {"status":"REJECTED","resourceReceipts":[{"status":"CANCELLED"},{"status":"FAILURE","error":{"code":400,"type":"INVALID_ARGUMENT","message":"the token is the id of an earlier create; each create has a token of its own","details":[{"type":"INVALID_ARGUMENT","message":"the token is the id of an earlier create; each create has a token of its own","path":"/create/id","rule":"unique"}]}}],"relationshipReceipts":[]}
+    "#);
+}
+
+#[tokio::test]
 async fn a_bundle_is_only_checked_where_that_is_asked_for() {
     let world = World::new().await;
     let path = format!("{BUNDLE}?validateOnly=true");
