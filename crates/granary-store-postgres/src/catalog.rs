@@ -1,6 +1,7 @@
 //! Sources and their definitions. The row of a source is what its writers agree on: acceptances and single writes share
 //! its lock, a change of the definitions or the end of the source takes it alone and then looks for uses.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -300,7 +301,8 @@ impl Inner {
                     Stored::Replaced
                 }
             };
-            insert_definition(&session, source, &stored, definition, &definitions).await?;
+            let ends = ends_of(&definitions)?;
+            insert_definition(&session, source, &stored, definition, &ends).await?;
             move_revision(&session, source).await?;
             Ok((stored, did))
         })
@@ -325,8 +327,9 @@ impl Inner {
                 self.limits.admit_definition(definitions.list.len())?;
                 definitions.list.push(kept.numbered(number));
             }
+            let ends = ends_of(&definitions)?;
             for (stored, kept) in definitions.list.iter().zip(kept) {
-                insert_definition(&session, source, stored, &kept.accepted, &definitions).await?;
+                insert_definition(&session, source, stored, &kept.accepted, &ends).await?;
             }
             move_revision(&session, source).await
         })
@@ -381,15 +384,15 @@ async fn held_by(session: &Session, source: &Source) -> Attempt<Option<&'static 
     Ok(found.map(|(_, what)| what))
 }
 
-/// Writes a definition, which is among `definitions`.
+/// Writes a definition, whose ends are among `ends`.
 async fn insert_definition(
     session: &Session,
     source: &Source,
     stored: &StoredDefinition,
     accepted: &AcceptedDefinition,
-    definitions: &Definitions,
+    ends: &HashMap<TypeNumber, [i32; 2]>,
 ) -> Attempt<()> {
-    let ends = ends_of(definitions, stored.number)?;
+    let ends = ends.get(&stored.number);
     let vocabularies: Vec<&str> = accepted.vocabularies().iter().map(Key::as_str).collect();
     let sql = "INSERT INTO granary.definition (bucket, source, kind, key, number, from_number, to_number, \
                revision, json, vocabularies, created_at, updated_at) \
@@ -431,12 +434,14 @@ async fn move_revision(session: &Session, source: &Source) -> Attempt<()> {
         .await
 }
 
-/// The numbers of the profiles at the ends of a relationship definition.
-fn ends_of(definitions: &Definitions, number: TypeNumber) -> Attempt<Option<[i32; 2]>> {
+/// The numbers of the profiles at the ends of each relationship definition.
+fn ends_of(definitions: &Definitions) -> Attempt<HashMap<TypeNumber, [i32; 2]>> {
     let schema = Schema::compile(&definitions.list).map_err(|error| damaged(&error.to_string()))?;
-    let of_type = schema.types().iter().find(|of_type| of_type.number == number);
-    let ends = of_type.and_then(|of_type| of_type.edge.as_ref());
-    Ok(ends.map(|ends| [int4(ends.from.number), int4(ends.to.number)]))
+    let edges = schema.types().iter().filter_map(|of_type| {
+        let ends = of_type.edge.as_ref()?;
+        Some((of_type.number, [int4(ends.from.number), int4(ends.to.number)]))
+    });
+    Ok(edges.collect())
 }
 
 /// Why the type with this number cannot go, if it cannot. To be asked with the lock of the source: whoever would write

@@ -15,7 +15,7 @@ use granary_core::time::Timestamp;
 use granary_core::vocabulary::Codes;
 use granary_store::{
     PAGE_BYTES_MAX, Result, StoreError, StoredConcept, StoredVocabulary, Terminology, VocabularyHead,
-    VocabularyHeads, names_known,
+    VocabularyHeads, may_go_on, names_known,
 };
 use tokio_postgres::Row;
 
@@ -335,12 +335,19 @@ impl Terminology for PostgresStore {
                            SELECT p.*, sum(octet_length(content)) OVER (ORDER BY key ROWS UNBOUNDED PRECEDING) AS upto \
                            FROM (SELECT * FROM granary.vocabulary WHERE key > $1 ORDER BY key LIMIT $2) p) p \
                            WHERE upto - octet_length(content) < $3 ORDER BY key";
-                let of = params![
-                    after.map_or("", Key::as_str),
-                    int8(limit as u64),
-                    PAGE_BYTES_MAX as i64
-                ];
-                session.query(sql, of).await?.iter().map(stored_vocabulary).collect()
+                let mut page: Vec<StoredVocabulary> = Vec::new();
+                loop {
+                    let after = page.last().map(|last| &last.key).or(after).map_or("", Key::as_str);
+                    let room = int8((limit - page.len()) as u64);
+                    let rows = session.query(sql, params![after, room, PAGE_BYTES_MAX as i64]).await?;
+                    for row in &rows {
+                        page.push(stored_vocabulary(row)?);
+                    }
+                    // Rows weigh more there than here: the page may have ended early.
+                    if rows.is_empty() || may_go_on(&page, limit) {
+                        return Ok(page);
+                    }
+                }
             })
             .await
     }
@@ -388,15 +395,25 @@ impl Terminology for PostgresStore {
                            SELECT p.*, sum(octet_length(content)) OVER (ORDER BY code ROWS UNBOUNDED PRECEDING) AS upto \
                            FROM (SELECT * FROM granary.concept WHERE bucket = $1 AND vocabulary = $2 AND code > $3 \
                            ORDER BY code LIMIT $4) p) p WHERE upto - octet_length(content) < $5 ORDER BY code";
-                let of = params![
-                    bucket_of_vocabulary(head.number),
-                    int4(head.number),
-                    after.map_or("", ConceptCode::as_str),
-                    int8(limit as u64),
-                    PAGE_BYTES_MAX as i64
-                ];
-                let rows = session.query(sql, of).await?;
-                Ok(rows.iter().map(stored_concept).collect::<Result<_>>()?)
+                let mut page: Vec<StoredConcept> = Vec::new();
+                loop {
+                    let after = page.last().map(|last| &last.code).or(after);
+                    let of = params![
+                        bucket_of_vocabulary(head.number),
+                        int4(head.number),
+                        after.map_or("", ConceptCode::as_str),
+                        int8((limit - page.len()) as u64),
+                        PAGE_BYTES_MAX as i64
+                    ];
+                    let rows = session.query(sql, of).await?;
+                    for row in &rows {
+                        page.push(stored_concept(row)?);
+                    }
+                    // Rows weigh more there than here: the page may have ended early.
+                    if rows.is_empty() || may_go_on(&page, limit) {
+                        return Ok(page);
+                    }
+                }
             })
             .await
     }

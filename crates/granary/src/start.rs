@@ -114,7 +114,6 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
     let Opened {
         store,
         engine: mut engine_options,
-        scratch,
     } = store::open(&at, folder, postgres, &limits).await?;
     if !listen.ip().is_loopback()
         && let Err(error) = has_keys(store.as_ref(), &at).await
@@ -152,7 +151,6 @@ pub(crate) async fn start_server(options: ServerOptions) -> anyhow::Result<Runni
         // First the workers give their lanes back, then the store makes all durable: the same order whatever ended it.
         engine.stop().await;
         store.close().await?;
-        drop(scratch);
         Ok(outcome?)
     });
     Ok(Running {

@@ -12,7 +12,6 @@ use granary_engine::{Disk, EngineOptions};
 use granary_store::{Store, StoreLimits};
 use granary_store_embedded::{Collection, EmbeddedStore, Runs};
 use granary_store_postgres::{PostgresOptions, PostgresStore};
-use tempfile::TempDir;
 
 /// Where a store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,8 +207,6 @@ impl Default for PostgresSettings {
 pub(crate) struct Opened {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) engine: EngineOptions,
-    /// A folder that is needed for as long as the server runs.
-    pub(crate) scratch: Option<TempDir>,
 }
 
 /// Opens a store.
@@ -239,20 +236,16 @@ pub(crate) async fn open(
                     disk: Disk::of(folder.clone()),
                     ..EngineOptions::default()
                 },
-                scratch: None,
             })
         }
         StoreAt::Postgres(url) => {
-            let scratch = tempfile::Builder::new()
-                .prefix("granary-")
-                .tempdir()
-                .context("cannot make a temporary folder; TMPDIR says where")?;
+            // Where the failures of rejected requests go, in files without names.
+            tempfile::tempfile().context("cannot make a temporary file; TMPDIR says where")?;
             let engine = EngineOptions {
                 // A chunk is a transaction over the network, which costs some by itself, and must end well within the
                 // lease.
                 chunk_time: (settings.lease / 3).min(Duration::from_millis(200)),
                 quantum: Duration::from_secs(1),
-                scratch_dir: scratch.path().to_owned(),
                 ..EngineOptions::default()
             };
             let options = PostgresOptions {
@@ -266,7 +259,6 @@ pub(crate) async fn open(
             Ok(Opened {
                 store: Arc::new(PostgresStore::open(options).await?),
                 engine,
-                scratch: Some(scratch),
             })
         }
     }

@@ -67,6 +67,9 @@ pub(super) async fn take(
     }
 }
 
+/// No definition was replaced so often; each replacement adds one.
+const REVISION_MAX: u64 = i32::MAX.unsigned_abs() as u64;
+
 /// An import as it is read.
 struct Reading<'a> {
     engine: &'a Engine,
@@ -112,7 +115,9 @@ impl Reading<'_> {
             within(begun.len() + rest.len(), line_max)?;
             begun.extend_from_slice(rest);
         }
-        if !begun.trim_ascii().is_empty() {
+        // Where an export broke off, its last line may have too.
+        let is_line = !begun.trim_ascii().is_empty();
+        if is_line && (!self.incomplete || !is_torn(&begun)) {
             self.line(&begun).await?;
         }
         self.ended().await
@@ -199,9 +204,9 @@ impl Reading<'_> {
                 limits.definitions_per_source,
             ));
         }
-        if definition.revision == 0 {
+        if !(1..=REVISION_MAX).contains(&definition.revision) {
             return Err(ErrorObject::invalid(format!(
-                "line {at}: a definition has a revision from 1 on"
+                "line {at}: a definition has a revision from 1 to {REVISION_MAX}"
             )));
         }
         let json = serde_json::to_string(&definition.members)
@@ -293,4 +298,9 @@ fn within(bytes: usize, bytes_max: u64) -> Result<(), ErrorObject> {
         )),
         false => Ok(()),
     }
+}
+
+/// True of what is only the beginning of a line, as where an export broke off.
+fn is_torn(line: &[u8]) -> bool {
+    serde_json::from_slice::<ExportLine>(line).is_err_and(|error| error.is_eof())
 }

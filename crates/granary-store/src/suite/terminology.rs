@@ -278,6 +278,27 @@ pub async fn a_page_of_large_concepts_ends_early_and_says_so<F: Fixture>(fixture
     let rest = terminology.concepts(&key("v"), last.as_ref(), 10).await;
     let rest = rest.expect("they are read");
     assert!(rest.len() == 1 && !may_go_on(&rest, 10));
+
+    // Of many that are less large all are found, page by page.
+    const MANY: usize = 1_000;
+    world.vocabularies(&["+w"]).await;
+    let text = "x".repeat(9_000);
+    let changes: Vec<String> = (0..MANY).map(|at| format!("+c{at:04} {text}")).collect();
+    for changes in changes.chunks(200) {
+        let changes: Vec<_> = changes.iter().map(String::as_str).collect();
+        world.concepts("w", &changes).await;
+    }
+    let (mut found, mut last) = (0, None);
+    loop {
+        let page = terminology.concepts(&key("w"), last.as_ref(), MANY).await;
+        let page = page.expect("they are read");
+        found += page.len();
+        last = page.last().map(|last| last.code.clone());
+        if !may_go_on(&page, MANY) {
+            break;
+        }
+    }
+    assert_eq!(found, MANY);
 }
 
 pub async fn the_revision_of_a_vocabulary_moves_with_its_concepts_alone<F: Fixture>(fixture: &F) {

@@ -165,7 +165,7 @@ async fn what_is_wrong_with_an_import_is_told_with_its_line() {
     {"code":400,"type":"INVALID_ARGUMENT","message":"the export has format 2 and this version of granary reads format 1; import it with the version that wrote it"}
     {"code":400,"type":"INVALID_ARGUMENT","message":"line 2 is no line of an export, at its byte 9: unknown variant `profil`, expected one of `export`, `profile`, `relationshipDefinition`, `resource`, `relationship`, `end`, `error`"}
     {"code":400,"type":"INVALID_ARGUMENT","message":"profile 'provider': 2 faults, the first at /properties/name/type: type 'simbol' is not known, did you mean 'symbol'?","details":[{"type":"INVALID_ARGUMENT","message":"type 'simbol' is not known, did you mean 'symbol'?","path":"/properties/name/type","rule":"type"},{"type":"INVALID_ARGUMENT","message":"type 'simbol' is not known, did you mean 'symbol'?","path":"/properties/specialities/items/type","rule":"type"}]}
-    {"code":400,"type":"INVALID_ARGUMENT","message":"line 2: a definition has a revision from 1 on"}
+    {"code":400,"type":"INVALID_ARGUMENT","message":"line 2: a definition has a revision from 1 to 2147483647"}
     {"code":404,"type":"NOT_FOUND","message":"line 6: to: resource of type 'provider' with id 'ada' does not exist; what came before it is stored: delete source 'again' with all it holds (?purge=true) and import again"}
     {"code":400,"type":"INVALID_ARGUMENT","message":"line 4: /type: resource type 'nobody' is not known; what came before it is stored: delete source 'again' with all it holds (?purge=true) and import again","details":[{"type":"INVALID_ARGUMENT","message":"resource type 'nobody' is not known","path":"/type","rule":"type"}]}
     {"code":400,"type":"INVALID_ARGUMENT","message":"line 4: /data: expected an object, found an array; what came before it is stored: delete source 'again' with all it holds (?purge=true) and import again","details":[{"type":"INVALID_ARGUMENT","message":"expected an object, found an array","path":"/data","rule":"type"}]}
@@ -192,6 +192,15 @@ async fn an_export_that_broke_off_is_taken_where_that_is_asked_for() {
     let lines: Vec<&str> = export.lines().collect();
     again(&world).await;
     let cut = lines[..4].join("\n");
+    // Inside a line, wherever that is.
+    for length in [1, 10, lines[4].len() - 1] {
+        let torn = format!("{cut}\n{}", &lines[4][..length]);
+        let told = imported(&world, "?incomplete=true", torn.clone()).await;
+        assert!(told.starts_with("200\n"), "{told}");
+        again(&world).await;
+        assert!(imported(&world, "", torn).await.starts_with("400\n"));
+        again(&world).await;
+    }
     insta::assert_snapshot!(imported(&world, "?incomplete=true", cut).await, @r#"
     200
     {"source":"again","profiles":1,"relationshipDefinitions":1,"resources":1,"relationships":0}
