@@ -23,10 +23,12 @@ export class CsvRows {
     for (;;) {
       const row = rowFrom(text, from, this.delimiter, last);
       if (!row) break;
-      this.count += 1;
-      if (this.strict && row.fault) throw new BadFile(`row ${this.count} is no CSV: ${row.fault}`);
+      if (this.strict && row.fault) throw new BadFile(`row ${this.count + 1} is no CSV: ${row.fault}`);
       // Empty lines are passed over.
-      if (row.cells.length > 1 || row.cells[0] !== '' || row.quoted) rows.push(row.cells);
+      if (row.cells.length > 1 || row.cells[0] !== '' || row.quoted) {
+        this.count += 1;
+        rows.push(row.cells);
+      }
       from = row.end;
     }
     this.rest = text.slice(from);

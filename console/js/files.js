@@ -16,11 +16,20 @@ const SEARCH_BYTES_MAX = 500_000_000;
 export { BadFile };
 
 /** Decodes a file, or fails: what is no UTF-8 would be stored as something else. */
-const strictly = () => new TextDecoderStream('utf-8', { fatal: true });
+function strictly() {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  return new TransformStream({
+    transform: (bytes, out) => out.enqueue(decoded(decoder, bytes, { stream: true })),
+    flush: (out) => out.enqueue(decoded(decoder)),
+  });
+}
 
-/** What a decoder fails with, in our words. */
-function undecodable(error) {
-  return error instanceof TypeError ? new BadFile('the file is not text in UTF-8; save it as that first') : error;
+function decoded(decoder, ...input) {
+  try {
+    return decoder.decode(...input);
+  } catch {
+    throw new BadFile('the file is not text in UTF-8; save it as that first');
+  }
 }
 
 export const CSV = 'text/csv';
@@ -96,12 +105,12 @@ function ofValues(form, values) {
 }
 
 /** What a record may have. */
-const OF_RECORD = ['id', 'type', 'from', 'to', 'data', 'contained', 'meta'];
+const OF_RECORD = { resources: ['id', 'type', 'data', 'contained', 'meta'], relationships: ['id', 'type', 'from', 'to', 'data', 'meta'] };
 
 /** True of one as the server shows it, whose properties are in its `data`; an edge may have none. */
-function isRecord(object) {
+function isRecord(object, kind = 'relationships') {
   if (member(object, 'data')?.kind === 'object') return true;
-  return member(object, 'from')?.kind === 'object' && object.members.every(({ name }) => OF_RECORD.includes(name));
+  return kind === 'relationships' && member(object, 'from')?.kind === 'object' && object.members.every(({ name }) => OF_RECORD[kind].includes(name));
 }
 
 /** What a flat record has beside its properties. */
@@ -109,7 +118,7 @@ const BESIDE = { resources: ['id'], relationships: ['id', 'from', 'to'] };
 
 /** The properties of a record: its `data`, or all of it where it has none, but for its id and its ends. */
 function dataOf(object, kind = 'relationships') {
-  if (isRecord(object)) return member(object, 'data') ?? { kind: 'object', members: [] };
+  if (isRecord(object, kind)) return member(object, 'data') ?? { kind: 'object', members: [] };
   return { kind: 'object', members: object.members.filter(({ name }) => !BESIDE[kind].includes(name)) };
 }
 
@@ -197,14 +206,6 @@ export function mapping(header, definition, kind) {
   });
 }
 
-async function textOf(file) {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(await file.arrayBuffer());
-  } catch (error) {
-    throw undecodable(error);
-  }
-}
-
 /** The body that is sent: the file as it is where it can be, else one made of it. */
 export async function bodyOf(file, found, { type, kind, action, columns }) {
   if (found.form === 'operations' || found.form === 'lines-of-operations') return file;
@@ -214,7 +215,7 @@ export async function bodyOf(file, found, { type, kind, action, columns }) {
     return mapped(file, (stream) => linesOf(stream, strictly()), operation);
   }
   if (file.size > ARRAY_BYTES_MAX) throw new BadFile('a JSON array of this size is not read in a browser; write one record a line (NDJSON)');
-  const root = parse(await textOf(file));
+  const root = parse(decoded(new TextDecoder('utf-8', { fatal: true }), await file.arrayBuffer()));
   const items = root.kind === 'array' ? root.items : [root];
   const line = found.form === 'array-of-operations' ? (item) => inline(item) : (item) => asOperation(item, type, kind, action);
   return new Blob(items.map((item) => `${line(item)}\n`), { type: NDJSON });
@@ -228,7 +229,8 @@ const OF_SERVER = ['source', 'version', 'updatedAt'];
  * no record has goes along, for the server to tell of.
  */
 function asOperation(record, type, kind, action) {
-  const own = isRecord(record);
+  if (record.kind !== 'object') throw new BadFile('what stands in the file is not all objects');
+  const own = isRecord(record, kind);
   const of = own && member(record, 'type')?.text;
   if (of && of !== type) throw new BadFile(`a record is of the type ${of}, and ${type} was chosen; send the records of each type by themselves`);
   const name = action.toLowerCase();
@@ -242,8 +244,8 @@ function asOperation(record, type, kind, action) {
   }
   if (action !== 'DELETE') {
     take('data', dataOf(record, kind));
-    if (own) for (const { name: other, value } of record.members) if (!OF_RECORD.includes(other)) parts.push(`${JSON.stringify(other)}: ${write(value)}`);
-    if (own) take('contained', member(record, 'contained'));
+    if (own) for (const { name: other, value } of record.members) if (!OF_RECORD[kind].includes(other)) parts.push(`${JSON.stringify(other)}: ${write(value)}`);
+    if (own && kind === 'resources') take('contained', member(record, 'contained'));
     const meta = own ? member(record, 'meta') : null;
     const wasRead = meta?.kind === 'object' && member(meta, 'version');
     take('meta', wasRead ? { ...meta, members: meta.members.filter(({ name: one }) => !OF_SERVER.includes(one)) } : meta);
@@ -254,17 +256,13 @@ function asOperation(record, type, kind, action) {
 async function mapped(file, parts, make) {
   const pieces = [];
   let text = '';
-  try {
-    for await (const part of parts(file.stream())) {
-      text += make(part);
-      // Large blobs are kept by the browser outside the memory of the page.
-      if (text.length > 1_000_000) {
-        pieces.push(new Blob([text]));
-        text = '';
-      }
+  for await (const part of parts(file.stream())) {
+    text += make(part);
+    // Large blobs are kept by the browser outside the memory of the page.
+    if (text.length > 1_000_000) {
+      pieces.push(new Blob([text]));
+      text = '';
     }
-  } catch (error) {
-    throw undecodable(error);
   }
   return new Blob([...pieces, text], { type: NDJSON });
 }

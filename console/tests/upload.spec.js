@@ -87,6 +87,8 @@ test('nothing of a JSON record is left out', async ({ page, clinic }) => {
   for (const [text, said] of [
     ['{"id": "whole-1", "name": "Ada", "type": "Hospital"}\n', /'type' is not/],
     ['{"id": "whole-2", "data": {"name": "Ada"}, "contaned": {}}\n', /'contaned' is not/],
+    ['{"id": "whole-3", "data": {"name": "Ada"}, "from": {"id": "end-a", "type": "provider"}}\n', /'from' is not/],
+    ['{"id": "whole-4", "from": {"id": "end-a", "type": "provider"}, "to": {"id": "end-b", "type": "site"}}\n', /'from' is not/],
   ]) {
     await choose(page, clinic, file('people.ndjson', text));
     await page.getByRole('combobox', { name: 'Type' }).selectOption('resources/provider');
@@ -94,6 +96,10 @@ test('nothing of a JSON record is left out', async ({ page, clinic }) => {
     await expect(page.getByText('Rejected: 1 operation is not right.')).toBeVisible();
     await expect(page.getByRole('region', { name: 'Faults' }).getByRole('button', { name: said })).toBeVisible();
   }
+  await choose(page, clinic, file('five.ndjson', '{"name": "Ada"}\n5\n'));
+  await page.getByRole('combobox', { name: 'Type' }).selectOption('resources/provider');
+  await check(page);
+  await expect(page.getByRole('alert').filter({ hasText: 'not all objects' })).toBeVisible();
   await choose(page, clinic, file('two.ndjson', '{"type": "provider", "data": {"name": "Ada"}}\n{"type": "site", "data": {"name": "Hall"}}\n'));
   await page.getByRole('combobox', { name: 'Type' }).selectOption('resources/provider');
   await check(page);

@@ -110,12 +110,27 @@ pub(crate) fn stream_limit(asked: Option<u64>, limits: &Limits) -> Result<usize,
     asked.map_or(Ok(usize::MAX), |limit| page_limit(Some(limit), limits))
 }
 
+/// A media type with its parameters. Blanks around semicolons, and nothing between two of them, are legal (RFC 9110, section
+/// 5.6.6), and more than the parser takes.
+fn media_type(raw: &str) -> Option<Mime> {
+    let mut quoted = false;
+    let parts = raw.split(|c| {
+        quoted ^= c == '"';
+        c == ';' && !quoted
+    });
+    let parts: Vec<&str> = parts
+        .map(|part| part.trim_matches([' ', '\t']))
+        .filter(|part| !part.is_empty())
+        .collect();
+    parts.join(";").parse().ok()
+}
+
 /// True where the client names NDJSON, and names JSON with no greater weight (RFC 9110, section 12.4.2).
 pub(crate) fn wants_ndjson(headers: &HeaderMap) -> bool {
     let named = { headers.get_all(ACCEPT).iter() }
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .filter_map(|one| one.trim().parse::<Mime>().ok());
+        .filter_map(media_type);
     let (mut ndjson, mut json) = (0.0, 0.0);
     for named in named {
         let weight = named.get_param("q").map(|weight| weight.as_str().parse());
@@ -149,7 +164,7 @@ pub(crate) fn body_type(headers: &HeaderMap, known: &[&'static str]) -> Result<&
         ));
     }
     let raw = raw.to_str().unwrap_or_default();
-    let sent: Option<Mime> = raw.parse().ok();
+    let sent = media_type(raw);
     let charset = { sent.as_ref() }.and_then(|sent| sent.get_param(mime::CHARSET));
     if let Some(charset) = charset.filter(|charset| !UTF8.contains(&&*charset.as_str().to_lowercase())) {
         return Err(unsupported(format!(
@@ -329,6 +344,7 @@ mod tests {
             (&["application/x-ndjson"][..], true),
             (&["Application/X-NDJSON;q=0.5, text/html;q=0.9"], true),
             (&["application/json", "application/x-ndjson"], true),
+            (&["application/x-ndjson ;\tq=0.5"], true),
             (&["application/json;q=0.5, application/x-ndjson;q=0.9"], true),
             (&["application/json, application/x-ndjson;q=0.9"], false),
             (&["application/x-ndjson;q=0"], false),

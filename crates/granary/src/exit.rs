@@ -40,7 +40,7 @@ impl Ended {
 pub(crate) fn code(ended: anyhow::Result<Ended>, only_shows: bool, output: &mut Output) -> ExitCode {
     let ended = ended.and_then(|ended| match output.flush() {
         // What was done is done, whoever reads of it.
-        Err(error) if closed_by_reader(&error) && ended != Ended::Well => Ok(ended),
+        Err(error) if closed_by_reader(&error) => Ok(ended),
         flushed => flushed.map(|()| ended),
     });
     match ended {

@@ -241,17 +241,16 @@ fn main() -> std::process::ExitCode {
         Err(error) => return exit::wrong_command_line(error, &line, &Cli::command()),
     };
     let mut output = Output::new(cli.global.json);
-    let only_shows = match &cli.command {
-        Command::Task(command) => matches!(command, task::Task::List(_) | task::Task::Show { .. }),
-        Command::Serve(_)
-        | Command::Demo(_)
-        | Command::Bulk(_)
-        | Command::Export(_)
-        | Command::Import(_)
-        | Command::Check(_)
-        | Command::Bench(_) => false,
-        _ => true,
-    };
+    let only_shows = matches!(
+        &cli.command,
+        Command::Receipts(_)
+            | Command::Get(_)
+            | Command::List(_)
+            | Command::Task(task::Task::List(_))
+            | Command::Config(_)
+            | Command::Completions(_)
+            | Command::Manual(_)
+    );
     let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let ended = runtime.block_on(run(cli, &given, &mut output));

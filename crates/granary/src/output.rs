@@ -86,6 +86,13 @@ impl Output {
         self.line("")
     }
 
+    /// Writes JSON as it is, as a line; with its names in a style where that is shown.
+    pub(crate) fn pretty(&mut self, json: &str) -> anyhow::Result<()> {
+        let text = indented(json, self.is_styled);
+        self.raw(text.as_bytes())?;
+        self.line("")
+    }
+
     /// Writes a piece of a result as it is.
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         Ok(self.stdout.write_all(bytes)?)
@@ -313,6 +320,10 @@ pub(crate) fn rate(number: u64, time: Duration) -> Option<String> {
 
 /// JSON for people: indented, in colour, every value as it is written.
 pub(crate) fn pretty(json: &str) -> String {
+    indented(json, true)
+}
+
+fn indented(json: &str, is_styled: bool) -> String {
     let mut text = String::with_capacity(json.len() * 2);
     let mut depth = 0;
     let mut rest = json.trim();
@@ -350,7 +361,7 @@ pub(crate) fn pretty(json: &str) -> String {
                 indent(&mut text, depth);
             }
             ':' => text.push_str(": "),
-            '"' if rest.starts_with(':') => text.push_str(&styled(NAME, token)),
+            '"' if rest.starts_with(':') && is_styled => text.push_str(&styled(NAME, token)),
             _ => text.push_str(token),
         }
     }

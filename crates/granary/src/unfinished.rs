@@ -30,8 +30,11 @@ impl Unfinished {
         let cannot = || format!("cannot write {}", path.display());
         let name = path.file_name();
         let name = name.with_context(|| format!("'{}' names no file", path.display()))?;
-        // Where it is a link, what that leads to is written.
-        let leads_to = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        // Where it is a link, what that leads to is written, also where nothing is there yet.
+        let leads_to = fs::canonicalize(path).unwrap_or_else(|_| match fs::read_link(path) {
+            Ok(to) => path.with_file_name("").join(to),
+            Err(_) => path.to_owned(),
+        });
         let target = match fs::metadata(&leads_to) {
             Ok(meta) if meta.is_dir() => bail!("{} is a folder", path.display()),
             Ok(meta) if !meta.is_file() => {
@@ -40,7 +43,10 @@ impl Unfinished {
             _ => {
                 let folder = leads_to.parent().filter(|folder| *folder != Path::new(""));
                 let mut named = tempfile::Builder::new();
-                named.prefix(name).rand_bytes(8).suffix(".unfinished");
+                named
+                    .prefix(leads_to.file_name().unwrap_or(name))
+                    .rand_bytes(8)
+                    .suffix(".unfinished");
                 #[cfg(unix)]
                 named.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
                 let named = named.tempfile_in(folder.unwrap_or(Path::new(".")));
@@ -155,6 +161,16 @@ mod tests {
         through.finish().unwrap();
         assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
+        let to_nothing = folder.path().join("to-nothing");
+        std::os::unix::fs::symlink("not-yet", &to_nothing).unwrap();
+        let mut through = Unfinished::create(&to_nothing).unwrap();
+        through.write_all(b"new").unwrap();
+        through.finish().unwrap();
+        assert!(std::fs::symlink_metadata(&to_nothing).unwrap().is_symlink());
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join("not-yet")).unwrap(),
+            "new"
+        );
         let null = Path::new("/dev/null");
         let mut device = Unfinished::create(null).unwrap();
         device.write_all(b"new").unwrap();

@@ -61,14 +61,20 @@ pub(super) async fn create(
     let place = app.engine.admit()?;
     let body = json_body(request, "singleBodyBytes", app.engine.limits().single_body_bytes).await?;
     // Before the write: what has persisted is answered whatever happens to its definition then.
-    let of_type = type_of(&app, &app.engine.source(&source).await?, &type_key).await;
+    let once = idempotency.once(&app.engine, JSON);
+    let of_type = match type_of(&app, &app.engine.source(&source).await?, &type_key).await {
+        Ok(of_type) => Some(of_type),
+        // What is asked for once more may have gone since, with its definition.
+        Err(error) if error.code == 404 && once.is_some() => None,
+        Err(error) => return Err(error.into()),
+    };
     let write = SingleWrite {
         source: source.clone(),
         target: TargetType::Relationship,
         type_key: type_key.clone(),
         change: Change::Create(body),
         expected,
-        once: idempotency.once(&app.engine, JSON),
+        once,
     };
     if query.validate_only {
         app.engine.validate(place, write).await?;
@@ -79,11 +85,16 @@ pub(super) async fn create(
         .record
         .as_ref()
         .map(|r| format!("/sources/{source}/v1/relationships/{type_key}/{}", r.id));
+    let of_type = match of_type {
+        // It came in the meantime.
+        None if persisted.record.is_some() => {
+            Some(type_of(&app, &app.engine.source(&source).await?, &type_key).await?)
+        }
+        of_type => of_type,
+    };
     let answer = match of_type {
-        Ok(of_type) => records::relationship_written(StatusCode::CREATED, &persisted, &source, &of_type),
-        // A replay of what has gone since, with its definition.
-        Err(_) if persisted.record.is_none() => records::written_and_gone(StatusCode::CREATED, &persisted),
-        Err(error) => return Err(error.into()),
+        Some(of_type) => records::relationship_written(StatusCode::CREATED, &persisted, &source, &of_type),
+        None => records::written_and_gone(StatusCode::CREATED, &persisted),
     };
     Ok(match location {
         Some(location) => with_header(answer, LOCATION, &location),

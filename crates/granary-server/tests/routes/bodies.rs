@@ -73,6 +73,7 @@ async fn a_body_may_name_its_charset_or_not_its_type() {
         "Application/JSON",
         "application/json;a=b",
         "application/json;a=\"b;charset=latin1\"",
+        "application/json ;\tcharset=utf-8;; ",
     ] {
         let request = world
             .request(Method::POST, PROVIDERS)

@@ -9,7 +9,7 @@ use granary_client::{Client, DefinitionKind};
 
 use super::{InSource, all_of};
 use crate::exit::Ended;
-use crate::output::{Output, counted, pretty};
+use crate::output::{Output, counted};
 
 // Both kinds take the same subcommands; their own descriptions are where they are named, in `main.rs`.
 #[derive(Debug, Subcommand)]
@@ -88,7 +88,7 @@ impl Definition {
                 let definition = client.source(within.source).get_definition(kind, &key).await?;
                 match output.json {
                     true => output.json_line(&definition)?,
-                    false => output.line(pretty(&serde_json::to_string(&definition)?))?,
+                    false => output.pretty(&serde_json::to_string(&definition)?)?,
                 }
             }
             Self::Delete { within, key } => {

@@ -6,7 +6,7 @@ use granary_client::{Client, SourceClient};
 use super::list::of_type;
 use super::{InSource, switch};
 use crate::exit::Ended;
-use crate::output::{Output, pretty};
+use crate::output::Output;
 
 /// Show a resource or a relationship
 #[derive(Debug, Args)]
@@ -30,7 +30,10 @@ impl Get {
             Ok(record) => record,
             Err(error) => return Err(of_type(&source, &self.type_key, self.relationship, error).await),
         };
-        output.line(if output.json { record } else { pretty(&record) })?;
+        match output.json {
+            true => output.raw(record.as_bytes()).and_then(|()| output.line(""))?,
+            false => output.pretty(&record)?,
+        }
         Ok(Ended::Well)
     }
 

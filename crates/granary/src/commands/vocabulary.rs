@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use super::definition::{key_of, read};
 use super::{all_of, switch};
 use crate::exit::Ended;
-use crate::output::{FAULTS_SHOWN, Output, count, counted, pretty, rejected_lines};
+use crate::output::{FAULTS_SHOWN, Output, count, counted, rejected_lines};
 
 /// How many concepts are sent at once,
 const CONCEPTS_SENT: usize = 10_000;
@@ -123,7 +123,7 @@ impl Vocabulary {
                 let vocabulary = client.get_vocabulary(&key).await?;
                 match output.json {
                     true => output.json_line(&vocabulary)?,
-                    false => output.line(pretty(&serde_json::to_string(&vocabulary)?))?,
+                    false => output.pretty(&serde_json::to_string(&vocabulary)?)?,
                 }
             }
             Self::Show { key, concepts: true } => {
@@ -164,11 +164,15 @@ fn show(output: &mut Output, all: &[Shown]) -> anyhow::Result<()> {
 /// Writes what `apply` takes, a concept a line.
 fn export(output: &mut Output, vocabulary: &Shown, concepts: &[Concept]) -> anyhow::Result<()> {
     let text = |text: &str| serde_json::to_string(text);
-    output.line(format_args!("{{\"key\":{},", text(vocabulary.key.as_str())?))?;
-    output.line(format_args!("\"title\":{},", text(&vocabulary.title)?))?;
+    let mut head = format!(
+        "{{\"key\":{},\n\"title\":{},\n",
+        text(vocabulary.key.as_str())?,
+        text(&vocabulary.title)?
+    );
     if let Some(description) = &vocabulary.description {
-        output.line(format_args!("\"description\":{},", text(description)?))?;
+        head += &format!("\"description\":{},\n", text(description)?);
     }
+    output.raw(head.as_bytes())?;
     output.line("\"concepts\":[")?;
     for (at, concept) in concepts.iter().enumerate() {
         let concept = serde_json::to_string(&Exported {
@@ -177,7 +181,7 @@ fn export(output: &mut Output, vocabulary: &Shown, concepts: &[Concept]) -> anyh
             designation: &concept.designation,
         })?;
         let comma = if at + 1 < concepts.len() { "," } else { "" };
-        output.line(format_args!("{concept}{comma}"))?;
+        output.raw(format!("{concept}{comma}\n").as_bytes())?;
     }
     output.line("]}")
 }

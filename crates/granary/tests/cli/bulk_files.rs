@@ -267,20 +267,16 @@ fn failures_of_a_rejected_csv_are_its_rows() {
         again.stderr
     );
     assert_eq!(read("failed.csv"), corrected);
-    // So it is where the answer does not come.
-    server
-        .granary(&[
-            "bulk",
-            failed,
-            "-s",
-            "nowhere",
-            "--type",
-            "book",
-            "--failures",
-            failed,
-        ])
-        .ends(1);
+    assert_eq!(read("failed.reasons.ndjson").lines().count(), 1);
+    // So it is where the answer is another.
+    bulk(&server, &[failed, "--type", "nothing", "--failures", failed]).ends(1);
     assert_eq!(read("failed.csv"), corrected);
+    // What failed of those that were carried out is written also where a later one cannot be sent.
+    let twice = server.file("twice.csv", "id,title\nonce,x\nonce,y\n");
+    let args = [&*twice, "missing.csv", "--type", "book", "--failures", failed];
+    bulk(&server, &args).ends(1);
+    assert_eq!(read("failed.csv").lines().count(), 1);
+    assert!(read("failed.reasons.ndjson").contains("already exists"));
 }
 
 #[test]

@@ -161,28 +161,35 @@ impl Failures {
         files.operations.replaces(file) || files.reasons.replaces(file)
     }
 
-    /// Gives both files their names.
-    pub(super) fn finish(self, output: &Output) -> anyhow::Result<()> {
+    /// Gives the file of the reasons its name, and nothing to the other.
+    pub(super) fn finish_reasons(self) -> anyhow::Result<()> {
+        self.into_files()?.0.reasons.finish()
+    }
+
+    fn into_files(self) -> anyhow::Result<(Files, PathBuf)> {
         let Ok(files) = Arc::try_unwrap(self.files) else {
             anyhow::bail!("{} is being written still", self.path.display());
         };
         let files = files.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok((files, self.path))
+    }
+
+    /// Gives both files their names.
+    pub(super) fn finish(self, output: &Output) -> anyhow::Result<()> {
+        let (files, path) = self.into_files()?;
         let (written, missing) = (files.written, files.missing);
         let reasons = files.reasons.path().to_owned();
         files.operations.finish()?;
         files.reasons.finish()?;
         if written > 0 {
-            let (failed, path) = (counted(written, "operation"), self.path.display());
+            let (failed, path) = (counted(written, "operation"), path.display());
             output.note(format_args!(
                 "{failed} that failed: {path}; why, line by line: {}",
                 reasons.display()
             ));
         }
         if let Some(missing) = missing {
-            output.note(format_args!(
-                "{} has not all of them: {missing}",
-                self.path.display()
-            ));
+            output.note(format_args!("{} has not all of them: {missing}", path.display()));
         }
         Ok(())
     }

@@ -158,19 +158,21 @@ impl Bulk {
             }
             None => self.send_all(&source, failures.as_mut(), output).await,
         };
-        let ended = ended?;
-        if let Some(failures) = failures {
-            // Of one that was sent and rejected nothing is stored: the rest of it is nowhere else.
-            match self
-                .files
-                .iter()
-                .find(|file| ended == Ended::Rejected && failures.replaces(file))
-            {
-                Some(file) => output.note(format_args!("{} stays as it is", file.display())),
-                None => failures.finish(output)?,
+        let Some(failures) = failures else { return ended };
+        let has_ended = matches!(ended, Ok(Ended::Well | Ended::SomeFailed));
+        // Of a file that was rejected, or not answered, nothing may be stored: the rest of it is nowhere else.
+        let written = match self
+            .files
+            .iter()
+            .find(|file| !has_ended && failures.replaces(file))
+        {
+            Some(file) => {
+                output.note(format_args!("{} stays as it is", file.display()));
+                failures.finish_reasons()
             }
-        }
-        Ok(ended)
+            None => failures.finish(output),
+        };
+        ended.and_then(|ended| written.map(|()| ended))
     }
 
     const fn waits(&self) -> bool {

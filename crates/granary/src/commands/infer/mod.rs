@@ -13,7 +13,7 @@ use clap::Args;
 
 use crate::exit::Ended;
 use crate::input::{Delimiter, Format};
-use crate::output::{NAME, Output, Table, WARN, count, counted, pretty, styled};
+use crate::output::{NAME, Output, Table, WARN, count, counted, styled};
 
 use gather::Gathered;
 use propose::{Proposal, quoted};
@@ -66,8 +66,8 @@ impl Infer {
         let profile = profile(&gathered, &mut proposal);
         tell(&gathered, &proposal, output);
         match output.json {
-            true => output.line(profile)?,
-            false => output.line(pretty(&profile))?,
+            true => output.raw(profile.as_bytes()).and_then(|()| output.line(""))?,
+            false => output.pretty(&profile)?,
         }
         Ok(Ended::Well)
     }
