@@ -88,6 +88,7 @@ limits! {
     removed_task_days, "removedTaskDays", 90, "How long it is told that a task was removed, in days.";
     definition_bytes, "definitionBytes", 1_000_000, "A profile or a relationship definition, in bytes.";
     definition_properties, "definitionProperties", 1_000, "Properties of one definition, nested ones included.";
+    definition_rules, "definitionRules", 100, "Rule objects of one value in a definition: each is looked at for each value that is sent.";
     definition_depth, "definitionDepth", 16, "Nesting of properties in one definition.";
     definitions_per_source, "definitionsPerSource", 1_000, "Profiles and relationship definitions of one source.";
     vocabularies, "vocabularies", 1_000, "Vocabularies.";

@@ -641,10 +641,8 @@ fn a_value_has_few_rule_objects() {
         let rules = vec![r#"{"max":5}"#; count].join(",");
         format!(r#"{{"type":"symbol","rules":[{rules}]}}"#)
     };
-    property(&rules(101), &[("/rules", "rules")]);
-    let error = property(&rules(5_000), &[("/rules", "rules")]);
-    assert!(
-        error.message.contains("5000 rule objects, at most 100"),
-        "{error:?}"
-    );
+    property(&rules(101), &[("/rules", "definitionRules")]);
+    let error = property(&rules(5_000), &[("/rules", "definitionRules")]);
+    assert_eq!(error.code, 413);
+    assert!(error.message.contains("definitionRules of 100"), "{error:?}");
 }

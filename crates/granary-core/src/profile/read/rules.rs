@@ -1,6 +1,7 @@
 //! Reading rules, and judging whether they can hold together.
 
 use super::Reading;
+use crate::error::{ErrorObject, ErrorType};
 use crate::fault::{Path, shown};
 use crate::profile::document::Node;
 use crate::profile::fields::{Value, ValueType};
@@ -8,8 +9,6 @@ use crate::profile::pattern::{COMPILED_BYTES_MAX, Pattern};
 use crate::profile::rules::{Bound, Judged, Options, Rule};
 use crate::profile::value::{self, Decimal};
 
-/// A value has no more rule objects than this: each is looked at for each value that is sent.
-const RULES_MAX: usize = 100;
 pub(super) const MEMBERS: [&str; 6] = ["required", "min", "max", "enum", "pattern", "when"];
 
 /// A rule and where it stands.
@@ -36,11 +35,15 @@ impl Reading<'_> {
             self.wrong_type(node, path, "an array of rule objects");
             return (of_type, false);
         };
-        if entries.len() > RULES_MAX && self.beside.is_some() {
-            let count = entries.len();
-            self.faults.add(path, "rules", || {
-                format!("{count} rule objects, at most {RULES_MAX} allowed for one value")
-            });
+        if let Some(beside) = self.beside
+            && entries.len() as u64 > beside.limits.definition_rules
+        {
+            let what = format!("the number of rule objects ({})", entries.len());
+            let error = ErrorObject::over_limit(&what, "definitionRules", beside.limits.definition_rules);
+            self.faults
+                .add_as(ErrorType::ContentTooLarge, path, "definitionRules", || {
+                    error.message
+                });
             return (of_type, false);
         }
         let of_type = of_type.into_iter().map(|rule| Placed {
