@@ -29,11 +29,9 @@ use crate::told;
 const CHUNK_OPERATIONS_MIN: usize = 256;
 /// and at most so many.
 const CHUNK_OPERATIONS_MAX: usize = 4_096;
-/// Where a worker vanished, chunks are of so many operations, until [`AT_ONCE_MAX`] are applied. Should the next one vanish
-/// too, so many are suspected.
+/// Where a worker vanished, chunks are of so many operations, until as many are applied as one may have had. Should the next
+/// one vanish too, so many are suspected.
 const CHUNK_OPERATIONS_CAREFUL: usize = 64;
-/// So many operations a store may have applied at once: more than its budget said, where it takes them as a run.
-const AT_ONCE_MAX: u64 = 65_536;
 /// What a worker begins with.
 const CHUNK_OPERATIONS_FIRST: usize = 1_024;
 /// Bytes of bodies in one chunk.
@@ -178,7 +176,11 @@ impl Lanes {
         // Operations that may be what ended whoever held the lane, and those of them that are tried one by one.
         let (mut careful, mut suspected) = (0, 0);
         if lane.taken_over {
-            careful = AT_ONCE_MAX;
+            careful = self
+                .inner
+                .store
+                .operations_at_once_max()
+                .max(CHUNK_OPERATIONS_MAX as u64);
         }
         if lane.suspect {
             warn!(source = %lane.source.key, "workers vanished with this lane; its operations are tried one by one");

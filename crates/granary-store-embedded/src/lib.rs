@@ -303,6 +303,10 @@ impl Store for EmbeddedStore {
         Ok(self.inner.state_of(source)?.definitions().as_ref().clone())
     }
 
+    fn operations_at_once_max(&self) -> u64 {
+        self.inner.runs.operations as u64
+    }
+
     async fn definitions_revision(&self, source: &Source) -> Result<u64> {
         Ok(self.inner.state_of(source)?.definitions().revision)
     }

@@ -54,6 +54,15 @@ struct Next {
     chunk: CheckedBatch,
 }
 
+/// Why the next operation of a lane fails without being tried.
+#[derive(Clone, Copy)]
+enum Failing<'e> {
+    /// It was tried by this process.
+    Now(&'e ErrorObject),
+    /// So many processes have ended at it as it takes.
+    AfterDeaths(&'e ErrorObject),
+}
+
 impl Inner {
     pub(crate) async fn apply_chunk(
         self: &Arc<Self>,
@@ -73,7 +82,10 @@ impl Inner {
                         let message =
                             "the server ended each time it tried this operation, so it was left out";
                         let error = ErrorObject::new(ErrorType::Internal, message);
-                        match self.step(lane, budget, now, Some(&error)).await {
+                        match self
+                            .step(lane, budget, now, Some(Failing::AfterDeaths(&error)))
+                            .await
+                        {
                             // There is none at the head of the lane that they could have ended at: it goes on.
                             Ok(Step::Applied(0)) => break,
                             failed => return failed,
@@ -101,27 +113,27 @@ impl Inner {
             operations: 1,
             bytes: u64::MAX,
         };
-        let outcome = self.step(lane, one, now, Some(error)).await;
+        let outcome = self.step(lane, one, now, Some(Failing::Now(error))).await;
         if outcome.is_ok() {
             self.tries(lane, None);
         }
         outcome
     }
 
-    /// One step of a lane; with `error` it is the failure of the next operation.
+    /// One step of a lane; with `failing` it is the failure of the next operation.
     async fn step(
         self: &Arc<Self>,
         lane: &Lane,
         mut budget: Budget,
         now: Timestamp,
-        error: Option<&ErrorObject>,
+        failing: Option<Failing<'_>>,
     ) -> Result<Step> {
         self.check_open()?;
         budget.operations = budget.operations.clamp(1, STAMPS as usize);
         let mut tries = Tries::default();
         loop {
             let attempt = self.attempt(Rules::CHUNK, |session: Arc<Session>| async move {
-                self.step_in(&session, lane, budget, now, error).await
+                self.step_in(&session, lane, budget, now, failing).await
             });
             match attempt.await {
                 Ended::Committed(Step::Lost) => {
@@ -150,7 +162,7 @@ impl Inner {
         lane: &Lane,
         budget: Budget,
         now: Timestamp,
-        error: Option<&ErrorObject>,
+        failing: Option<Failing<'_>>,
     ) -> Attempt<Step> {
         let source = lane.source.number;
         let here = || params![bucket_of(source), int4(source)];
@@ -169,6 +181,17 @@ impl Inner {
         if !held {
             return Ok(Step::Lost);
         }
+        if let Some(Failing::AfterDeaths(_)) = failing {
+            // Under the lock: a cancel may have said meanwhile that they tell nothing of what comes now.
+            let sql = "SELECT deaths FROM granary.lane WHERE bucket = $1 AND source = $2";
+            let row = session
+                .query_one(sql, params![bucket_of(source), int4(source)])
+                .await?;
+            if row.get::<_, i32>(0) < DEATHS_MAX {
+                return Ok(Step::Applied(0));
+            }
+        }
+        let error = failing.map(|(Failing::Now(error) | Failing::AfterDeaths(error))| error);
         if marked.get(0) && error.is_some() {
             return Ok(Step::Applied(0));
         }

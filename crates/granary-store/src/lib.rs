@@ -330,6 +330,12 @@ pub trait Store: Send + Sync + 'static {
     /// The bulk task or purge with this id that was removed, while that is known.
     async fn removed_task(&self, source: &Source, id: Ksuid) -> Result<Option<RemovedTask>>;
 
+    /// So many operations a chunk may have though its budget says fewer: where whoever held a lane has vanished, one of so many
+    /// may be why.
+    fn operations_at_once_max(&self) -> u64 {
+        0
+    }
+
     /// Takes a lane that has work and that nobody holds, the one that waits longest.
     async fn claim_lane(&self) -> Result<Option<Lane>>;
 
