@@ -94,9 +94,17 @@ impl Past {
     /// The least position at which all is as this answer says. An error where there is none that is not before `seen`.
     pub(crate) fn hold(&self, seen: Position, answer: &Answer) -> Result<Position> {
         match answer {
-            Answer::Records(records) => records.iter().try_fold(seen, |least, (name, found)| {
-                Ok(least.max(self.record(seen, name, found.as_ref())?))
-            }),
+            Answer::Records(records) => {
+                // All of them are of one moment: what one says, the others must hold at.
+                let (mut seen, mut before) = (seen, None);
+                while before != Some(seen) {
+                    before = Some(seen);
+                    seen = records.iter().try_fold(seen, |least, (name, found)| {
+                        Ok::<_, anyhow::Error>(least.max(self.record(seen, name, found.as_ref())?))
+                    })?;
+                }
+                Ok(seen)
+            }
             Answer::Receipts(id, receipts) => self.receipts(seen, id, receipts),
             Answer::Task(task) => self.counts(seen, task),
         }

@@ -60,7 +60,7 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
     part("conformance and crash", &|| {
         cargo(&[&OUTSIDE[..], &["--skip", "cluster::", "--skip", "power::"]].concat())
     })?;
-    part("cuts of power", &|| {
+    part("cuts of power, and what the kits are made of", &|| {
         cargo(&[
             "test",
             "--release",
@@ -70,6 +70,8 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
             "outside",
             "--",
             "power::",
+            "checker::",
+            "register::",
         ])
     })?;
     // Apart from the others: servers that have no time look like ones that are gone.

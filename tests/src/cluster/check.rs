@@ -53,10 +53,11 @@ impl Load {
 
     async fn check_source(&self, number: usize, traffic: &Traffic) -> Result<()> {
         let mut checked = traffic.checked.lock().await;
-        let mut looks = 0;
+        // Each node has to agree.
+        let (mut looks, mut agreed) = (0, 0);
         loop {
             let clients = self.nodes.clients();
-            let client = clients.get((number + looks as usize) % clients.len().max(1));
+            let client = clients.get((number + agreed) % clients.len().max(1));
             let source = client.context("no node is up")?.source(&traffic.key);
             let tasks = tasks_in_order(&source, TaskKind::Bulk).await?;
             if tasks.iter().any(|task| task.status == TaskStatus::Pending) {
@@ -71,7 +72,8 @@ impl Load {
             };
             looks += 1;
             match agrees {
-                Ok(()) => return Ok(()),
+                Ok(()) if agreed + 1 >= clients.len() => return Ok(()),
+                Ok(()) => (looks, agreed) = (0, agreed + 1),
                 Err(error) if looks == LOOKS => return Err(error),
                 Err(_) => tokio::time::sleep(LOOK_EVERY * 4).await,
             }

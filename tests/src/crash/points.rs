@@ -17,13 +17,12 @@ const SOURCE: &str = include_str!("die_before.c");
 
 /// Calls that change files of the folder: of which kind, on what part of a path, and how often a server makes them, about,
 /// before its next death is due by its moment. Some die in their start, some under load, some otherwise.
-const CALLS: [(&str, &str, u32); 11] = [
+const CALLS: [(&str, &str, u32); 10] = [
     ("sync", "", 8),
     ("sync", "", 24),
     ("write", "", 12),
     ("write", "", 60),
     ("write", ".jnl", 200),
-    ("rename", "", 2),
     ("remove", "", 2),
     ("make", "", 8),
     // Of a run, and between its batch and what comes after it.

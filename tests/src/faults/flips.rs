@@ -6,14 +6,20 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use granary_core::operation::TargetType;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::{Load, SOURCE, refused_with, start_fresh};
+use crate::model::Operation;
 use crate::power::Part;
 use crate::power::points::part;
+use crate::requests::ID;
 use crate::server::Start;
 use crate::{Place, Server};
+
+/// More records than go in by a batch.
+const RUN: usize = 5_000;
 
 /// What came of bytes that were changed, by the part of the folder.
 #[derive(Debug, Default)]
@@ -34,7 +40,14 @@ pub async fn flipped_bytes(each: u32, seed: u64) -> Result<Flips> {
     let mut load = Load::new(seed);
     let mut server = start_fresh(&data).await?;
     let source = server.client()?.source(SOURCE);
-    // The large ones go in as runs, which makes tables; the last stay in the journal.
+    // Of so many records that they go in as a run, which makes a table; the others stay in the journal.
+    let moment = load.requests.sent.len() as u64;
+    let mut number = 0;
+    let place = load.requests.next_of(TargetType::Resource, RUN, moment, |_, _| {
+        number += 1;
+        Operation::Upsert((format!("{ID}{number}"), None), 1)
+    });
+    load.send(&source, place).await?;
     for operations in [9_000, 9_000, 300, 300] {
         load.bulk(&source, operations).await?;
         load.single(&source).await?;

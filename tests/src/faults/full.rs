@@ -102,7 +102,11 @@ pub async fn full_disk(seed: u64) -> Result<FullDisk> {
     }
     let client = server.client()?;
     ensure!(readiness(&server).await?.0 == 200, "it is not ready again");
-    load.bulk(&client.source(SOURCE), 100).await?;
+    let came = load.bulk(&client.source(SOURCE), 100).await?;
+    ensure!(
+        matches!(came, Came::Acknowledged),
+        "with room again it does not go on"
+    );
     load.holds(&client).await?;
     Ok(FullDisk {
         accepted,

@@ -6,10 +6,15 @@ use anyhow::{Context, Result, ensure};
 
 use super::{Came, Load, SOURCE, all_refused, readiness, start, start_fresh};
 
-/// Words before the command line of a server, so that all syncs of a thread fail after so many.
-fn failing_after(syncs: u32, trace: &Path) -> Vec<String> {
+/// Words before the command line of a server, so that all syncs of a thread fail after so many; those of one file or folder
+/// alone where one is named.
+fn failing_after(syncs: u32, of: Option<&Path>, trace: &Path) -> Vec<String> {
     let from = syncs + 1;
-    let words = [
+    let (inject, trace) = (
+        format!("inject=fsync,fdatasync:error=EIO:when={from}+"),
+        trace.display().to_string(),
+    );
+    let mut words = vec![
         "strace",
         // The server stays the child of who starts it.
         "-D",
@@ -18,12 +23,42 @@ fn failing_after(syncs: u32, trace: &Path) -> Vec<String> {
         "-e",
         "trace=fsync,fdatasync",
         "-e",
-        &format!("inject=fsync,fdatasync:error=EIO:when={from}+"),
+        &inject,
         "-o",
-        &trace.display().to_string(),
-        "--",
+        &trace,
     ];
-    words.map(str::to_owned).to_vec()
+    let of = of.map(|of| of.display().to_string());
+    words.extend(of.iter().flat_map(|of| ["-P", of]));
+    words.push("--");
+    words.into_iter().map(str::to_owned).collect()
+}
+
+/// A request whose files may not be there after a cut of power, for the sync of their folder has failed, is refused, and
+/// leaves nothing; what needs none of that folder goes on, or is refused too.
+pub async fn failing_syncs_of_segments(data: &Path, seed: u64) -> Result<()> {
+    /// More than is kept in the database.
+    const OPERATIONS: usize = 4_000;
+    let traces = tempfile::tempdir()?;
+    let mut load = Load::new(seed);
+    let mut server = start_fresh(data).await?;
+    load.bulk(&server.client()?.source(SOURCE), OPERATIONS).await?;
+    ensure!(server.stop().await?.success(), "it does not stop well");
+    let segments = data.canonicalize()?.join("segments");
+    let before = failing_after(0, Some(&segments), &traces.path().join("calls"));
+    let mut server = start(&data.canonicalize()?, before).await?;
+    let source = server.client()?.source(SOURCE);
+    load.single(&source).await?;
+    let came = load.bulk(&source, OPERATIONS).await?;
+    all_refused([came]).context("after a sync that failed")?;
+    load.single(&source).await?;
+    server.kill().await?;
+    let server = start(data, Vec::new()).await?;
+    let client = server.client()?;
+    ensure!(readiness(&server).await?.0 == 200, "it is not ready");
+    load.holds(&client).await?;
+    let came = load.bulk(&client.source(SOURCE), OPERATIONS).await?;
+    ensure!(matches!(came, Came::Acknowledged), "it does not go on");
+    load.holds(&client).await
 }
 
 /// Writes until a sync fails: from then on nothing is acknowledged, reads go on, `/readyz` says so; and after a new start
@@ -39,7 +74,7 @@ pub async fn failing_syncs(data: &Path, syncs: u32, seed: u64) -> Result<usize> 
     load.single(&source).await?;
     ensure!(server.stop().await?.success(), "it does not stop well");
 
-    let before = failing_after(syncs, &traces.path().join("calls"));
+    let before = failing_after(syncs, None, &traces.path().join("calls"));
     let mut server = start(data, before).await?;
     let source = server.client()?.source(SOURCE);
     let mut written = 0;

@@ -253,7 +253,8 @@ impl Writer {
                     continue;
                 }
                 // It was cut off, or its answer was.
-                Err(_) => None,
+                Err(error) if may_pass(&error) => None,
+                Err(error) => return Err(error.into()),
             };
             let ended = codes.as_ref().map(|_| self.shared.tick());
             let mut last = HashMap::new();
@@ -295,10 +296,16 @@ impl Writer {
         loop {
             ensure!(waited.elapsed() < PATIENCE, "task {task} does not end");
             let source = self.node().source(SOURCE);
+            // A server that was killed is not there for a moment.
             let ended = match source.task(task).await {
-                Ok(task) if task.status == TaskStatus::Success => receipts(&source, &task).await.ok(),
-                // A server that was killed is not there for a moment.
-                _ => None,
+                Ok(task) if task.status == TaskStatus::Success => match receipts(&source, &task).await {
+                    Ok(receipts) => Some(receipts),
+                    Err(error) if error.downcast_ref().is_some_and(may_pass) => None,
+                    Err(error) => return Err(error),
+                },
+                Ok(_) => None,
+                Err(error) if may_pass(&error) => None,
+                Err(error) => return Err(error.into()),
             };
             match ended {
                 Some(receipts) => return Ok(receipts.iter().map(code).collect()),
@@ -306,6 +313,13 @@ impl Writer {
             }
         }
     }
+}
+
+/// True of an error that says nothing of what was asked for: there was no answer, or one to come again.
+fn may_pass(error: &granary_client::Error) -> bool {
+    error
+        .refusal()
+        .is_none_or(|refusal| matches!(refusal.code, 429 | 503))
 }
 
 fn bulk_body(asked: &[(String, Asked)]) -> String {

@@ -22,6 +22,10 @@ async fn killed_at_random_moments_it_ends_as_if_it_never_had_been() {
     eprintln!("{summary:#?}");
     assert!(summary.deaths >= 30);
     assert!(
+        summary.shown_in_the_middle > 0,
+        "no reader saw a task half done: {summary:?}"
+    );
+    assert!(
         summary.deaths_with_work_left >= 5,
         "too few deaths in the middle of a task: {summary:?}"
     );

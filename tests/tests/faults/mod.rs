@@ -1,6 +1,9 @@
 //! Disks that fail. All of this is about a server on a folder.
 
-use granary_tests::faults::{failing_syncs, flipped_bytes, full_disk, read_only_disk};
+use granary_tests::faults::{
+    failing_syncs, failing_syncs_of_segments, flipped_bytes, full_disk, read_only_disk,
+};
+use granary_tests::power::Part;
 
 const SEED: u64 = 20_261;
 
@@ -12,6 +15,13 @@ async fn after_a_sync_that_failed_nothing_is_acknowledged_until_the_folder_is_op
         let acknowledged = acknowledged.unwrap_or_else(|error| panic!("after {syncs} syncs: {error:?}"));
         assert!(acknowledged > 1, "nothing was written before");
     }
+}
+
+#[tokio::test]
+async fn a_request_whose_files_were_not_synced_is_not_accepted() {
+    let data = tempfile::tempdir().unwrap();
+    let refused = failing_syncs_of_segments(data.path(), SEED).await;
+    refused.unwrap_or_else(|error| panic!("{error:?}"));
 }
 
 #[tokio::test]
@@ -33,8 +43,9 @@ async fn a_byte_that_changed_in_a_folder_is_never_answered() {
         .await
         .unwrap_or_else(|error| panic!("{error:?}"));
     eprintln!("{flips:#?}");
-    assert!(
-        !flips.not_started.is_empty() && !flips.noticed.is_empty(),
-        "{flips:?}"
-    );
+    for part in [Part::Journal, Part::Table, Part::Segment, Part::Version] {
+        let told = flips.not_started.contains_key(&part) || flips.noticed.contains_key(&part);
+        assert!(told, "no change of a {part} was noticed: {flips:?}");
+    }
+    assert!(!flips.noticed.is_empty(), "{flips:?}");
 }
