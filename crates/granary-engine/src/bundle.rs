@@ -405,23 +405,21 @@ impl BundleCheck {
             "'{}' of type '{}' is in an earlier operation; a bundle has one operation a record",
             operation.id, of_type.key
         );
-        let detail = Detail {
-            error_type: ErrorType::InvalidArgument,
-            message: message.clone(),
-            path: Some(format!("/{}", operation.action.payload())),
-            rule: Some("unique".to_owned()),
-        };
-        Some(ErrorObject::invalid(message).with_details(vec![detail]))
+        Some(not_unique(message, format!("/{}", operation.action.payload())))
     }
 }
 
 /// Of a create whose token is that of an earlier one of another type: the id is of one record.
 fn token_taken() -> ErrorObject {
-    let message = "the token is the id of an earlier create; each create has a token of its own".to_owned();
+    let message = "the token is the id of an earlier create; each create has a token of its own";
+    not_unique(message.to_owned(), "/create/id".to_owned())
+}
+
+fn not_unique(message: String, path: String) -> ErrorObject {
     let detail = Detail {
         error_type: ErrorType::InvalidArgument,
         message: message.clone(),
-        path: Some("/create/id".to_owned()),
+        path: Some(path),
         rule: Some("unique".to_owned()),
     };
     ErrorObject::invalid(message).with_details(vec![detail])

@@ -271,7 +271,7 @@ pub(crate) async fn next_stamps(session: &Session, operations: usize) -> Attempt
         .await?;
     let stamps: Vec<u64> = rows.iter().map(|row| uint8(row.get(0))).collect();
     // Another node may have taken one between two of them.
-    if !stamps.is_sorted_by(|one, next| next - one == STAMPS) {
+    if !stamps.is_sorted_by(|one, next| next.checked_sub(*one) == Some(STAMPS)) {
         return Err(Failure::Raced);
     }
     Ok(stamps[0])

@@ -130,11 +130,7 @@ impl Gatherer {
 
     /// The place of the byte `at` of the input.
     pub(crate) fn place(&self, input: &[u8], at: usize) -> Place {
-        Place {
-            byte: self.here.byte + at as u64,
-            line: self.here.line + newlines(&input[..at]),
-            operation: self.here.operation,
-        }
+        self.behind(at, newlines(&input[..at]))
     }
 
     /// The same where places are asked for in their order: it counts on from the last.
@@ -145,8 +141,13 @@ impl Gatherer {
         };
         let lines = before + newlines(&input[from..at]);
         self.counted = (at, lines);
+        self.behind(at, lines)
+    }
+
+    /// The place so many bytes and lines behind the first of the input.
+    fn behind(&self, bytes: usize, lines: u64) -> Place {
         Place {
-            byte: self.here.byte + at as u64,
+            byte: self.here.byte + bytes as u64,
             line: self.here.line + lines,
             operation: self.here.operation,
         }

@@ -305,6 +305,7 @@ macro_rules! behaviours {
             retention:
                 tasks_that_ended_before_go_and_all_others_stay,
                 single_writes_and_bundles_go_whole_and_leave_nothing,
+                a_write_of_a_clock_that_was_ahead_keeps_none_that_follow,
                 the_oldest_go_where_tasks_take_too_many_bytes,
                 that_a_task_was_removed_is_forgotten_in_time,
                 removing_a_task_goes_on_after_a_reopen,

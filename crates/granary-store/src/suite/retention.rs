@@ -155,6 +155,23 @@ pub async fn single_writes_and_bundles_go_whole_and_leave_nothing<F: Fixture>(fi
     assert_eq!(world.resources("person", 100).await, records);
 }
 
+pub async fn a_write_of_a_clock_that_was_ahead_keeps_none_that_follow<F: Fixture>(fixture: &F) {
+    const YEAR: i64 = 365 * 24 * 3_600 * 1_000;
+    let world = World::new(fixture.fresh().await).await;
+    let ahead = Timestamp::from_millis(world.now().millis() + YEAR);
+    let written = world.try_at(&[create("person", "ahead", 1)], None, ahead).await;
+    written.expect("it is written");
+    for at in 0..5 {
+        world.put(&[upsert("person", "ann", at)]).await;
+    }
+    let kept = Retention {
+        at_once_since: world.now(),
+        ..FOR_GOOD
+    };
+    assert_eq!(retire(&world, &kept, 10).await, 5);
+    assert_eq!(listed(&world, Some(TaskKind::Single)).await.len(), 1);
+}
+
 pub async fn the_oldest_go_where_tasks_take_too_many_bytes<F: Fixture>(fixture: &F) {
     let world = World::new(fixture.fresh().await).await;
     let undone: Vec<Op> = (0..100)

@@ -387,6 +387,11 @@ impl<S: Store> World<S> {
 
     /// The same, where the caller expects something of the first record.
     pub async fn try_guarded(&self, ops: &[Op], guard: Option<Guard>) -> Result<Written> {
+        self.try_at(ops, guard, self.now()).await
+    }
+
+    /// The same at this moment.
+    pub async fn try_at(&self, ops: &[Op], guard: Option<Guard>, now: Timestamp) -> Result<Written> {
         let single = ops.len() == 1;
         let kind = if single {
             TaskKind::Single
@@ -404,7 +409,6 @@ impl<S: Store> World<S> {
             idempotent: None,
             guard,
         };
-        let now = self.now();
         self.store.write(write, now).await
     }
 

@@ -113,6 +113,7 @@ async fn what_is_wrong_with_an_import_is_told_with_its_line() {
         changed(r#"{"profile":"#, r#"{"profil":"#),
         changed(r#""type":"symbol"}"#, r#""type":"simbol"}"#),
         changed(r#""revision":1"#, r#""revision":0"#),
+        changed(r#""revision":1"#, r#""revision":2147483648"#),
         changed(
             r#""id":"ada","type":"provider","data""#,
             r#""id":"a_","type":"provider","data""#,
@@ -165,6 +166,7 @@ async fn what_is_wrong_with_an_import_is_told_with_its_line() {
     {"code":400,"type":"INVALID_ARGUMENT","message":"the export has format 2 and this version of granary reads format 1; import it with the version that wrote it"}
     {"code":400,"type":"INVALID_ARGUMENT","message":"line 2 is no line of an export, at its byte 9: unknown variant `profil`, expected one of `export`, `profile`, `relationshipDefinition`, `resource`, `relationship`, `end`, `error`"}
     {"code":400,"type":"INVALID_ARGUMENT","message":"profile 'provider': 2 faults, the first at /properties/name/type: type 'simbol' is not known, did you mean 'symbol'?","details":[{"type":"INVALID_ARGUMENT","message":"type 'simbol' is not known, did you mean 'symbol'?","path":"/properties/name/type","rule":"type"},{"type":"INVALID_ARGUMENT","message":"type 'simbol' is not known, did you mean 'symbol'?","path":"/properties/specialities/items/type","rule":"type"}]}
+    {"code":400,"type":"INVALID_ARGUMENT","message":"line 2: a definition has a revision from 1 to 2147483647"}
     {"code":400,"type":"INVALID_ARGUMENT","message":"line 2: a definition has a revision from 1 to 2147483647"}
     {"code":404,"type":"NOT_FOUND","message":"line 6: to: resource of type 'provider' with id 'ada' does not exist; what came before it is stored: delete source 'again' with all it holds (?purge=true) and import again"}
     {"code":400,"type":"INVALID_ARGUMENT","message":"line 4: /type: resource type 'nobody' is not known; what came before it is stored: delete source 'again' with all it holds (?purge=true) and import again","details":[{"type":"INVALID_ARGUMENT","message":"resource type 'nobody' is not known","path":"/type","rule":"type"}]}
