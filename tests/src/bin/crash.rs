@@ -57,6 +57,6 @@ async fn main() -> anyhow::Result<()> {
         before_calls,
     };
     println!("{run:?}");
-    println!("{:#?}", run.run().await?);
+    println!("{:#?}", run.run(|_| true).await?);
     Ok(())
 }

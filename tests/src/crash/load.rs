@@ -64,10 +64,21 @@ pub(super) struct Single {
 
 /// At what moment the server was killed.
 pub(super) struct Moment {
-    pub(super) killed_at: Timestamp,
-    /// The last task that was accepted before; whether it had ended then, is known once it has.
-    pub(super) last_task: Option<String>,
+    killed_at: Timestamp,
+    /// The last task that was accepted before.
+    last_task: Option<String>,
     pub(super) inside_an_upload: bool,
+}
+
+impl Moment {
+    /// True where the last task had not ended, as the next server says.
+    pub(super) async fn left_work(&self, client: &Client) -> Result<bool> {
+        let Some(id) = &self.last_task else {
+            return Ok(false);
+        };
+        let ended = client.source(SOURCE).task(id).await?.completed_at;
+        Ok(ended.is_none_or(|at| at > self.killed_at))
+    }
 }
 
 fn now() -> Timestamp {

@@ -67,6 +67,9 @@ impl CrashStore {
 /// After so many seconds without a sign of life another server goes on with what a dead one held.
 const LEASE_SECONDS: &str = "1";
 
+/// A run that has not seen enough goes on until it has died so many times as often as it was to.
+const TIMES_MAX: u32 = 4;
+
 /// What a crash run saw.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
@@ -95,8 +98,9 @@ pub struct Summary {
 }
 
 impl CrashRun {
-    /// Runs it. An error says what did not hold; with the same seed the same requests are sent.
-    pub async fn run(&self) -> Result<Summary> {
+    /// Runs it, and goes on until it has seen enough: what a server does before its next death depends on the machine. An
+    /// error says what did not hold; with the same seed the same requests are sent.
+    pub async fn run(&self, is_enough: impl Fn(&Summary) -> bool) -> Result<Summary> {
         let data = tempfile::tempdir()?;
         let (cluster, place, longest);
         match self.store {
@@ -121,16 +125,17 @@ impl CrashRun {
         let mut summary = Summary::default();
         let mut server = Server::spawn(Start::at(place, environment.clone())).await?;
         define(&server.client()?, load::SOURCE).await?;
-        let mut deaths = Vec::new();
         let killer = self.before_calls.then(Killer::compile).transpose()?;
         let started = std::time::Instant::now();
-        while summary.deaths < self.deaths || started.elapsed() < self.at_least {
+        while summary.deaths < self.deaths
+            || started.elapsed() < self.at_least
+            || (!is_enough(&summary) && summary.deaths < TIMES_MAX * self.deaths)
+        {
             let inside_a_task = rng.random_bool(0.7);
             let moment = Duration::from_millis(rng.random_range(0..longest));
             let seen = load.until_killed(&mut server, inside_a_task, moment).await?;
             summary.deaths += 1;
             summary.deaths_inside_an_upload += u32::from(seen.inside_an_upload);
-            deaths.push(seen);
             let start = Start {
                 environment: environment.clone(),
                 ..server.into_start()
@@ -140,8 +145,16 @@ impl CrashRun {
                 .context("it does not start again after a death")?;
             loop {
                 let client = server.client()?;
-                let Err(failure) = load.nothing_shown_is_taken_back(&client).await else {
-                    break;
+                let looked = async {
+                    load.nothing_shown_is_taken_back(&client).await?;
+                    seen.left_work(&client).await
+                };
+                let failure = match looked.await {
+                    Ok(left_work) => {
+                        summary.deaths_with_work_left += u32::from(left_work);
+                        break;
+                    }
+                    Err(failure) => failure,
                 };
                 let failure =
                     load::of_a_call(failure).with_context(|| format!("after death {}", summary.deaths))?;
@@ -154,8 +167,8 @@ impl CrashRun {
                 summary.deaths += 1;
                 server = start_again(&start, killer.as_ref(), &mut rng, &mut summary).await?;
             }
+            (summary.told, summary.shown_in_the_middle) = load.told();
         }
-        (summary.told, summary.shown_in_the_middle) = load.told();
         // Whatever was to kill it is left behind.
         server.kill().await?;
         let mut server = Server::spawn(Start {
@@ -165,11 +178,6 @@ impl CrashRun {
         .await?;
         let client = server.client()?;
         verify::everything(&client, &load, &mut summary).await?;
-        for death in deaths {
-            let Some(id) = death.last_task else { continue };
-            let ended = client.source(load::SOURCE).task(&id).await?.completed_at;
-            summary.deaths_with_work_left += u32::from(ended.is_some_and(|at| at > death.killed_at));
-        }
         let status = server.stop().await?;
         ensure!(status.success(), "it was asked to stop and ended with {status}");
         // What holds before a stop holds after it.

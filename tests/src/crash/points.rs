@@ -17,9 +17,10 @@ const SOURCE: &str = include_str!("die_before.c");
 
 /// Calls that change files of the folder: of which kind, on what part of a path, and how often a server makes them, about,
 /// before its next death is due by its moment. Some die in their start, some under load, some otherwise.
-const CALLS: [(&str, &str, u32); 10] = [
+const CALLS: [(&str, &str, u32); 11] = [
     ("sync", "", 8),
     ("sync", "", 24),
+    ("sync", SEGMENTS, 3),
     ("write", "", 12),
     ("write", "", 60),
     ("write", ".jnl", 200),
@@ -30,6 +31,7 @@ const CALLS: [(&str, &str, u32); 10] = [
     ("remove", REDO, 2),
     ("sync", "/tables", 4),
 ];
+const SEGMENTS: &str = "/segments/";
 const REDO: &str = "/redo";
 
 /// The clock of a server is behind by up to so many seconds, so that it may stand before where that of the last one stood.
