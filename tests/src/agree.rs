@@ -89,6 +89,21 @@ pub(crate) async fn all_agrees(source: &SourceClient, sent: &[Sent]) -> Result<(
     Ok((count, operations))
 }
 
+/// The number in the data of a record.
+pub(crate) fn number_in(data: &str) -> Result<u64> {
+    let data: serde_json::Value = serde_json::from_str(data)?;
+    data["n"].as_u64().context("it has no number")
+}
+
+/// The number that a record holds, where it is there.
+pub(crate) async fn number_of(source: &SourceClient, id: &str) -> Result<Option<u64>> {
+    match source.get_resource("place", id).await {
+        Ok(resource) => Ok(Some(number_in(resource.data.get())?)),
+        Err(error) if error.refusal().is_some_and(|refusal| refusal.code == 404) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 pub(crate) async fn ended(source: &SourceClient, id: &str) -> Result<Task> {
     let waited = std::time::Instant::now();
     loop {

@@ -61,6 +61,11 @@ impl Past {
         self.tasks.push(Done { id, first, codes });
     }
 
+    /// True where one of its tasks has this id.
+    pub(crate) fn knows(&self, id: &str) -> bool {
+        self.task(id).is_ok()
+    }
+
     /// Says the id of the last task.
     pub(crate) fn is_called(&mut self, id: &str) {
         if let Some(last) = self.tasks.last_mut() {

@@ -17,7 +17,7 @@ use serde_json::value::to_raw_value;
 use tokio::time::{Instant, sleep};
 
 use crate::Server;
-use crate::agree::{accepted, tasks_in_order};
+use crate::agree::{accepted, number_of, tasks_in_order};
 use crate::model::Operation;
 use crate::requests::{ID, Requests, send};
 use crate::told::{Answer, Past, Position, Reader};
@@ -319,17 +319,9 @@ fn operation_of_a_run(rng: &mut StdRng, next: u32) -> Operation {
 
 /// The value of a single record is the last that was answered, or one that was sent since.
 pub(super) async fn single_holds(source: &SourceClient, id: &str, single: &Single) -> Result<()> {
-    let found = match source.get_resource("place", id).await {
-        Ok(resource) => Some(serde_json::from_str::<serde_json::Value>(resource.data.get())?["n"].as_u64()),
-        Err(error) if error.refusal().is_some_and(|refusal| refusal.code == 404) => None,
-        Err(error) => return Err(error.into()),
-    };
-    let allowed = match found {
-        None => single.acknowledged.is_none(),
-        Some(value) => {
-            value == single.acknowledged || value.is_some_and(|value| single.on_their_way.contains(&value))
-        }
-    };
+    let found = number_of(source, id).await?;
+    let allowed =
+        found == single.acknowledged || found.is_some_and(|value| single.on_their_way.contains(&value));
     ensure!(
         allowed,
         "{id} holds {found:?}; answered was {:?}",

@@ -9,12 +9,13 @@ use anyhow::{Context, Result};
 use granary_api::resources::ResourceWrite;
 use granary_client::{Client, SourceClient};
 use granary_core::operation::TargetType;
-use granary_core::task::TaskStatus;
+use granary_core::task::{TaskKind, TaskStatus};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::value::to_raw_value;
 
-use crate::agree::{Found, ended};
+use super::record::Told;
+use crate::agree::{Found, ended, number_of, tasks_in_order};
 use crate::model::{LARGE, Name, Operation};
 use crate::register::Register;
 use crate::requests::{ID, Requests, Sent, define, send};
@@ -31,6 +32,10 @@ const SINGLES: usize = 8;
 pub(super) const SINGLES_FROM: u64 = 1_000;
 /// Between two single writes: they are to be spread over the run.
 const PAUSE: Duration = Duration::from_millis(15);
+/// How much is read of a server that was started after another died.
+const READS_AGAIN: u64 = 20;
+/// What was accepted last is applied in this time.
+const REST: Duration = Duration::from_millis(200);
 /// Between two reads: they are to leave the server time for what it writes.
 const PAUSE_OF_READS: Duration = Duration::from_millis(5);
 
@@ -125,6 +130,10 @@ const COLLECTED: [(bool, usize, Make); 2] = [
     (true, LARGE_ONES - 20, |at| Operation::Delete(large(at))),
 ];
 
+const BEFORE_REST: [(bool, usize, Make); 1] = [(true, 200, |at| Operation::Create(id(at), 1))];
+/// Operations of a request that is kept in the database.
+const SMALL: usize = 20;
+
 fn large(at: usize) -> Name {
     (format!("{LARGE}{at}"), None)
 }
@@ -190,7 +199,7 @@ impl Traffic {
             self.send(source, place).await?;
             // One that is kept in the database, of operations by chance: unlike a run it is shown by nothing but its commit.
             if small {
-                let place = self.state().requests.next(20, now());
+                let place = self.state().requests.next(SMALL, now());
                 self.send(source, place).await?;
             }
         }
@@ -247,10 +256,10 @@ impl Traffic {
         }
     }
 
-    /// Reads what the requests write.
-    async fn reads(&self, source: &SourceClient, seed: u64) -> Result<()> {
+    /// Reads what the requests write, so often.
+    async fn reads(&self, source: &SourceClient, seed: u64, count: u64) -> Result<()> {
         let mut reader = Reader::new(StdRng::seed_from_u64(seed), 0);
-        loop {
+        for _ in 0..count {
             let tasks = self.state().past.latest(TASKS_LOOKED_AT);
             let answer = reader.ask(source, &tasks, RESOURCES as u32, ENDS as u32).await?;
             let at = now();
@@ -264,6 +273,37 @@ impl Traffic {
             }
             tokio::time::sleep(PAUSE_OF_READS).await;
         }
+        Ok(())
+    }
+
+    /// Reads what a server shows that was started after another died: first all tasks, that whose answer was lost too, and the
+    /// records of single writes.
+    async fn read_again(&self, source: &SourceClient) -> Result<()> {
+        let tasks = tasks_in_order(source, TaskKind::Bulk).await?;
+        let at = now();
+        let registers: Vec<String> = {
+            let mut state = self.state();
+            for task in tasks {
+                let id = task.task_id.to_string();
+                if !state.past.knows(&id) {
+                    state.past.is_called(&id);
+                }
+                state.shown.push(Shown {
+                    at,
+                    task: id,
+                    decided: task.counts.success + task.counts.failure,
+                });
+                let seen = state.past.hold(0, &Answer::Task(Box::new(task)))?;
+                state.told.push((at, seen));
+            }
+            state.registers.keys().cloned().collect()
+        };
+        for name in registers {
+            if let Some(value) = number_of(source, &name).await? {
+                self.register(&name, |register| register.answered(value, now()));
+            }
+        }
+        self.reads(source, 1, READS_AGAIN).await
     }
 
     /// How much had been shown by a moment.
@@ -398,12 +438,46 @@ impl Load {
             tokio::try_join!(
                 first.writes(&sources.0),
                 other.writes(&sources.1),
-                first.reads(&sources.0, 1),
-                other.reads(&sources.1, 2)
+                first.reads(&sources.0, 1, u64::MAX),
+                other.reads(&sources.1, 2, u64::MAX)
             )
             .map(|_: ((), (), (), ())| ())
         };
         until(requests, beside).await
+    }
+
+    /// Sends requests until a run is committed.
+    pub(super) async fn until_run(&self, client: &Client, told: &mut Told) -> Result<()> {
+        until(told.sync_of_run(), async {
+            self.runs(client).await?;
+            anyhow::bail!("there was no run")
+        })
+        .await
+    }
+
+    /// Sends requests to the first source until what was accepted last is applied; then there is nothing left to do.
+    pub(super) async fn until_rest(&self, client: &Client, told: &mut Told) -> Result<()> {
+        let first = self.0.first().context("a source")?;
+        first.define(client).await?;
+        let source = client.source(first.key);
+        first.requests(&source, &BEFORE_REST, false).await?;
+        first.look(&source).await?;
+        let place = first.state().requests.next(SMALL, now());
+        told.read()?;
+        first.send(&source, place).await?;
+        // It may have come and gone.
+        let waited = tokio::time::timeout(REST, told.sync()).await;
+        waited.unwrap_or(Ok(()))
+    }
+
+    /// Reads what a server shows that was started after another died.
+    pub(super) async fn read_again(&self, client: &Client) -> Result<()> {
+        for traffic in &self.0 {
+            if traffic.state().defined_at.is_some() {
+                traffic.read_again(&client.source(traffic.key)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes to the first source what collection removes, and goes on with single writes until `collected`.

@@ -12,12 +12,12 @@ mod disk;
 mod load;
 pub(crate) mod points;
 mod record;
+mod stage;
 mod trace;
 mod verify;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -26,13 +26,13 @@ use futures::{StreamExt, stream};
 use granary_client::Client;
 use tempfile::TempDir;
 
-use crate::server::{PATIENCE, Start};
-use crate::{Place, Server};
+use crate::server::PATIENCE;
 use disk::{Disk, Event, Pending};
 use load::Load;
 pub use points::Part;
 use points::{DATA, Phase, Point};
-use record::{Recorded, Recorder};
+use record::Recorded;
+use stage::{Stage, names};
 
 /// What the server does while it is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -43,12 +43,21 @@ pub enum Scene {
     Collection,
     /// After a cut of power inside a run it starts, and goes on
     Restart,
+    /// It starts after another died, at rest, that had not synced what was applied last
+    DeathAtRest,
+    /// It starts after another died, in a run, that had not synced its batch
+    DeathInRun,
 }
+
+/// So often a server dies until one does in the moment that is asked for.
+const DEATHS_MAX: usize = 20;
 
 /// What a server did to its disk, and what it had answered.
 pub struct Recording {
     events: Vec<Recorded>,
     parts: Vec<(Part, Phase)>,
+    /// So many events came before the server.
+    first: usize,
     load: Load,
     /// Nothing was answered from this moment on.
     cut_before: u64,
@@ -81,22 +90,65 @@ impl Recording {
     pub async fn of(scene: Scene, seed: u64) -> Result<Self> {
         let load = Load::new(seed);
         let segments = |root: &Path| root.join(DATA).join("segments");
+        let empty = || Stage::new(|_| Ok(()));
         let events = match scene {
-            Scene::Runs => recorded(|_| Ok(()), async |client, _| load.runs(client).await).await?,
+            Scene::Runs => empty()?.record(async |client, _| load.runs(client).await).await?,
             Scene::Collection => {
                 let work = async |client: &Client, root: &Path| {
                     load.collection(client, collected(&segments(root))).await
                 };
-                recorded(|_| Ok(()), work).await?
+                empty()?.record(work).await?
             }
             Scene::Restart => return Box::pin(Self::of(Scene::Runs, seed)).await?.restarted(seed).await,
+            Scene::DeathAtRest | Scene::DeathInRun => return Self::after_death(scene, seed).await,
         };
-        Ok(Self {
+        Ok(Self::whole(events, load, u64::MAX))
+    }
+
+    fn whole(events: Vec<Recorded>, load: Load, cut_before: u64) -> Self {
+        Self {
             parts: points::parts(&events),
+            first: points::found(&events),
             events,
             load,
-            cut_before: u64::MAX,
-        })
+            cut_before,
+        }
+    }
+
+    /// Records a server that dies with commits that are not synced, and the next, which finds them in the memory of the system.
+    async fn after_death(scene: Scene, seed: u64) -> Result<Self> {
+        for _ in 0..DEATHS_MAX {
+            let load = Load::new(seed);
+            let mut stage = Stage::new(|_| Ok(()))?;
+            let mut server = stage.start().await?;
+            let process = server.pid().context("the server has ended")?;
+            let client = server.client()?;
+            match scene {
+                Scene::DeathInRun => load.until_run(&client, &mut stage.told()?).await?,
+                _ => load.until_rest(&client, &mut stage.told()?).await?,
+            }
+            server.kill().await?;
+            let died = load::now();
+            stage.ended(process).await?;
+            let parts = points::parts(stage.events());
+            let is_unsynced = points::is_unsynced(stage.events(), &parts, scene == Scene::DeathInRun);
+            // Nobody knows how much was done of a call that a death cut off.
+            if !is_unsynced || stage.is_as_recorded().is_err() {
+                continue;
+            }
+            let first = stage.events().len();
+            let work = async |client: &Client, _: &Path| {
+                load.read_again(client).await?;
+                verify::shown_holds(client, &load, died).await?;
+                verify::load_holds(client, &load, died).await
+            };
+            let events = stage.record(work).await?;
+            return Ok(Self {
+                first,
+                ..Self::whole(events, load, u64::MAX)
+            });
+        }
+        bail!("{DEATHS_MAX} servers died, and none in that moment")
     }
 
     /// Cuts the power in the midst of a run, before the database has it, and records the start that follows, until all
@@ -115,13 +167,8 @@ impl Recording {
             verify::shown_holds(client, &self.load, moment).await?;
             verify::load_holds(client, &self.load, moment).await
         };
-        let events = recorded(before, work).await?;
-        Ok(Self {
-            parts: points::parts(&events),
-            events,
-            load: self.load,
-            cut_before: moment,
-        })
+        let events = Stage::new(before)?.record(work).await?;
+        Ok(Self::whole(events, self.load, moment))
     }
 
     /// Cuts the power at so many points, and just after each answer that showed more than those before it, and checks
@@ -130,7 +177,7 @@ impl Recording {
         let points = self.points(count, seed);
         let mut summary = Summary {
             events: self.events.len(),
-            places: points::groups(&self.events, &self.parts).len(),
+            places: points::groups(&self.events, &self.parts, self.first).len(),
             after_answers: self.after_answers().len(),
             ..Summary::default()
         };
@@ -152,15 +199,15 @@ impl Recording {
 
     /// So many points, and those after answers.
     fn points(&self, count: usize, seed: u64) -> Vec<Point> {
-        let groups = points::groups(&self.events, &self.parts);
-        let mut points = points::choose(&groups, &self.events, count, seed);
+        let groups = points::groups(&self.events, &self.parts, self.first);
+        let mut points = points::choose(&groups, self.first..=self.events.len(), count, seed);
         points.extend(self.after_answers());
         points
     }
 
     /// A server that shows what is not durable yet is found at these.
     fn after_answers(&self) -> Vec<Point> {
-        points::after(&self.events, &self.load.shown_more())
+        points::after(&self.events, &self.load.shown_more(), self.first)
     }
 
     /// As [`Self::cut`], but for all points: how many there were, and what did not hold at each that failed.
@@ -197,7 +244,7 @@ impl Recording {
             Part::MovedSegment => Some(Phase::Round),
             _ => None,
         };
-        let mut groups = points::groups(&self.events, &self.parts);
+        let mut groups = points::groups(&self.events, &self.parts, self.first);
         groups.retain(|_, points| {
             points.retain(|events| {
                 let last = events.checked_sub(1).map(|last| self.parts[last].1);
@@ -205,15 +252,46 @@ impl Recording {
             });
             !points.is_empty()
         });
-        let mut points = points::choose(&groups, &self.events, count, seed);
+        let mut points = points::choose(&groups, self.first..=self.events.len(), count, seed);
         points.iter_mut().for_each(|point| point.pending = Pending::Lost);
+        self.fails(points, left_out)
+            .await
+            .with_context(|| format!("without the syncs of {part}"))
+    }
+
+    /// Leaves out the syncs of this part that the server makes before its first answer, and cuts the power at each place before
+    /// the next one: what does not hold then. An error where all holds.
+    pub async fn without_those_of_start(&self, part: Part) -> Result<String> {
+        let after_answers = self.after_answers();
+        let answer = after_answers.first().context("nothing was answered")?.events;
+        let is_sync = |number: &usize| {
+            self.parts[*number].0 == part && matches!(self.events[*number].event, Event::SyncEnded { .. })
+        };
+        let left_out: BTreeSet<usize> = (self.first..answer).filter(is_sync).collect();
+        let next = (answer..self.events.len()).find(is_sync);
+        let groups = points::groups(&self.events, &self.parts, self.first);
+        let places: BTreeSet<usize> = groups.into_values().flatten().collect();
+        let places = places.into_iter().map(|events| Point {
+            events,
+            pending: Pending::Lost,
+        });
+        let points = places.chain(after_answers);
+        let points = points.filter(|point| next.is_none_or(|next| point.events <= next));
+        self.fails(points.collect(), left_out)
+            .await
+            .with_context(|| format!("without the syncs of {part} in its start"))
+    }
+
+    /// What does not hold at one of these points. An error where all holds.
+    async fn fails(&self, points: Vec<Point>, left_out: BTreeSet<usize>) -> Result<String> {
+        let count = points.len();
         let mut looks = self.looks(points, left_out);
         while let Some((point, outcome)) = looks.next().await {
             if let Err(error) = outcome {
                 return Ok(format!("{}: {error:#}", self.describe(point)));
             }
         }
-        bail!("without the sync of {part} all holds at {count} points")
+        bail!("all holds at {count} points")
     }
 
     /// The folders at these points, each looked at; without the syncs that end with these events.
@@ -273,50 +351,6 @@ impl Recording {
     }
 }
 
-/// What a server does to its disk that is started on a folder, while this is done with it.
-async fn recorded(
-    before: impl FnOnce(&Path) -> Result<()>,
-    work: impl AsyncFnOnce(&Client, &Path) -> Result<()>,
-) -> Result<Vec<Recorded>> {
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().canonicalize()?;
-    let (root, trace) = (path.join("disk"), path.join("trace"));
-    fs::create_dir(&root)?;
-    before(&root)?;
-    let recorder = Recorder::of(&root)?;
-    let start = Start {
-        place: Place::Folder(root.join(DATA)),
-        environment: Vec::new(),
-        log: None,
-        before: record::tracer(&trace),
-    };
-    let started = Server::spawn(start).await;
-    let mut server = started.context(
-        "cannot record a server: strace has to be there (on Debian: apt-get install strace), and has to be allowed to \
-         trace (in a container: --cap-add SYS_PTRACE)",
-    )?;
-    let process = server.pid().context("the server has ended")?;
-    work(&server.client()?, &root).await?;
-    let status = server.stop().await?;
-    ensure!(
-        status.success(),
-        "the server that was recorded ended with {status}"
-    );
-    let waited = Instant::now();
-    while !record::is_ended(&trace, process)? {
-        ensure!(waited.elapsed() < PATIENCE, "strace does not end");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let events = recorder.read(&trace)?;
-    // What was recorded leads to the folder that is there: no change was missed.
-    let mut disk = Disk::new();
-    events.iter().for_each(|recorded| disk.apply(&recorded.event));
-    let built = tempfile::tempdir()?;
-    disk.write_to(built.path(), Pending::Kept)?;
-    same_folders(&root, built.path()).context("the record does not lead to what is there")?;
-    Ok(events)
-}
-
 /// Waits until bodies were moved and those that they replace are removed.
 async fn collected(segments: &Path) -> Result<()> {
     let waited = Instant::now();
@@ -335,24 +369,4 @@ async fn collected(segments: &Path) -> Result<()> {
         ensure!(waited.elapsed() < PATIENCE, "nothing is collected");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-}
-
-fn names(folder: &Path) -> Result<BTreeSet<OsString>> {
-    let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name()));
-    names.collect()
-}
-
-/// Fails where a name or a byte differs.
-fn same_folders(one: &Path, other: &Path) -> Result<()> {
-    let (here, there) = (names(one)?, names(other)?);
-    ensure!(here == there, "{}: {here:?}, and not {there:?}", one.display());
-    for name in here {
-        let (one, other) = (one.join(&name), other.join(&name));
-        if one.is_dir() {
-            same_folders(&one, &other)?;
-        } else {
-            ensure!(fs::read(&one)? == fs::read(&other)?, "{} differs", one.display());
-        }
-    }
-    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -142,19 +143,21 @@ pub(super) struct Point {
     pub(super) pending: Pending,
 }
 
-/// Points just before and just after each sync, rename and removal, by what it is on and in what the server is.
-pub(super) fn groups(events: &[Recorded], parts: &[(Part, Phase)]) -> BTreeMap<String, Vec<usize>> {
+/// Points just before and just after each sync, rename and removal, by what it is on and in what the server is; of events
+/// from `first` on.
+pub(super) fn groups(
+    events: &[Recorded],
+    parts: &[(Part, Phase)],
+    first: usize,
+) -> BTreeMap<String, Vec<usize>> {
     let mut groups = BTreeMap::<String, Vec<usize>>::new();
-    for (number, (event, (part, phase))) in events.iter().zip(parts).enumerate() {
+    for (number, (event, (part, phase))) in events.iter().zip(parts).enumerate().skip(first) {
         let what = match &event.event {
             Event::SyncEnded { .. } => "sync of",
             Event::Renamed { .. } => "rename of",
             Event::Removed { .. } => "removal of",
             _ => continue,
         };
-        if was_found(event) {
-            continue;
-        }
         for (when, events) in [("before", number), ("after", number + 1)] {
             let group = groups
                 .entry(format!("{phase:?}: {when} {what} {part}"))
@@ -179,15 +182,14 @@ pub(super) fn inside_run(events: &[Recorded], parts: &[(Part, Phase)], seed: u64
     (0..*removal).rev().find(is_rename)
 }
 
-/// Just after an answer came, at each of these moments, with what was synced by then and nothing else. Moments before the
-/// record are none of it.
-pub(super) fn after(events: &[Recorded], moments: &[u64]) -> Vec<Point> {
-    let found = events.iter().take_while(|recorded| was_found(recorded)).count();
+/// Just after an answer came, at each of these moments, with what was synced by then and nothing else; of events from `first`
+/// on.
+pub(super) fn after(events: &[Recorded], moments: &[u64], first: usize) -> Vec<Point> {
     let after = |moment: &u64| events.partition_point(|recorded| recorded.at <= *moment);
     let after: BTreeSet<usize> = moments
         .iter()
         .map(after)
-        .filter(|events| *events > found)
+        .filter(|events| *events > first)
         .collect();
     let point = |events| Point {
         events,
@@ -196,20 +198,19 @@ pub(super) fn after(events: &[Recorded], moments: &[u64]) -> Vec<Point> {
     after.into_iter().map(point).collect()
 }
 
-/// So many points: of each group in turn, and now and then any.
+/// So many points: of each group in turn, and now and then any of these.
 pub(super) fn choose(
     groups: &BTreeMap<String, Vec<usize>>,
-    events: &[Recorded],
+    any: RangeInclusive<usize>,
     count: usize,
     seed: u64,
 ) -> Vec<Point> {
     let mut rng = StdRng::seed_from_u64(seed);
-    let found = events.iter().take_while(|recorded| was_found(recorded)).count();
     let mut points = Vec::new();
     while points.len() < count && !groups.is_empty() {
         for group in groups.values() {
             let events = match rng.random_range(0..6) {
-                0 => rng.random_range(found..=events.len()),
+                0 => rng.random_range(any.clone()),
                 _ => group[rng.random_range(0..group.len())],
             };
             let pending = pending(&mut rng);
@@ -223,9 +224,36 @@ pub(super) fn choose(
     points
 }
 
-/// It was there before the server was.
-fn was_found(recorded: &Recorded) -> bool {
-    recorded.at == 0
+/// How many events tell what was there before the server was.
+pub(super) fn found(events: &[Recorded]) -> usize {
+    events.iter().take_while(|recorded| recorded.at == 0).count()
+}
+
+/// True where commits are in the journal that are not synced, of a run if it is to be one.
+pub(super) fn is_unsynced(events: &[Recorded], parts: &[(Part, Phase)], of_run: bool) -> bool {
+    let is = |number: usize, part, what: fn(&Event) -> bool| {
+        parts[number].0 == part && what(&events[number].event)
+    };
+    let last = |part, what| (0..events.len()).rev().find(|number| is(*number, part, what));
+    let Some(written) = last(Part::Journal, |event| matches!(event, Event::Wrote { .. })) else {
+        return false;
+    };
+    let began = events[written..]
+        .iter()
+        .filter_map(|recorded| match &recorded.event {
+            Event::SyncBegan { sync, .. } => Some(*sync),
+            _ => None,
+        });
+    let began: BTreeSet<usize> = began.collect();
+    let synced = (written..events.len()).any(|number| {
+        let ended = matches!(&events[number].event, Event::SyncEnded { sync } if began.contains(sync));
+        ended && parts[number].0 == Part::Journal
+    });
+    let is_run = || {
+        let redo = last(Part::RedoFolder, |event| matches!(event, Event::SyncEnded { .. }));
+        parts.last().is_some_and(|last| last.1 == Phase::Run) && redo.is_some_and(|redo| redo < written)
+    };
+    !synced && (!of_run || is_run())
 }
 
 fn pending(rng: &mut StdRng) -> Pending {

@@ -10,11 +10,15 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
+use crate::server::PATIENCE;
+
 use super::disk::{Event, Inode, ROOT};
-use super::trace::{Call, Line, Reader, Told, escaped};
+use super::trace;
+use super::trace::{Call, Line, Reader, escaped};
 
 /// Calls that are not recorded: they come often, and change no file.
 const NOT_TRACED: &str = "!readv,pread64,preadv,futex,epoll_wait,epoll_pwait,epoll_ctl,recvfrom,recvmsg,sendto,sendmsg,\
@@ -39,6 +43,8 @@ pub(super) fn tracer(to: &Path) -> Vec<String> {
         "-f",
         "--seccomp-bpf",
         "-ttt",
+        // And how long each call took.
+        "-T",
         // Paths of descriptors, and all strings in hexadecimal digits.
         "-y",
         "-xx",
@@ -50,7 +56,7 @@ pub(super) fn tracer(to: &Path) -> Vec<String> {
         "-e",
         &format!("trace={NOT_TRACED}"),
         "-e",
-        &format!("inject=fdatasync:delay_enter={SYNC_DELAY}"),
+        &format!("inject={SYNC_OF_JOURNAL}:delay_enter={SYNC_DELAY}"),
         "-o",
         &to,
         "--",
@@ -115,6 +121,75 @@ pub(super) fn is_ended(trace: &Path, process: u32) -> Result<bool> {
     Ok(tail.ends_with('\n') && is_of_process && last.contains(" +++ "))
 }
 
+/// What strace tells of a server while it works.
+pub(super) struct Told {
+    lines: BufReader<File>,
+    /// One that may go on: its call has not ended.
+    line: String,
+    /// The folder of redo files, as it stands in the lines.
+    redo: String,
+    redo_is_synced: bool,
+    is_syncing: bool,
+}
+
+/// The call that syncs the journal, and nothing else.
+const SYNC_OF_JOURNAL: &str = "fdatasync";
+
+impl Told {
+    pub(super) fn of(trace: &Path, redo: &Path) -> Result<Self> {
+        let redo = redo.to_str().context("the path of the folder is no text")?;
+        Ok(Self {
+            lines: BufReader::with_capacity(1 << 20, File::open(trace)?),
+            line: String::new(),
+            redo: format!("<{}>", escaped(redo)),
+            redo_is_synced: false,
+            is_syncing: false,
+        })
+    }
+
+    /// Reads all that is told by now.
+    pub(super) fn read(&mut self) -> Result<()> {
+        while self.lines.read_line(&mut self.line)? > 0 {
+            if !self.line.ends_with('\n') {
+                continue;
+            }
+            if self.line.contains(SYNC_OF_JOURNAL) {
+                self.is_syncing = self.line.contains("<unfinished ...>");
+            }
+            if self.line.contains(" fsync(") && self.line.contains(&self.redo) {
+                self.redo_is_synced = true;
+                self.is_syncing = false;
+            }
+            self.line.clear();
+        }
+        Ok(())
+    }
+
+    /// Waits until the journal is being synced.
+    pub(super) async fn sync(&mut self) -> Result<()> {
+        let waited = Instant::now();
+        loop {
+            self.read()?;
+            if self.is_syncing || self.line.contains(SYNC_OF_JOURNAL) {
+                return Ok(());
+            }
+            ensure!(waited.elapsed() < PATIENCE, "nothing is committed");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Waits until it is being synced for the batch of a run.
+    pub(super) async fn sync_of_run(&mut self) -> Result<()> {
+        while !self.redo_is_synced {
+            self.sync().await?;
+            // The next one.
+            self.is_syncing = false;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        self.sync().await
+    }
+}
+
 impl Recorder {
     /// A folder as it is, which is durable.
     pub(super) fn of(root: &Path) -> Result<Self> {
@@ -177,8 +252,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// Reads what strace wrote of a server that was started on the folder then.
-    pub(super) fn read(mut self, trace: &Path) -> Result<Vec<Recorded>> {
+    /// Reads what strace wrote of a server that was started on the folder then, and has ended.
+    pub(super) fn read(&mut self, trace: &Path) -> Result<()> {
         let mut reader = Reader::default();
         let mut lines = BufReader::with_capacity(1 << 20, File::open(trace)?);
         let mut line = String::new();
@@ -188,15 +263,28 @@ impl Recorder {
             told.with_context(|| line.chars().take(400).collect::<String>())?;
             line.clear();
         }
-        Ok(self.events)
+        self.open.clear();
+        self.syncing.clear();
+        Ok(())
+    }
+
+    /// What has happened so far.
+    pub(super) fn events(&self) -> &[Recorded] {
+        &self.events
+    }
+
+    pub(super) fn into_events(self) -> Vec<Recorded> {
+        self.events
     }
 
     fn line(&mut self, line: Line) -> Result<()> {
         for told in line.told {
             match told {
-                Told::Begun(call) => self.begun(line.thread, line.at, &call)?,
-                Told::Ended(call, Some(result)) => self.ended(line.thread, line.at, &call, result)?,
-                Told::Ended(..) | Told::Other => {}
+                trace::Told::Begun(call) => self.begun(line.thread, line.at, &call)?,
+                trace::Told::Ended(call, Some(result)) => {
+                    self.ended(line.thread, line.ended, &call, result)?
+                }
+                trace::Told::Ended(..) | trace::Told::Other => {}
             }
         }
         Ok(())

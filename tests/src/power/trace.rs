@@ -24,6 +24,8 @@ pub(super) enum Told {
 pub(super) struct Line {
     pub(super) thread: u32,
     pub(super) at: u64,
+    /// When the call had ended that it tells the end of.
+    pub(super) ended: u64,
     pub(super) told: Vec<Told>,
 }
 
@@ -45,6 +47,7 @@ impl Reader {
         let (thread, rest) = line.trim_end().split_once(' ').context("no thread")?;
         let (at, rest) = rest.trim_start().split_once(' ').context("no time")?;
         let (thread, at) = (thread.parse()?, micros(at)?);
+        let mut ended = at;
         let told = if rest.starts_with("+++") || rest.starts_with("---") {
             vec![Told::Other]
         } else if let Some(rest) = rest.strip_prefix("<... ") {
@@ -64,12 +67,18 @@ impl Reader {
                 vec![Told::Begun(call)]
             } else {
                 let (arguments, result) = end(rest)?;
+                ended += took(rest)?;
                 let arguments = arguments.to_owned();
                 let call = Call { name, arguments };
                 vec![Told::Begun(call.clone()), Told::Ended(call, result)]
             }
         };
-        Ok(Line { thread, at, told })
+        Ok(Line {
+            thread,
+            at,
+            ended,
+            told,
+        })
     }
 }
 
@@ -77,6 +86,14 @@ fn micros(time: &str) -> Result<u64> {
     let (seconds, micros) = time.split_once('.').context("no fraction of a second")?;
     ensure!(micros.len() == 6, "no microseconds");
     Ok(seconds.parse::<u64>()? * 1_000_000 + micros.parse::<u64>()?)
+}
+
+/// How long a call took, as it stands at the end of its line; nothing where it did not return.
+fn took(line: &str) -> Result<u64> {
+    match line.rsplit_once('<') {
+        Some((_, time)) if line.ends_with('>') => micros(&time[..time.len() - 1]),
+        _ => Ok(0),
+    }
 }
 
 /// The arguments and what was returned, of what follows the first parenthesis.
@@ -208,7 +225,11 @@ mod tests {
         let mut reader = Reader::default();
         let line = r#"7 1795741086.000012 write(3<\x2f\x61>, "\x61\x62", 2)    = 2 <0.000085>"#;
         let line = reader.line(line).unwrap();
-        assert_eq!((line.thread, line.at), (7, 1_795_741_086_000_012));
+        let times = (line.at, line.ended);
+        assert_eq!(
+            (line.thread, times),
+            (7, (1_795_741_086_000_012, 1_795_741_086_000_097))
+        );
         let [Told::Begun(_), Told::Ended(call, Some(2))] = line.told.as_slice() else {
             panic!("{:?}", line.told)
         };

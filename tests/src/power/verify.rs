@@ -11,7 +11,7 @@ use granary_core::task::TaskKind;
 
 use super::load::{Known, Load, SINGLES_FROM, Traffic, meetings};
 use crate::agree::{
-    Found, accepted, all_resources, edges, edges_agree, ended, identifiers_agree, receipts_agree,
+    Found, accepted, all_resources, edges, edges_agree, ended, identifiers_agree, number_in, receipts_agree,
     records_agree, tasks_in_order,
 };
 use crate::model::{Code, Model};
@@ -120,10 +120,6 @@ async fn source_holds(client: &Client, traffic: &Traffic, known: &Known, moment:
 
 /// Records that were written by single writes hold what was written last, and as many versions as writes.
 fn registers_hold(traffic: &Traffic, found: &Found, sent: &[&Sent], moment: u64) -> Result<()> {
-    let value = |data: &str| -> Result<u64> {
-        let data: serde_json::Value = serde_json::from_str(data)?;
-        data["n"].as_u64().context("it has no number")
-    };
     let mut by_tasks = BTreeMap::<String, u64>::new();
     for (name, _) in sent.iter().flat_map(|sent| meetings(&sent.request.operations)) {
         *by_tasks.entry(name).or_default() += 1;
@@ -131,7 +127,7 @@ fn registers_hold(traffic: &Traffic, found: &Found, sent: &[&Sent], moment: u64)
     traffic.each_register(|name, register| {
         let by_tasks = by_tasks.get(name).copied().unwrap_or_default();
         let found = found.get(&(name.to_owned(), None));
-        let value = found.map(|(_, data)| value(data)).transpose()?;
+        let value = found.map(|(_, data)| number_in(data)).transpose()?;
         register.check(value, moment).with_context(|| name.to_owned())?;
         let version = found.map_or(0, |(version, _)| *version);
         let (least, most) = register.before(moment, SINGLES_FROM);

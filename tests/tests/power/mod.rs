@@ -56,3 +56,19 @@ async fn nothing_is_lost_where_the_power_is_cut_again_while_a_run_is_put_in_agai
     eprintln!("{summary:#?}");
     assert!(summary.inside_runs >= 4, "{summary:?}");
 }
+
+/// What a process leaves in the memory of the system is read by the next, which shows it: it has to be durable by then.
+#[tokio::test]
+async fn nothing_that_is_shown_after_a_death_is_lost_where_the_power_is_cut() {
+    for scene in [Scene::DeathAtRest, Scene::DeathInRun] {
+        let recording = Recording::of(scene, SEED).await.unwrap();
+        let summary = cut(&recording, 16).await;
+        eprintln!("{scene:?}: {summary:#?}");
+        assert!(summary.after_answers >= 1, "{summary:?}");
+        let failed = recording.without_those_of_start(Part::Journal).await;
+        eprintln!(
+            "{scene:?}, its start without syncs of the journal: {}",
+            failed.unwrap()
+        );
+    }
+}

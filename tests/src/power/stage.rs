@@ -1,0 +1,126 @@
+//! A folder that servers work on, one after the other, and the record of what they do to it.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use granary_client::Client;
+use tempfile::TempDir;
+
+use super::disk::{Disk, Pending};
+use super::points::DATA;
+use super::record::{self, Recorded, Recorder, Told};
+use crate::server::{PATIENCE, Start};
+use crate::{Place, Server};
+
+/// A folder on a disk that is recorded.
+pub(super) struct Stage {
+    _folder: TempDir,
+    root: PathBuf,
+    trace: PathBuf,
+    recorder: Recorder,
+}
+
+impl Stage {
+    /// With what this puts there, which is durable.
+    pub(super) fn new(before: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().canonicalize()?;
+        let root = path.join("disk");
+        fs::create_dir(&root)?;
+        before(&root)?;
+        Ok(Self {
+            recorder: Recorder::of(&root)?,
+            trace: path.join("trace"),
+            root,
+            _folder: folder,
+        })
+    }
+
+    /// Starts a server on it.
+    pub(super) async fn start(&self) -> Result<Server> {
+        let start = Start {
+            place: Place::Folder(self.root.join(DATA)),
+            environment: Vec::new(),
+            log: None,
+            before: record::tracer(&self.trace),
+        };
+        Server::spawn(start).await.context(
+            "cannot record a server: strace has to be there (on Debian: apt-get install strace), and has to be allowed to \
+             trace (in a container: --cap-add SYS_PTRACE)",
+        )
+    }
+
+    /// What is told of a server that was started.
+    pub(super) fn told(&self) -> Result<Told> {
+        Told::of(&self.trace, &self.root.join(DATA).join("redo"))
+    }
+
+    /// Reads what a server did, which has ended.
+    pub(super) async fn ended(&mut self, process: u32) -> Result<()> {
+        let waited = Instant::now();
+        while !record::is_ended(&self.trace, process)? {
+            ensure!(waited.elapsed() < PATIENCE, "strace does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.recorder.read(&self.trace)
+    }
+
+    /// Fails where what was recorded does not lead to what is there: a change was missed.
+    pub(super) fn is_as_recorded(&self) -> Result<()> {
+        let mut disk = Disk::new();
+        self.events()
+            .iter()
+            .for_each(|recorded| disk.apply(&recorded.event));
+        let built = tempfile::tempdir()?;
+        disk.write_to(built.path(), Pending::Kept)?;
+        same_folders(&self.root, built.path()).context("the record does not lead to what is there")
+    }
+
+    /// What has happened so far.
+    pub(super) fn events(&self) -> &[Recorded] {
+        self.recorder.events()
+    }
+
+    /// Starts a server, which stops when this was done with it: what has happened then.
+    pub(super) async fn record(
+        mut self,
+        work: impl AsyncFnOnce(&Client, &Path) -> Result<()>,
+    ) -> Result<Vec<Recorded>> {
+        let mut server = self.start().await?;
+        let process = server.pid().context("the server has ended")?;
+        work(&server.client()?, &self.root).await?;
+        let status = server.stop().await?;
+        ensure!(
+            status.success(),
+            "the server that was recorded ended with {status}"
+        );
+        self.ended(process).await?;
+        self.is_as_recorded()?;
+        Ok(self.recorder.into_events())
+    }
+}
+
+/// What a folder holds, by name.
+pub(super) fn names(folder: &Path) -> Result<BTreeSet<OsString>> {
+    let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name()));
+    names.collect()
+}
+
+/// Fails where a name or a byte differs.
+fn same_folders(one: &Path, other: &Path) -> Result<()> {
+    let (here, there) = (names(one)?, names(other)?);
+    ensure!(here == there, "{}: {here:?}, and not {there:?}", one.display());
+    for name in here {
+        let (one, other) = (one.join(&name), other.join(&name));
+        if one.is_dir() {
+            same_folders(&one, &other)?;
+        } else {
+            ensure!(fs::read(&one)? == fs::read(&other)?, "{} differs", one.display());
+        }
+    }
+    Ok(())
+}
