@@ -15,7 +15,7 @@ use serde_json::value::to_raw_value;
 
 pub use flips::{Flips, flipped_bytes};
 pub use full::{FullDisk, full_disk, read_only_disk};
-pub use syncs::{failing_syncs, failing_syncs_of_segments};
+pub use syncs::{failing_syncs, failing_syncs_of_redo, failing_syncs_of_segments};
 
 use crate::agree::all_agrees;
 use crate::requests::{Requests, define, send};

@@ -1,10 +1,16 @@
 //! A disk whose syncs fail from some moment on.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use granary_core::operation::TargetType;
+
 use super::{Came, Load, SOURCE, all_refused, readiness, start, start_fresh};
+use crate::model::Operation;
+use crate::requests::ID;
+use crate::server::PATIENCE;
 
 /// Words before the command line of a server, so that all syncs of a thread fail after so many; those of one file or folder
 /// alone where one is named.
@@ -59,6 +65,49 @@ pub async fn failing_syncs_of_segments(data: &Path, seed: u64) -> Result<()> {
     let came = load.bulk(&client.source(SOURCE), OPERATIONS).await?;
     ensure!(matches!(came, Came::Acknowledged), "it does not go on");
     load.holds(&client).await
+}
+
+/// A run whose redo file may not be there after a cut of power, for the sync of its folder has failed, is not applied. With
+/// the next start, whose syncs do not fail, it is.
+pub async fn failing_syncs_of_redo(data: &Path, seed: u64) -> Result<()> {
+    /// So many new records that they go in as a run.
+    const RECORDS: usize = 6_000;
+    let traces = tempfile::tempdir()?;
+    let calls = traces.path().join("calls");
+    let mut load = Load::new(seed);
+    let mut server = start_fresh(data).await?;
+    ensure!(server.stop().await?.success(), "it does not stop well");
+    let redo = data.canonicalize()?.join("redo");
+    let mut server = start(&data.canonicalize()?, failing_after(0, Some(&redo), &calls)).await?;
+    let source = server.client()?.source(SOURCE);
+    let mut number = 0;
+    let place = load.requests.next_of(TargetType::Resource, RECORDS, 0, |_, _| {
+        number += 1;
+        Operation::Create((format!("{ID}{number}"), None), 1)
+    });
+    ensure!(
+        matches!(load.send(&source, place).await?, Came::Acknowledged),
+        "it is not accepted"
+    );
+    let task = load.requests.sent[place].task.clone().context("it has no task")?;
+    // One more sync tells that what followed the first, which failed, was given up.
+    let waited = Instant::now();
+    loop {
+        let counts = source.task(&task).await?.counts;
+        ensure!(
+            counts.pending == counts.total,
+            "it was applied without its redo file: {counts:?}"
+        );
+        let failed = std::fs::read_to_string(&calls)?.matches("(INJECTED)").count();
+        if failed >= 2 || (failed == 1 && readiness(&server).await?.0 == 503) {
+            break;
+        }
+        ensure!(waited.elapsed() < PATIENCE, "no sync of {} fails", redo.display());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    server.kill().await?;
+    let server = start(data, Vec::new()).await?;
+    load.holds(&server.client()?).await
 }
 
 /// Writes until a sync fails: from then on nothing is acknowledged, reads go on, `/readyz` says so; and after a new start

@@ -132,7 +132,7 @@ pub(super) struct Told {
     is_syncing: bool,
 }
 
-/// The call that syncs the journal, and nothing else.
+/// The call that syncs the journal, and some files.
 const SYNC_OF_JOURNAL: &str = "fdatasync";
 
 impl Told {

@@ -1,7 +1,7 @@
 //! Disks that fail. All of this is about a server on a folder.
 
 use granary_tests::faults::{
-    failing_syncs, failing_syncs_of_segments, flipped_bytes, full_disk, read_only_disk,
+    failing_syncs, failing_syncs_of_redo, failing_syncs_of_segments, flipped_bytes, full_disk, read_only_disk,
 };
 use granary_tests::power::Part;
 
@@ -22,6 +22,13 @@ async fn a_request_whose_files_were_not_synced_is_not_accepted() {
     let data = tempfile::tempdir().unwrap();
     let refused = failing_syncs_of_segments(data.path(), SEED).await;
     refused.unwrap_or_else(|error| panic!("{error:?}"));
+}
+
+#[tokio::test]
+async fn a_run_whose_redo_file_was_not_synced_is_not_applied() {
+    let data = tempfile::tempdir().unwrap();
+    let applied = failing_syncs_of_redo(data.path(), SEED).await;
+    applied.unwrap_or_else(|error| panic!("{error:?}"));
 }
 
 #[tokio::test]
