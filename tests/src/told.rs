@@ -6,6 +6,7 @@
 //! has died in between: what was visible is durable.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use anyhow::{Context, Result, ensure};
 use granary_api::page::PageQuery;
@@ -99,17 +100,8 @@ impl Past {
     /// The least position at which all is as this answer says. An error where there is none that is not before `seen`.
     pub(crate) fn hold(&self, seen: Position, answer: &Answer) -> Result<Position> {
         match answer {
-            Answer::Records(records) => {
-                // All of them are of one moment: what one says, the others must hold at.
-                let (mut seen, mut before) = (seen, None);
-                while before != Some(seen) {
-                    before = Some(seen);
-                    seen = records.iter().try_fold(seen, |least, (name, found)| {
-                        Ok::<_, anyhow::Error>(least.max(self.record(seen, name, found.as_ref())?))
-                    })?;
-                }
-                Ok(seen)
-            }
+            Answer::Record(name, found) => self.record(seen, name, found.as_ref()),
+            Answer::Page(page) => self.page(seen, page),
             Answer::Receipts(id, receipts) => self.receipts(seen, id, receipts),
             Answer::Task(task) => self.counts(seen, task),
         }
@@ -122,6 +114,26 @@ impl Past {
             self.record(seen, name, found.get(name))?;
         }
         Ok(())
+    }
+
+    /// All of a page is of one moment: what one record says, the others must hold at, and those that it leaves out.
+    fn page(&self, seen: Position, page: &Page) -> Result<Position> {
+        let ends = (
+            page.after.as_ref().map_or(Unbounded, Excluded),
+            page.until.as_ref().map_or(Unbounded, Included),
+        );
+        let known = self.states.range::<Name, _>(ends).map(|(name, _)| name);
+        let known = known.filter(|name| name.1.is_some() == page.of_edges);
+        let names: BTreeSet<&Name> = known.chain(page.records.keys()).collect();
+        let (mut seen, mut before) = (seen, None);
+        while before != Some(seen) {
+            before = Some(seen);
+            seen = names.iter().try_fold(seen, |least, name| {
+                let found = self.record(seen, name, page.records.get(*name));
+                Ok::<_, anyhow::Error>(least.max(found?))
+            })?;
+        }
+        Ok(seen)
     }
 
     fn record(&self, seen: Position, name: &Name, found: Option<&(u64, String)>) -> Result<Position> {
@@ -203,19 +215,59 @@ impl Past {
 
 /// What a reader was told.
 pub(crate) enum Answer {
-    /// Records, each with its version and data, or that it is not there; of one moment.
-    Records(Vec<(Name, Option<(u64, String)>)>),
+    /// A record, with its version and data, or that it is not there.
+    Record(Name, Option<(u64, String)>),
+    /// A page of a list.
+    Page(Page),
     /// Receipts of a task.
     Receipts(String, Vec<Receipt>),
     /// How far a task is.
     Task(Box<Task>),
 }
 
+/// A page of a list, whose records come in the order of their names, each with its version and data.
+pub(crate) struct Page {
+    of_edges: bool,
+    /// The name that the page before came to.
+    after: Option<Name>,
+    /// The name that this one comes to; `None` where it is the last.
+    until: Option<Name>,
+    records: Found,
+}
+
+/// A page to go on from: its cursor and its last name.
+type Last = (String, Name);
+
+impl Page {
+    /// What this page is, and where there is more, how to go on.
+    fn read(
+        of_edges: bool,
+        after: Option<Name>,
+        found: Vec<(Name, (u64, String))>,
+        cursor: Option<String>,
+    ) -> Result<(Self, Option<Last>)> {
+        let names: Vec<&Name> = after.iter().chain(found.iter().map(|(name, _)| name)).collect();
+        ensure!(
+            names.is_sorted_by(|one, next| one < next),
+            "a page is out of order: {names:?}"
+        );
+        let last = names.last().map(|last| (*last).clone());
+        let last = cursor.zip(last);
+        let page = Self {
+            of_edges,
+            after,
+            until: last.as_ref().map(|(_, name)| name.clone()),
+            records: found.into_iter().collect(),
+        };
+        Ok((page, last))
+    }
+}
+
 /// Reads one thing after the other.
 pub(crate) struct Reader {
     rng: StdRng,
-    resources: Option<String>,
-    edges: Option<String>,
+    resources: Option<Last>,
+    edges: Option<Last>,
     /// What it has seen.
     pub(crate) seen: Position,
     /// Its answers.
@@ -261,12 +313,6 @@ impl Reader {
         let rng = &mut self.rng;
         let task = (!tasks.is_empty()).then(|| &tasks[rng.random_range(0..tasks.len())]);
         match (rng.random_range(0..8), task) {
-            (0..2, _) => {
-                let id = format!("{ID}{}", rng.random_range(0..ids));
-                let found = source.get_resource("place", &id).await;
-                let found = found.map(|it| (it.meta.version, it.data.get().to_owned()));
-                Ok(Answer::Records(vec![((id, None), there(found)?)]))
-            }
             (2, _) => {
                 let mut end = || format!("{ID}{}", rng.random_range(0..ends));
                 let (from, to) = (end(), end());
@@ -275,34 +321,35 @@ impl Reader {
                     it.data.as_ref().map(|data| data.get().to_owned())
                 };
                 let found = found.map(|it| (it.meta.version, data(&it).unwrap_or_default()));
-                Ok(Answer::Records(vec![((from, Some(to)), there(found)?)]))
+                Ok(Answer::Record((from, Some(to)), there(found)?))
             }
             (3, _) => {
-                let query = PageQuery {
-                    limit: Some(PAGE),
-                    cursor: self.resources.take(),
-                };
-                let page = source.resources("place", &query).await?;
-                self.resources = page.meta.cursor;
+                let (cursor, after) = self.resources.take().unzip();
+                let limit = Some(PAGE);
+                let page = source.resources("place", &PageQuery { limit, cursor }).await?;
                 let records = page.data.into_iter().map(|it| {
                     let found = (it.meta.version, it.data.get().to_owned());
-                    ((it.id, None), Some(found))
+                    ((it.id, None), found)
                 });
-                Ok(Answer::Records(records.collect()))
+                let (page, last) = Page::read(false, after, records.collect(), page.meta.cursor)?;
+                self.resources = last;
+                Ok(Answer::Page(page))
             }
             (4, _) => {
+                let (cursor, after) = self.edges.take().unzip();
                 let query = RelationshipsQuery {
                     limit: Some(PAGE),
-                    cursor: self.edges.take(),
+                    cursor,
                     ..RelationshipsQuery::default()
                 };
                 let page = source.relationships(NEAR, &query).await?;
-                self.edges = page.meta.cursor;
                 let records = page.data.into_iter().map(|it| {
                     let data = it.data.map(|data| data.get().to_owned()).unwrap_or_default();
-                    ((it.from.id, Some(it.to.id)), Some((it.meta.version, data)))
+                    ((it.from.id, Some(it.to.id)), (it.meta.version, data))
                 });
-                Ok(Answer::Records(records.collect()))
+                let (page, last) = Page::read(true, after, records.collect(), page.meta.cursor)?;
+                self.edges = last;
+                Ok(Answer::Page(page))
             }
             (5, Some((task, length))) => {
                 let query = ReceiptsQuery {
@@ -313,8 +360,13 @@ impl Reader {
                 let page = source.receipts(task, &query).await?;
                 Ok(Answer::Receipts(task.clone(), page.data))
             }
-            (_, Some((task, _))) => Ok(Answer::Task(Box::new(source.task(task).await?))),
-            (_, None) => Ok(Answer::Records(Vec::new())),
+            (6.., Some((task, _))) => Ok(Answer::Task(Box::new(source.task(task).await?))),
+            _ => {
+                let id = format!("{ID}{}", rng.random_range(0..ids));
+                let found = source.get_resource("place", &id).await;
+                let found = found.map(|it| (it.meta.version, it.data.get().to_owned()));
+                Ok(Answer::Record((id, None), there(found)?))
+            }
         }
     }
 
@@ -336,5 +388,40 @@ fn there<T>(found: Result<T, Error>) -> Result<Option<T>> {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.refusal().is_some_and(|refusal| refusal.code == 404) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(number: usize) -> Name {
+        (format!("{ID}{number}"), None)
+    }
+
+    /// A page from the first to `until`, or to the end, of records in their first version.
+    fn page(numbers: &[usize], until: Option<usize>) -> Answer {
+        let record = |number: &usize| (name(*number), (1, data(&name(*number), 7)));
+        Answer::Page(Page {
+            of_edges: false,
+            after: None,
+            until: until.map(name),
+            records: numbers.iter().map(record).collect(),
+        })
+    }
+
+    #[test]
+    fn a_page_that_leaves_out_a_record_is_noticed() {
+        let mut past = Past::default();
+        let creates: Vec<_> = (1..4).map(|number| Operation::Create(name(number), 7)).collect();
+        past.goes_on(None, &creates);
+        assert_eq!(past.hold(0, &page(&[], None)).unwrap(), 0);
+        assert_eq!(past.hold(0, &page(&[1, 2], Some(2))).unwrap(), 2);
+        assert_eq!(past.hold(3, &page(&[1, 2, 3], None)).unwrap(), 3);
+        // The third has not happened, or is on the next page.
+        past.hold(2, &page(&[1, 2], None)).unwrap();
+        past.hold(3, &page(&[1, 2], Some(2))).unwrap();
+        past.hold(3, &page(&[1, 2], None)).map(|_| ()).unwrap_err();
+        past.hold(0, &page(&[1, 3], None)).map(|_| ()).unwrap_err();
     }
 }
