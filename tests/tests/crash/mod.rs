@@ -35,7 +35,7 @@ async fn killed_at_random_moments_it_ends_as_if_it_never_had_been() {
 #[tokio::test]
 async fn killed_before_calls_of_the_system_it_ends_as_if_it_never_had_been_in_a_folder() {
     let run = CrashRun {
-        deaths: 150,
+        deaths: 170,
         at_least: Duration::ZERO,
         seed: 20_262,
         // So many that runs go in.
