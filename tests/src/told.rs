@@ -74,10 +74,14 @@ impl Past {
         }
     }
 
-    /// The last tasks, each with how many operations it has.
-    pub(crate) fn latest(&self, count: usize) -> Vec<(String, u64)> {
-        let last = self.tasks.iter().rev().take(count);
-        last.filter_map(|task| Some((task.id.clone()?, task.codes.len() as u64)))
+    /// So many tasks, each with how many operations it has: the last that had ended when so much was seen, and those that come
+    /// then.
+    pub(crate) fn at_work(&self, seen: Position, count: usize) -> Vec<(String, u64)> {
+        let ended = |task: &Done| task.first + task.codes.len() as u64 <= seen;
+        let first = self.tasks.partition_point(ended).saturating_sub(1);
+        let tasks = self.tasks[first..].iter().take(count);
+        tasks
+            .filter_map(|task| Some((task.id.clone()?, task.codes.len() as u64)))
             .collect()
     }
 

@@ -214,12 +214,12 @@ impl Load {
 
     /// All readers read, each for as long as this says that knows how many answers it had.
     async fn read(&mut self, source: &SourceClient, goes_on: impl Fn(&Reader, u64) -> bool) -> Result<()> {
-        let tasks = self.past.latest(TASKS_LOOKED_AT);
-        let (past, tasks, goes_on) = (&self.past, &tasks, &goes_on);
+        let (past, goes_on) = (&self.past, &goes_on);
         let read = async |reader: &mut Reader| {
             let mut answers = 0;
             while goes_on(reader, answers) {
-                reader.read(source, past, tasks, IDS_OF_RUNS, IDS).await?;
+                let tasks = past.at_work(reader.seen, TASKS_LOOKED_AT);
+                reader.read(source, past, &tasks, IDS_OF_RUNS, IDS).await?;
                 answers += 1;
             }
             anyhow::Ok(())

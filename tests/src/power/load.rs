@@ -92,7 +92,7 @@ fn id(at: usize) -> Name {
 /// Ids that edges are between.
 const ENDS: usize = 70;
 /// The tasks that a reader looks at.
-const TASKS_LOOKED_AT: usize = 2;
+const TASKS_LOOKED_AT: usize = 3;
 const RESOURCES: usize = 5_400;
 const EDGES: usize = ENDS * ENDS;
 
@@ -260,7 +260,7 @@ impl Traffic {
     async fn reads(&self, source: &SourceClient, seed: u64, count: u64) -> Result<()> {
         let mut reader = Reader::new(StdRng::seed_from_u64(seed), 0);
         for _ in 0..count {
-            let tasks = self.state().past.latest(TASKS_LOOKED_AT);
+            let tasks = self.state().past.at_work(reader.seen, TASKS_LOOKED_AT);
             let answer = reader.ask(source, &tasks, RESOURCES as u32, ENDS as u32).await?;
             let at = now();
             let before = reader.seen;
