@@ -26,10 +26,10 @@ impl Register {
         });
     }
 
-    /// It has taken effect.
+    /// It has taken effect, by then or before.
     pub(crate) fn answered(&mut self, value: u64, at: u64) {
         if let Some(write) = self.writes.iter_mut().find(|write| write.value == value) {
-            write.answered = Some(at);
+            write.answered.get_or_insert(at);
         }
     }
 

@@ -16,7 +16,7 @@ const USAGE: &str = "\
 cargo xtask test              build, lint and test everything; what CI runs
 cargo xtask docs [--check]    write the generated pages of docs/ and openapi/granary.json, or fail where one is stale
 cargo xtask crash ARGS…       kill a server many times over: --deaths N --seed S --minutes M --store folder|postgres
-cargo xtask power ARGS…       cut its power at many points: --points N --seed S --scene runs|collection --without PART
+cargo xtask power ARGS…       cut its power at many points: --points N --seed S --scene NAME --without PART
 cargo xtask cluster ARGS…     have servers that share a PostgreSQL fail in every way: --faults N --seed S --minutes M --fail-over
 cargo xtask fuzz ARGS…        hand the fuzz targets what they have not seen: --minutes N (of each target) --target NAME --seed S, or --short
 cargo xtask package [--test]  make a Debian package of the release binary, in target/package; try it in a fresh Debian

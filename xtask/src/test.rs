@@ -72,6 +72,7 @@ fn parts(minutes: &mut Vec<(&'static str, Duration)>) -> Result<()> {
             "power::",
             "checker::",
             "register::",
+            "told::tests::",
         ])
     })?;
     // Apart from the others: servers that have no time look like ones that are gone.

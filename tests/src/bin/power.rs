@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command line")]
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use granary_tests::power::{Part, Recording, Scene};
 
 /// Cut the power of a server at many points of its work
@@ -14,7 +14,7 @@ struct Arguments {
     /// What chance is made of
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What the server does, unless both
+    /// What the server does, unless all
     #[arg(long, value_enum)]
     scene: Option<Scene>,
     /// Leave the syncs of this part out, and say what it comes to
@@ -30,7 +30,7 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let scenes = match arguments.scene {
         Some(scene) => vec![scene],
-        None => vec![Scene::Runs, Scene::Collection],
+        None => Scene::value_variants().to_vec(),
     };
     for scene in scenes {
         println!("{scene:?}, seed {}", arguments.seed);

@@ -8,7 +8,7 @@ mod syncs;
 use std::fmt::Debug;
 use std::path::Path;
 
-use anyhow::{Context, Error, Result, ensure};
+use anyhow::{Error, Result, ensure};
 use granary_api::resources::ResourceWrite;
 use granary_client::{Client, SourceClient};
 use serde_json::value::to_raw_value;
@@ -17,7 +17,7 @@ pub use flips::{Flips, flipped_bytes};
 pub use full::{FullDisk, full_disk, read_only_disk};
 pub use syncs::{failing_syncs, failing_syncs_of_redo, failing_syncs_of_segments};
 
-use crate::agree::all_agrees;
+use crate::agree::{all_agrees, number_of};
 use crate::requests::{Requests, define, send};
 use crate::server::Start;
 use crate::{Place, Server, http};
@@ -88,10 +88,11 @@ impl Load {
         let source = client.source(SOURCE);
         for number in &self.singles {
             let id = single_id(*number);
-            let found = source.get_resource("place", &id).await;
-            let found = found.with_context(|| format!("{id} was acknowledged"))?;
-            let data: serde_json::Value = serde_json::from_str(found.data.get())?;
-            ensure!(data["n"] == *number, "{id} holds {data}");
+            let found = number_of(&source, &id).await?;
+            ensure!(
+                found == Some(*number),
+                "{id} was acknowledged, and holds {found:?}"
+            );
         }
         all_agrees(&source, &self.requests.sent).await?;
         Ok(())

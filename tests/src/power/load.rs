@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::value::to_raw_value;
 
-use super::record::Told;
+use super::watch::Watch;
 use crate::agree::{Found, ended, number_of, tasks_in_order};
 use crate::model::{LARGE, Name, Operation};
 use crate::register::Register;
@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_millis(15);
 /// How much is read of a server that was started after another died.
 const READS_AGAIN: u64 = 20;
 /// What was accepted last is applied in this time.
-const REST: Duration = Duration::from_millis(200);
+const REST: Duration = Duration::from_secs(1);
 /// Between two reads: they are to leave the server time for what it writes.
 const PAUSE_OF_READS: Duration = Duration::from_millis(5);
 
@@ -447,8 +447,8 @@ impl Load {
     }
 
     /// Sends requests until a run is committed.
-    pub(super) async fn until_run(&self, client: &Client, told: &mut Told) -> Result<()> {
-        until(told.sync_of_run(), async {
+    pub(super) async fn until_run(&self, client: &Client, watch: &mut Watch) -> Result<()> {
+        until(watch.sync_of_run(), async {
             self.runs(client).await?;
             anyhow::bail!("there was no run")
         })
@@ -456,17 +456,17 @@ impl Load {
     }
 
     /// Sends requests to the first source until what was accepted last is applied; then there is nothing left to do.
-    pub(super) async fn until_rest(&self, client: &Client, told: &mut Told) -> Result<()> {
+    pub(super) async fn until_rest(&self, client: &Client, watch: &mut Watch) -> Result<()> {
         let first = self.0.first().context("a source")?;
         first.define(client).await?;
         let source = client.source(first.key);
         first.requests(&source, &BEFORE_REST, false).await?;
         first.look(&source).await?;
         let place = first.state().requests.next(SMALL, now());
-        told.read()?;
+        watch.read()?;
         first.send(&source, place).await?;
         // It may have come and gone.
-        let waited = tokio::time::timeout(REST, told.sync()).await;
+        let waited = tokio::time::timeout(REST, watch.sync()).await;
         waited.unwrap_or(Ok(()))
     }
 

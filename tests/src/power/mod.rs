@@ -15,6 +15,7 @@ mod record;
 mod stage;
 mod trace;
 mod verify;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -51,6 +52,10 @@ pub enum Scene {
 
 /// So often a server dies until one does in the moment that is asked for.
 const DEATHS_MAX: usize = 20;
+/// How much longer the sync takes in which it dies, than the disk needs.
+const LAST_SYNC_DELAY: Duration = Duration::from_millis(200);
+/// What a server logs that has put a run in again.
+const PUT_IN_AGAIN: &str = "put in again what a task had applied";
 
 /// What a server did to its disk, and what it had answered.
 pub struct Recording {
@@ -90,19 +95,19 @@ impl Recording {
     pub async fn of(scene: Scene, seed: u64) -> Result<Self> {
         let load = Load::new(seed);
         let segments = |root: &Path| root.join(DATA).join("segments");
-        let empty = || Stage::new(|_| Ok(()));
-        let events = match scene {
-            Scene::Runs => empty()?.record(async |client, _| load.runs(client).await).await?,
+        let mut stage = Stage::new(|_| Ok(()))?;
+        match scene {
+            Scene::Runs => stage.record(async |client, _| load.runs(client).await).await?,
             Scene::Collection => {
                 let work = async |client: &Client, root: &Path| {
                     load.collection(client, collected(&segments(root))).await
                 };
-                empty()?.record(work).await?
+                stage.record(work).await?;
             }
             Scene::Restart => return Box::pin(Self::of(Scene::Runs, seed)).await?.restarted(seed).await,
             Scene::DeathAtRest | Scene::DeathInRun => return Self::after_death(scene, seed).await,
-        };
-        Ok(Self::whole(events, load, u64::MAX))
+        }
+        Ok(Self::whole(stage.into_events(), load, u64::MAX))
     }
 
     fn whole(events: Vec<Recorded>, load: Load, cut_before: u64) -> Self {
@@ -117,23 +122,27 @@ impl Recording {
 
     /// Records a server that dies with commits that are not synced, and the next, which finds them in the memory of the system.
     async fn after_death(scene: Scene, seed: u64) -> Result<Self> {
+        let mut missed = String::new();
         for _ in 0..DEATHS_MAX {
             let load = Load::new(seed);
             let mut stage = Stage::new(|_| Ok(()))?;
-            let mut server = stage.start().await?;
+            let mut server = stage.start(LAST_SYNC_DELAY).await?;
             let process = server.pid().context("the server has ended")?;
             let client = server.client()?;
             match scene {
-                Scene::DeathInRun => load.until_run(&client, &mut stage.told()?).await?,
-                _ => load.until_rest(&client, &mut stage.told()?).await?,
+                Scene::DeathInRun => load.until_run(&client, &mut stage.watch()?).await?,
+                _ => load.until_rest(&client, &mut stage.watch()?).await?,
             }
             server.kill().await?;
             let died = load::now();
             stage.ended(process).await?;
-            let parts = points::parts(stage.events());
-            let is_unsynced = points::is_unsynced(stage.events(), &parts, scene == Scene::DeathInRun);
+            if !points::is_syncing(stage.events(), &points::parts(stage.events())) {
+                "it synced nothing when it died".clone_into(&mut missed);
+                continue;
+            }
             // Nobody knows how much was done of a call that a death cut off.
-            if !is_unsynced || stage.is_as_recorded().is_err() {
+            if let Err(differs) = stage.is_as_recorded() {
+                missed = format!("{differs:#}");
                 continue;
             }
             let first = stage.events().len();
@@ -142,13 +151,17 @@ impl Recording {
                 verify::shown_holds(client, &load, died).await?;
                 verify::load_holds(client, &load, died).await
             };
-            let events = stage.record(work).await?;
+            stage.record(work).await?;
+            if scene == Scene::DeathInRun && !stage.log()?.contains(PUT_IN_AGAIN) {
+                "the next did not put a run in again".clone_into(&mut missed);
+                continue;
+            }
             return Ok(Self {
                 first,
-                ..Self::whole(events, load, u64::MAX)
+                ..Self::whole(stage.into_events(), load, u64::MAX)
             });
         }
-        bail!("{DEATHS_MAX} servers died, and none in that moment")
+        bail!("{DEATHS_MAX} servers died, and none in that moment; the last: {missed}")
     }
 
     /// Cuts the power in the midst of a run, before the database has it, and records the start that follows, until all
@@ -167,8 +180,9 @@ impl Recording {
             verify::shown_holds(client, &self.load, moment).await?;
             verify::load_holds(client, &self.load, moment).await
         };
-        let events = Stage::new(before)?.record(work).await?;
-        Ok(Self::whole(events, self.load, moment))
+        let mut stage = Stage::new(before)?;
+        stage.record(work).await?;
+        Ok(Self::whole(stage.into_events(), self.load, moment))
     }
 
     /// Cuts the power at so many points, and just after each answer that showed more than those before it, and checks
@@ -227,7 +241,7 @@ impl Recording {
     ///
     /// Those of the first start are left out only where there are no others.
     pub async fn without(&self, part: Part, count: usize, seed: u64) -> Result<String> {
-        let syncs = self.events.iter().zip(&self.parts).enumerate();
+        let syncs = self.events.iter().zip(&self.parts).enumerate().skip(self.first);
         let syncs = syncs
             .filter(|(_, (recorded, of))| of.0 == part && matches!(recorded.event, Event::SyncEnded { .. }));
         let mut left_out: BTreeSet<usize> = syncs.map(|(number, _)| number).collect();

@@ -64,7 +64,7 @@ impl fmt::Display for Part {
 /// In what the server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
-    /// Its first start: nothing was answered.
+    /// No request had files of its own yet; in its first start nothing was answered.
     Start,
     /// A run is on its way into the database.
     Run,
@@ -229,31 +229,13 @@ pub(super) fn found(events: &[Recorded]) -> usize {
     events.iter().take_while(|recorded| recorded.at == 0).count()
 }
 
-/// True where commits are in the journal that are not synced, of a run if it is to be one.
-pub(super) fn is_unsynced(events: &[Recorded], parts: &[(Part, Phase)], of_run: bool) -> bool {
-    let is = |number: usize, part, what: fn(&Event) -> bool| {
-        parts[number].0 == part && what(&events[number].event)
-    };
-    let last = |part, what| (0..events.len()).rev().find(|number| is(*number, part, what));
-    let Some(written) = last(Part::Journal, |event| matches!(event, Event::Wrote { .. })) else {
-        return false;
-    };
-    let began = events[written..]
-        .iter()
-        .filter_map(|recorded| match &recorded.event {
-            Event::SyncBegan { sync, .. } => Some(*sync),
-            _ => None,
-        });
-    let began: BTreeSet<usize> = began.collect();
-    let synced = (written..events.len()).any(|number| {
-        let ended = matches!(&events[number].event, Event::SyncEnded { sync } if began.contains(sync));
-        ended && parts[number].0 == Part::Journal
-    });
-    let is_run = || {
-        let redo = last(Part::RedoFolder, |event| matches!(event, Event::SyncEnded { .. }));
-        parts.last().is_some_and(|last| last.1 == Phase::Run) && redo.is_some_and(|redo| redo < written)
-    };
-    !synced && (!of_run || is_run())
+/// True where the journal is being synced for the last that was written to it.
+pub(super) fn is_syncing(events: &[Recorded], parts: &[(Part, Phase)]) -> bool {
+    let of_journal = events.iter().zip(parts).rev();
+    let mut of_journal = of_journal.filter(|(_, part)| part.0 == Part::Journal);
+    let (last, before) = (of_journal.next(), of_journal.next());
+    last.is_some_and(|(last, _)| matches!(last.event, Event::SyncBegan { .. }))
+        && before.is_some_and(|(before, _)| matches!(before.event, Event::Wrote { .. }))
 }
 
 fn pending(rng: &mut StdRng) -> Pending {

@@ -10,15 +10,12 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use crate::server::PATIENCE;
-
 use super::disk::{Event, Inode, ROOT};
-use super::trace;
-use super::trace::{Call, Line, Reader, escaped};
+use super::trace::{Call, Line, Reader, Told, escaped};
 
 /// Calls that are not recorded: they come often, and change no file.
 const NOT_TRACED: &str = "!readv,pread64,preadv,futex,epoll_wait,epoll_pwait,epoll_ctl,recvfrom,recvmsg,sendto,sendmsg,\
@@ -28,12 +25,11 @@ const NOT_TRACED: &str = "!readv,pread64,preadv,futex,epoll_wait,epoll_pwait,epo
 /// More than is written in one call.
 const BYTES_MAX: usize = 16 << 20;
 
-/// How much longer a sync of the journal takes than the disk needs, in microseconds: what is shown before its end is to be
-/// seen by a reader.
-const SYNC_DELAY: u32 = 20_000;
+/// The call that syncs the journal, and some files.
+pub(super) const SYNC_OF_JOURNAL: &str = "fdatasync";
 
-/// What traces a server, as words before its command line.
-pub(super) fn tracer(to: &Path) -> Vec<String> {
+/// What traces a server, as words before its command line. Syncs of the journal take so much longer than the disk needs.
+pub(super) fn tracer(to: &Path, sync_delay: Duration) -> Vec<String> {
     let bytes_max = BYTES_MAX.to_string();
     let to = to.display().to_string();
     let words = [
@@ -56,7 +52,7 @@ pub(super) fn tracer(to: &Path) -> Vec<String> {
         "-e",
         &format!("trace={NOT_TRACED}"),
         "-e",
-        &format!("inject={SYNC_OF_JOURNAL}:delay_enter={SYNC_DELAY}"),
+        &format!("inject={SYNC_OF_JOURNAL}:delay_enter={}", sync_delay.as_micros()),
         "-o",
         &to,
         "--",
@@ -119,75 +115,6 @@ pub(super) fn is_ended(trace: &Path, process: u32) -> Result<bool> {
         .unwrap_or_default();
     let is_of_process = last.split(' ').next() == Some(&process.to_string());
     Ok(tail.ends_with('\n') && is_of_process && last.contains(" +++ "))
-}
-
-/// What strace tells of a server while it works.
-pub(super) struct Told {
-    lines: BufReader<File>,
-    /// One that may go on: its call has not ended.
-    line: String,
-    /// The folder of redo files, as it stands in the lines.
-    redo: String,
-    redo_is_synced: bool,
-    is_syncing: bool,
-}
-
-/// The call that syncs the journal, and some files.
-const SYNC_OF_JOURNAL: &str = "fdatasync";
-
-impl Told {
-    pub(super) fn of(trace: &Path, redo: &Path) -> Result<Self> {
-        let redo = redo.to_str().context("the path of the folder is no text")?;
-        Ok(Self {
-            lines: BufReader::with_capacity(1 << 20, File::open(trace)?),
-            line: String::new(),
-            redo: format!("<{}>", escaped(redo)),
-            redo_is_synced: false,
-            is_syncing: false,
-        })
-    }
-
-    /// Reads all that is told by now.
-    pub(super) fn read(&mut self) -> Result<()> {
-        while self.lines.read_line(&mut self.line)? > 0 {
-            if !self.line.ends_with('\n') {
-                continue;
-            }
-            if self.line.contains(SYNC_OF_JOURNAL) {
-                self.is_syncing = self.line.contains("<unfinished ...>");
-            }
-            if self.line.contains(" fsync(") && self.line.contains(&self.redo) {
-                self.redo_is_synced = true;
-                self.is_syncing = false;
-            }
-            self.line.clear();
-        }
-        Ok(())
-    }
-
-    /// Waits until the journal is being synced.
-    pub(super) async fn sync(&mut self) -> Result<()> {
-        let waited = Instant::now();
-        loop {
-            self.read()?;
-            if self.is_syncing || self.line.contains(SYNC_OF_JOURNAL) {
-                return Ok(());
-            }
-            ensure!(waited.elapsed() < PATIENCE, "nothing is committed");
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    /// Waits until it is being synced for the batch of a run.
-    pub(super) async fn sync_of_run(&mut self) -> Result<()> {
-        while !self.redo_is_synced {
-            self.sync().await?;
-            // The next one.
-            self.is_syncing = false;
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        self.sync().await
-    }
 }
 
 impl Recorder {
@@ -280,11 +207,9 @@ impl Recorder {
     fn line(&mut self, line: Line) -> Result<()> {
         for told in line.told {
             match told {
-                trace::Told::Begun(call) => self.begun(line.thread, line.at, &call)?,
-                trace::Told::Ended(call, Some(result)) => {
-                    self.ended(line.thread, line.ended, &call, result)?
-                }
-                trace::Told::Ended(..) | trace::Told::Other => {}
+                Told::Begun(call) => self.begun(line.thread, line.at, &call)?,
+                Told::Ended(call, Some(result)) => self.ended(line.thread, line.ended, &call, result)?,
+                Told::Ended(..) | Told::Other => {}
             }
         }
         Ok(())

@@ -12,15 +12,20 @@ use tempfile::TempDir;
 
 use super::disk::{Disk, Pending};
 use super::points::DATA;
-use super::record::{self, Recorded, Recorder, Told};
+use super::record::{self, Recorded, Recorder};
+use super::watch::Watch;
 use crate::server::{PATIENCE, Start};
 use crate::{Place, Server};
+
+/// How much longer a sync of the journal takes than the disk needs: what is shown before its end is to be seen by a reader.
+const SYNC_DELAY: Duration = Duration::from_millis(20);
 
 /// A folder on a disk that is recorded.
 pub(super) struct Stage {
     _folder: TempDir,
     root: PathBuf,
     trace: PathBuf,
+    log: PathBuf,
     recorder: Recorder,
 }
 
@@ -35,18 +40,19 @@ impl Stage {
         Ok(Self {
             recorder: Recorder::of(&root)?,
             trace: path.join("trace"),
+            log: path.join("log"),
             root,
             _folder: folder,
         })
     }
 
-    /// Starts a server on it.
-    pub(super) async fn start(&self) -> Result<Server> {
+    /// Starts a server on it, whose journal takes so much longer to sync than the disk needs.
+    pub(super) async fn start(&self, sync_delay: Duration) -> Result<Server> {
         let start = Start {
             place: Place::Folder(self.root.join(DATA)),
-            environment: Vec::new(),
-            log: None,
-            before: record::tracer(&self.trace),
+            environment: vec![("GRANARY_LOG".to_owned(), "info".to_owned())],
+            log: Some(self.log.clone()),
+            before: record::tracer(&self.trace, sync_delay),
         };
         Server::spawn(start).await.context(
             "cannot record a server: strace has to be there (on Debian: apt-get install strace), and has to be allowed to \
@@ -54,9 +60,14 @@ impl Stage {
         )
     }
 
-    /// What is told of a server that was started.
-    pub(super) fn told(&self) -> Result<Told> {
-        Told::of(&self.trace, &self.root.join(DATA).join("redo"))
+    /// Follows what a server does that was started.
+    pub(super) fn watch(&self) -> Result<Watch> {
+        Watch::of(&self.trace, &self.root.join(DATA).join("redo"))
+    }
+
+    /// What servers have logged on it.
+    pub(super) fn log(&self) -> Result<String> {
+        Ok(fs::read_to_string(&self.log)?)
     }
 
     /// Reads what a server did, which has ended.
@@ -85,22 +96,26 @@ impl Stage {
         self.recorder.events()
     }
 
-    /// Starts a server, which stops when this was done with it: what has happened then.
+    /// Starts a server, which stops when this was done with it.
     pub(super) async fn record(
-        mut self,
+        &mut self,
         work: impl AsyncFnOnce(&Client, &Path) -> Result<()>,
-    ) -> Result<Vec<Recorded>> {
-        let mut server = self.start().await?;
+    ) -> Result<()> {
+        let mut server = self.start(SYNC_DELAY).await?;
         let process = server.pid().context("the server has ended")?;
-        work(&server.client()?, &self.root).await?;
+        let worked = work(&server.client()?, &self.root).await;
+        worked.with_context(|| format!("its log: {}", self.log().unwrap_or_default()))?;
         let status = server.stop().await?;
         ensure!(
             status.success(),
             "the server that was recorded ended with {status}"
         );
         self.ended(process).await?;
-        self.is_as_recorded()?;
-        Ok(self.recorder.into_events())
+        self.is_as_recorded()
+    }
+
+    pub(super) fn into_events(self) -> Vec<Recorded> {
+        self.recorder.into_events()
     }
 }
 
