@@ -228,9 +228,9 @@ impl Number {
         self.written <= 64 && self.exponent <= 308
     }
 
-    /// True where its exponent is known.
+    /// True where its value is known: its exponent is, or it is zero, whatever that is.
     pub(crate) fn is_known(&self) -> bool {
-        self.exponent < EXPONENT_MAX
+        self.digits.is_empty() || self.exponent < EXPONENT_MAX
     }
 
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
