@@ -240,7 +240,7 @@ mod tests {
             .line(r"7 1795741086.000013 fsync(3<\x2f\x61> <unfinished ...>")
             .unwrap();
         assert!(matches!(begun.told.as_slice(), [Told::Begun(_)]));
-        let other = reader.line("8 1795741086.000014 close(4) = -1 EBADF (Bad file descriptor) <0.1>");
+        let other = reader.line("8 1795741086.000014 close(4) = -1 EBADF (Bad file descriptor) <0.100000>");
         assert!(matches!(other.unwrap().told[1], Told::Ended(_, Some(-1))));
         let ended = reader
             .line("7 1795741086.000015 <... fsync resumed>) = 0 <0.000002>")
@@ -259,7 +259,7 @@ mod tests {
     fn what_was_cut_off_is_an_error() {
         let mut reader = Reader::default();
         let line = reader
-            .line(r#"7 1795741086.000012 write(3<\x2f>, "\x61"..., 2) = 2 <0.1>"#)
+            .line(r#"7 1795741086.000012 write(3<\x2f>, "\x61"..., 2) = 2 <0.100000>"#)
             .unwrap();
         let Told::Ended(call, _) = &line.told[1] else {
             panic!("{:?}", line.told)
