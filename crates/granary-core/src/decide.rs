@@ -17,6 +17,9 @@ use crate::meta::SentMeta;
 use crate::operation::{Action, ContentHash, EdgeEnds, Operation, RecordId, TypeNumber, TypeRef};
 use crate::time::Timestamp;
 
+/// The highest version: it is a number of 31 bits in stores. A record that has it keeps it.
+pub const VERSION_MAX: u32 = i32::MAX.unsigned_abs();
+
 /// What is known of a stored record without its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
@@ -445,7 +448,7 @@ impl<'p, 'a> Overlay<'p, 'a> {
         let head = Head {
             version: match self.plan.versions {
                 Some(versions) => versions[index],
-                None => current.map_or(1, |head| head.version + 1),
+                None => current.map_or(1, |head| VERSION_MAX.min(head.version + 1)),
             },
             stamp: self.stamp_next,
             created_at,

@@ -66,7 +66,7 @@ limits! {
     bundle_bytes, "bundleBytes", 500_000, "The body of a bundle, in bytes.";
     single_body_bytes, "singleBodyBytes", 10_000_000, "The body of a single write, in bytes.";
     json_depth, "jsonDepth", 64, "Nesting of objects and arrays in one operation or one single body.";
-    requests_in_flight, "requestsInFlight", 64, "Bulk uploads and writes being worked on at once.";
+    requests_in_flight, "requestsInFlight", 64, "Bulk uploads and writes being worked on at once; as many deletes of single records beside them.";
     tasks_waiting_per_source, "tasksWaitingPerSource", 10_000, "Bulk tasks of one source not yet ended.";
     spool_bytes, "spoolBytes", 50_000_000_000, "Spooled bytes of uploads and waiting tasks in all.";
     patch_operations, "patchOperations", 1_000, "Operations of one JSON Patch.";

@@ -78,6 +78,8 @@ impl Default for EngineOptions {
 /// A place among the requests in flight (limit `requestsInFlight`), given back when it is dropped.
 pub struct InFlight {
     inner: Arc<Inner>,
+    /// Not of those that deletes have of their own.
+    is_common: bool,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -89,7 +91,9 @@ impl fmt::Debug for InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.inner.drain.place_freed(self.inner.clock.monotonic());
+        if self.is_common {
+            self.inner.drain.place_freed(self.inner.clock.monotonic());
+        }
     }
 }
 
@@ -112,6 +116,8 @@ pub(crate) struct Inner {
     pub(crate) names: NamesInFlight,
     pub(crate) counters: Counters,
     pub(crate) drain: Drain,
+    /// Places for deletes of single records.
+    deletes: Arc<Semaphore>,
     /// Places for those who wait for the end of a task.
     pub(crate) waits: Semaphore,
     /// Places for those who watch tasks.
@@ -228,6 +234,7 @@ impl Engine {
             checks: Semaphore::new(options.checks.max(1)),
             scratch_bytes: Arc::default(),
             in_flight: Arc::new(places(limits.requests_in_flight)),
+            deletes: Arc::new(places(limits.requests_in_flight)),
             waits: places(limits.waits),
             watches: Arc::new(places(limits.event_streams)),
             exports: Arc::new(places(limits.exports)),
@@ -306,12 +313,23 @@ impl Engine {
     /// Takes a place among the requests in flight, before the body of a single write is read into memory. A bulk
     /// request takes its own.
     pub fn admit(&self) -> Result<InFlight, ErrorObject> {
+        self.admit_among(&self.inner.in_flight)
+    }
+
+    /// The same for the delete of a single record. Deletes have as many places of their own: they have no body, and are not to
+    /// wait for those that take long to send theirs.
+    pub fn admit_delete(&self) -> Result<InFlight, ErrorObject> {
+        self.admit_among(&self.inner.deletes)
+    }
+
+    fn admit_among(&self, places: &Arc<Semaphore>) -> Result<InFlight, ErrorObject> {
         if self.stopping() {
             return Err(unavailable("the server was stopping; send the request again"));
         }
-        match Arc::clone(&self.inner.in_flight).try_acquire_owned() {
+        match Arc::clone(places).try_acquire_owned() {
             Ok(permit) => Ok(InFlight {
                 inner: Arc::clone(&self.inner),
+                is_common: Arc::ptr_eq(places, &self.inner.in_flight),
                 _permit: permit,
             }),
             Err(_) => {

@@ -28,6 +28,18 @@ pub(crate) fn decode(list: &str, cursor: &str) -> Result<String, ErrorObject> {
     read().ok_or_else(not_of_this_list)
 }
 
+/// Where a list by index goes on: at the cursor, or else at `from`. A request may repeat the `from` that its list was begun with;
+/// one behind the cursor is of another list.
+pub(crate) fn index(list: &str, cursor: Option<&str>, from: Option<u64>) -> Result<u64, ErrorObject> {
+    let Some(cursor) = cursor else {
+        return Ok(from.unwrap_or(0));
+    };
+    let place = decode(list, cursor)?.parse().ok();
+    place
+        .filter(|place| from.is_none_or(|from| from <= *place))
+        .ok_or_else(not_of_this_list)
+}
+
 /// What a cursor gets that names no place of this list.
 pub(crate) fn not_of_this_list() -> ErrorObject {
     ErrorObject::new(
@@ -55,5 +67,18 @@ mod tests {
                 ErrorType::OutOfRange
             );
         }
+    }
+
+    #[test]
+    fn a_list_by_index_goes_on_at_its_cursor_whether_its_first_index_is_told_again_or_not() {
+        let cursor = encode("receipts/1", "7");
+        let at = |cursor: Option<&str>, from| index("receipts/1", cursor, from).ok();
+        assert_eq!(at(None, None), Some(0));
+        assert_eq!(at(None, Some(5)), Some(5));
+        assert_eq!(at(Some(&cursor), None), Some(7));
+        assert_eq!(at(Some(&cursor), Some(5)), Some(7));
+        assert_eq!(at(Some(&cursor), Some(7)), Some(7));
+        assert_eq!(at(Some(&cursor), Some(8)), None);
+        assert_eq!(at(Some(&encode("receipts/1", "x")), None), None);
     }
 }

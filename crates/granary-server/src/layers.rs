@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{ACCEPT_ENCODING, CONNECTION, IF_MATCH, IF_NONE_MATCH};
+use axum::http::header::{ACCEPT_ENCODING, CONNECTION, IF_MATCH, IF_NONE_MATCH, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -205,6 +205,12 @@ fn refused(method: &Method, route: Option<&str>, headers: &HeaderMap) -> Option<
     // A path that is none is refused as such, and so is a method that the path has not.
     if route.is_some_and(|path| !routes::takes(path, method.as_str())) {
         return None;
+    }
+    // Taking off another coding than chunks is not known (RFC 9112, section 6.1).
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if !headers.get_all(TRANSFER_ENCODING).iter().all(is_chunked) {
+        let message = "a body comes in chunks or with its length; compress it by Content-Encoding, not by Transfer-Encoding";
+        return Some(ErrorObject::new(ErrorType::Unimplemented, message));
     }
     let conditional = route.is_none_or(routes::conditional);
     let once = route.is_none_or(|path| *method == Method::POST && routes::once(path));

@@ -406,6 +406,12 @@ async fn requests_that_could_be_read_in_two_ways_are_refused() {
         let answer = raw(&registry, format!("{}{body}", head(&header)).as_bytes(), false).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{header}: {answer}");
     }
+    let coded = format!(
+        "{}{length:x}\r\n{body}\r\n0\r\n\r\n",
+        head("Transfer-Encoding: gzip, chunked")
+    );
+    let answer = raw(&registry, coded.as_bytes(), false).await;
+    assert!(answer.starts_with("HTTP/1.1 501 "), "{answer}");
     registry.assert_empty().await;
 }
 

@@ -10,13 +10,11 @@ use super::content::Content;
 use super::relationship::GivenEnd;
 use super::resource::TypeKnown;
 use super::{Checker, Rejection, Run};
+use crate::decide::VERSION_MAX;
 use crate::fault::{Path, shown};
 use crate::json::{Halt, Kind};
 use crate::meta::SentMeta;
 use crate::operation::{Action, Operation, RecordId, TargetType};
-
-/// The version is a number of 31 bits in stores.
-const VERSION_MAX: u32 = i32::MAX.unsigned_abs();
 
 const RESOURCE: [&str; 5] = ["id", "type", "data", "contained", "meta"];
 const RELATIONSHIP: [&str; 6] = ["id", "type", "from", "to", "data", "meta"];

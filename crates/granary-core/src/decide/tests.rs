@@ -174,6 +174,28 @@ fn a_clock_set_back_keeps_the_time_of_a_record() {
     );
 }
 
+#[test]
+fn the_highest_version_stays() {
+    let types = types();
+    let operations = [resource(Upsert, "aa", 2)];
+    let plan = Plan::of(&operations, &types);
+    let stored = Head {
+        version: VERSION_MAX,
+        stamp: 3,
+        created_at: NOW,
+        updated_at: NOW,
+        hash: ContentHash([1; 16]),
+        identifiers: None,
+        at_once: false,
+    };
+    let current = Current {
+        heads: vec![Some(stored)],
+        neighbours: Vec::new(),
+    };
+    let head = plan.decide(current, NOW, 9).puts[0].head;
+    assert_eq!((head.version, head.stamp), (VERSION_MAX, 9));
+}
+
 /// An operation with this meta.
 fn with_meta(mut operation: Operation, meta: SentMeta) -> Operation {
     operation.meta = Some(Box::new(meta));

@@ -51,6 +51,7 @@ impl Access {
                 LOCATION,
                 RETRY_AFTER,
                 named("idempotency-replayed"),
+                named("preference-applied"),
                 named("x-request-id"),
             ])
             .max_age(ASKED_EVERY);

@@ -54,7 +54,7 @@ pub(super) async fn take(
             // What is put back is put back as it comes: all before is there.
             if reading.import.is_some() {
                 error.message = format!(
-                    "{}; what came before it is stored: delete source '{source}' with all it holds (?purge=true) and import \
+                    "{}; part of what came before it is stored: delete source '{source}' with all it holds (?purge=true) and import \
                      again",
                     error.message
                 );

@@ -30,16 +30,7 @@ pub(super) async fn list(
     let task = find(&app, &source, &id).await?;
     let filters = [("status", query.status.map(wire))];
     let of = cursor::filtered(&format!("operations/{}", task.task.id), &filters);
-    // As in the list of receipts.
-    if query.cursor.is_some() && query.from.is_some() {
-        return Err(cursor::not_of_this_list().into());
-    }
-    let from = match &query.cursor {
-        Some(raw) => cursor::decode(&of, raw)?
-            .parse()
-            .map_err(|_| cursor::not_of_this_list())?,
-        None => query.from.unwrap_or(0),
-    };
+    let from = cursor::index(&of, query.cursor.as_deref(), query.from)?;
     let reading = Reading(SentOperations::new(&app.engine, task, query.status));
     if wants_ndjson(&headers) {
         let left = stream_limit(query.limit, app.engine.limits())?;

@@ -143,7 +143,7 @@ pub(super) async fn delete(
     let source = existing("source", &source)?;
     let of_type = type_of(&app, &app.engine.source(&source).await?, &type_key).await?;
     let RelationshipId { from, to } = RelationshipId::parse(&id).map_err(|_| no_record(&type_key, &id))?;
-    let place = app.engine.admit()?;
+    let place = app.engine.admit_delete()?;
     let write = SingleWrite {
         source: source.clone(),
         target: TargetType::Relationship,

@@ -124,7 +124,7 @@ pub(super) async fn delete(
     let expected = conditions.of_write()?;
     let source = existing("source", &source)?;
     let parsed = ResourceId::parse(&id).map_err(|_| no_record(&type_key, &id))?;
-    let place = app.engine.admit()?;
+    let place = app.engine.admit_delete()?;
     let write = SingleWrite {
         source: source.clone(),
         target: TargetType::Resource,

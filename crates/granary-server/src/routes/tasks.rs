@@ -181,16 +181,7 @@ pub(super) async fn receipts(
     let task = find(&app, &source, &id).await?;
     let filters = [("status", query.status.map(wire))];
     let of = cursor::filtered(&format!("receipts/{}", task.task.id), &filters);
-    // A cursor says where the list goes on; a place beside it would be passed over.
-    if query.cursor.is_some() && query.from.is_some() {
-        return Err(cursor::not_of_this_list().into());
-    }
-    let from = match &query.cursor {
-        Some(raw) => cursor::decode(&of, raw)?
-            .parse()
-            .map_err(|_| cursor::not_of_this_list())?,
-        None => query.from.unwrap_or(0),
-    };
+    let from = cursor::index(&of, query.cursor.as_deref(), query.from)?;
     if wants_ndjson(&headers) {
         let left = stream_limit(query.limit, app.engine.limits())?;
         return Ok(stream_receipts(&app.engine, task, from, query.status, left));

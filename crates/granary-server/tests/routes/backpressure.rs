@@ -35,8 +35,19 @@ async fn one_request_more_than_may_be_in_flight_is_refused_for_now() {
         .put(&format!("{PROVIDERS}/bob"), &json!({"data": {"name": "Bob"}}))
         .await;
     assert!(write.starts_with("429\nretry-after: "), "{write}");
-    // Reads take no place.
+    // Reads take no place, and deletes have places of their own, as many.
     assert!(world.get("/sources/clinics/v1/tasks").await.starts_with("200"));
+    let edge = "/sources/clinics/v1/relationships/refersTo/bob.ada";
+    for path in [&format!("{PROVIDERS}/bob"), edge] {
+        let deleted = world.call("DELETE", path).await;
+        assert!(deleted.starts_with("404"), "{path}: {deleted}");
+    }
+    let deletes = [world.engine.admit_delete(), world.engine.admit_delete()].map(Result::unwrap);
+    for path in [&format!("{PROVIDERS}/bob"), edge] {
+        let deleted = world.call("DELETE", path).await;
+        assert!(deleted.starts_with("429\nretry-after: "), "{path}: {deleted}");
+    }
+    drop(deletes);
     drop((first, second));
     assert!(world.post(BULK, &bulk(json!([ada]))).await.starts_with("202"));
 }

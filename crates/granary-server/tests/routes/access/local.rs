@@ -130,6 +130,9 @@ async fn pages_of_other_sites_may_call_where_they_are_named_and_nowhere_else() {
             assert_eq!(shown.map(|shown| shown.to_str().unwrap()), allowed, "{origin}");
             let exposed = answer.headers().get("access-control-expose-headers");
             assert!(exposed.is_some() || allowed.is_none());
+            if let Some(exposed) = exposed {
+                assert!(exposed.to_str().unwrap().contains("preference-applied"));
+            }
         }
     }
 }
