@@ -131,7 +131,7 @@ pub struct ReceiptsQuery {
     /// Only receipts with this status, or operations that have such a receipt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<ReceiptStatus>,
-    /// The index of the first operation to look at; past the end is an empty page.
+    /// The index of the first operation to look at; past the end is an empty page. Beside a cursor the list goes on at the cursor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
     /// How many to answer at most; 50 unless said, up to the limit `listLimit`. A stream (NDJSON) without it answers all.

@@ -9,7 +9,7 @@ use granary_core::error::{ErrorObject, ErrorType};
 use granary_store::{Result, Source};
 use tracing::debug;
 
-use crate::engine::Inner;
+use crate::engine::{Inner, Places};
 use crate::lanes::lock;
 
 /// Told where nothing was measured: nothing went away for a minute, or the server has only just been started, or leaves
@@ -88,6 +88,7 @@ fn seconds(amount: f64, rate: Option<f64>) -> u32 {
 pub(crate) struct Drain {
     applied: Mutex<Applied>,
     places: Mutex<Rate>,
+    deletes: Mutex<Rate>,
     /// By the number of the source; `None` is all.
     waiting: Mutex<HashMap<Option<u32>, Counted>>,
 }
@@ -134,14 +135,21 @@ impl Drain {
         rates.entry(source).or_default().count(now, count);
     }
 
+    fn freed(&self, of: Places) -> &Mutex<Rate> {
+        match of {
+            Places::Common => &self.places,
+            Places::Deletes => &self.deletes,
+        }
+    }
+
     /// A place among the requests in flight came free.
-    pub(crate) fn place_freed(&self, now: Duration) {
-        lock(&self.places).count(now, 1);
+    pub(crate) fn place_freed(&self, now: Duration, of: Places) {
+        lock(self.freed(of)).count(now, 1);
     }
 
     /// After how many seconds a place among the requests in flight comes free.
-    pub(crate) fn until_place(&self, now: Duration) -> u32 {
-        seconds(1.0, lock(&self.places).in_a_second(now))
+    pub(crate) fn until_place(&self, now: Duration, of: Places) -> u32 {
+        seconds(1.0, lock(self.freed(of)).in_a_second(now))
     }
 
     /// After how many seconds so many operations of a source, or of all, are applied. A source that was not worked at for

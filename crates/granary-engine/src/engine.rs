@@ -75,11 +75,17 @@ impl Default for EngineOptions {
     }
 }
 
+/// Whose places: of what has a body, or of deletes of single records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Places {
+    Common,
+    Deletes,
+}
+
 /// A place among the requests in flight (limit `requestsInFlight`), given back when it is dropped.
 pub struct InFlight {
     inner: Arc<Inner>,
-    /// Not of those that deletes have of their own.
-    is_common: bool,
+    of: Places,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -91,9 +97,9 @@ impl fmt::Debug for InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if self.is_common {
-            self.inner.drain.place_freed(self.inner.clock.monotonic());
-        }
+        self.inner
+            .drain
+            .place_freed(self.inner.clock.monotonic(), self.of);
     }
 }
 
@@ -313,31 +319,35 @@ impl Engine {
     /// Takes a place among the requests in flight, before the body of a single write is read into memory. A bulk
     /// request takes its own.
     pub fn admit(&self) -> Result<InFlight, ErrorObject> {
-        self.admit_among(&self.inner.in_flight)
+        self.admit_among(Places::Common)
     }
 
     /// The same for the delete of a single record. Deletes have as many places of their own: they have no body, and are not to
     /// wait for those that take long to send theirs.
     pub fn admit_delete(&self) -> Result<InFlight, ErrorObject> {
-        self.admit_among(&self.inner.deletes)
+        self.admit_among(Places::Deletes)
     }
 
-    fn admit_among(&self, places: &Arc<Semaphore>) -> Result<InFlight, ErrorObject> {
+    fn admit_among(&self, of: Places) -> Result<InFlight, ErrorObject> {
+        let (places, what) = match of {
+            Places::Common => (&self.inner.in_flight, "requests"),
+            Places::Deletes => (&self.inner.deletes, "deletes"),
+        };
         if self.stopping() {
             return Err(unavailable("the server was stopping; send the request again"));
         }
         match Arc::clone(places).try_acquire_owned() {
             Ok(permit) => Ok(InFlight {
                 inner: Arc::clone(&self.inner),
-                is_common: Arc::ptr_eq(places, &self.inner.in_flight),
+                of,
                 _permit: permit,
             }),
             Err(_) => {
                 let message = format!(
-                    "{} requests are in flight, which is the limit requestsInFlight; send the request again later",
+                    "{} {what} are in flight, which is the limit requestsInFlight; send the request again later",
                     self.inner.limits.requests_in_flight
                 );
-                let seconds = self.inner.drain.until_place(self.inner.clock.monotonic());
+                let seconds = self.inner.drain.until_place(self.inner.clock.monotonic(), of);
                 Err(ErrorObject::new(ErrorType::ResourceExhausted, message).with_retry_after(seconds))
             }
         }

@@ -49,7 +49,7 @@ pub struct Figures {
     pub lanes_held: u64,
     /// Tasks that were kept no longer and are removed.
     pub tasks_removed: u64,
-    /// Calls that hold a place among the requests in flight.
+    /// Calls that hold a place among the requests in flight, but for deletes of single records.
     pub requests_in_flight: u64,
     /// Bytes of files that hold the failures of rejected requests until they are answered.
     pub scratch_bytes: u64,

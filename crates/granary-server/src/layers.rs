@@ -207,8 +207,11 @@ fn refused(method: &Method, route: Option<&str>, headers: &HeaderMap) -> Option<
         return None;
     }
     // Taking off another coding than chunks is not known (RFC 9112, section 6.1).
-    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-    if !headers.get_all(TRANSFER_ENCODING).iter().all(is_chunked) {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let first_is_other = codings
+        .next()
+        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if route.is_some() && (first_is_other || codings.next().is_some()) {
         let message = "a body comes in chunks or with its length; compress it by Content-Encoding, not by Transfer-Encoding";
         return Some(ErrorObject::new(ErrorType::Unimplemented, message));
     }

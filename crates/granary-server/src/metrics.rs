@@ -177,7 +177,7 @@ async fn of_engine(registry: &mut Registry, app: &App) -> Result<(), crate::repl
     gauge("lanes_held", "Lanes that workers are at", figures.lanes_held);
     gauge(
         "requests_in_flight",
-        "Calls that hold a place among the requests in flight",
+        "Calls that hold a place among the requests in flight, but for deletes of single records",
         figures.requests_in_flight,
     );
     gauge(

@@ -406,13 +406,27 @@ async fn requests_that_could_be_read_in_two_ways_are_refused() {
         let answer = raw(&registry, format!("{}{body}", head(&header)).as_bytes(), false).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{header}: {answer}");
     }
-    let coded = format!(
-        "{}{length:x}\r\n{body}\r\n0\r\n\r\n",
-        head("Transfer-Encoding: gzip, chunked")
-    );
-    let answer = raw(&registry, coded.as_bytes(), false).await;
-    assert!(answer.starts_with("HTTP/1.1 501 "), "{answer}");
+    let chunks = format!("{length:x}\r\n{body}\r\n0\r\n\r\n");
+    for header in [
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+    ] {
+        let answer = raw(&registry, format!("{}{chunks}", head(header)).as_bytes(), false).await;
+        assert!(answer.starts_with("HTTP/1.1 501 "), "{header}: {answer}");
+    }
     registry.assert_empty().await;
+}
+
+#[tokio::test]
+async fn of_a_length_and_chunks_the_chunks_count_and_the_connection_ends() {
+    let registry = Registry::start().await;
+    let body = examples::CREATE;
+    let length = body.len();
+    let twice = head("Content-Length: 4\r\nTransfer-Encoding: chunked");
+    let sent = format!("{twice}{length:x}\r\n{body}\r\n0\r\n\r\n");
+    let answer = raw(&registry, format!("{sent}{sent}").as_bytes(), false).await;
+    assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
 }
 
 #[tokio::test]

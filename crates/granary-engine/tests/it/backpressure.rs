@@ -281,6 +281,7 @@ async fn a_place_among_the_requests_in_flight_comes_free_as_others_did() {
     };
     let world = World::at_rest(limits).await;
     let held = [world.engine.admit().unwrap(), world.engine.admit().unwrap()];
+    drop(world.engine.admit_delete().unwrap());
     assert_eq!(
         full(&world.engine.admit().unwrap_err()),
         Some(5),

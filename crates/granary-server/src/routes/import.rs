@@ -51,7 +51,7 @@ pub(super) async fn take(
             Ok(json(StatusCode::OK, &Imported { source, counts }))
         }
         Err(mut error) => {
-            // What is put back is put back as it comes: all before is there.
+            // It is put back page by page: all pages before are there.
             if reading.import.is_some() {
                 error.message = format!(
                     "{}; part of what came before it is stored: delete source '{source}' with all it holds (?purge=true) and import \
