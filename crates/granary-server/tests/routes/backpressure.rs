@@ -46,6 +46,7 @@ async fn one_request_more_than_may_be_in_flight_is_refused_for_now() {
     for path in [&format!("{PROVIDERS}/bob"), edge] {
         let deleted = world.call("DELETE", path).await;
         assert!(deleted.starts_with("429\nretry-after: "), "{path}: {deleted}");
+        assert!(deleted.contains("2 deletes are in flight"), "{path}: {deleted}");
     }
     drop(deletes);
     drop((first, second));
